@@ -1,0 +1,111 @@
+//! Server processes: started on a core of their own, measured through /proc, killed when dropped.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+/// Core of every server; the load runs on the other.
+const SERVER_CORE: &str = "0";
+const LOAD_CORE: &str = "1";
+
+/// A server under measurement.
+pub(crate) struct Server {
+    child: Child,
+    pub(crate) port: u16,
+}
+
+impl Server {
+    /// The gateway shard.
+    pub(crate) async fn sterna(port: u16) -> std::io::Result<Self> {
+        let program = std::env::current_exe()?;
+        Self::start(pinned(&program).arg("serve"), port).await
+    }
+
+    /// Whole regions.
+    pub(crate) async fn regions(count: usize, port: u16) -> std::io::Result<Self> {
+        let program = std::env::current_exe()?;
+        let count = count.to_string();
+        Self::start(pinned(&program).args(["region", "--regions", &count]), port).await
+    }
+
+    /// Bun's publish; `program` is its binary, `script` peers/bun/server.ts.
+    pub(crate) async fn bun(program: &Path, script: &Path, port: u16) -> std::io::Result<Self> {
+        Self::start(pinned(program).arg("run").arg(script), port).await
+    }
+
+    async fn start(command: &mut Command, port: u16) -> std::io::Result<Self> {
+        let child = command.arg(port.to_string()).stdin(Stdio::piped()).stdout(Stdio::null()).spawn()?;
+        let server = Self { child, port };
+        for _ in 0..200 {
+            if tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_ok() {
+                return Ok(server);
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        Err(std::io::Error::other("the server does not listen after 10 s"))
+    }
+
+    /// CPU time of all its threads, nanoseconds.
+    pub(crate) fn cpu_ns(&self) -> std::io::Result<u64> {
+        let mut sum = 0;
+        for task in fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
+            let stat = fs::read_to_string(task?.path().join("schedstat"))?;
+            sum += stat.split(' ').next().and_then(|first| first.parse::<u64>().ok()).unwrap_or(0);
+        }
+        Ok(sum)
+    }
+
+    /// Resident memory, bytes.
+    pub(crate) fn resident_bytes(&self) -> std::io::Result<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kilobytes = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok());
+        Ok(kilobytes.unwrap_or(0) * 1024)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A command on the servers' core.
+fn pinned(program: &Path) -> Command {
+    let mut command = Command::new("taskset");
+    command.args(["-c", SERVER_CORE]).arg(program);
+    command
+}
+
+/// Moves this process, the load, off the servers' core.
+pub(crate) fn pin_load() -> std::io::Result<()> {
+    let id = std::process::id().to_string();
+    Command::new("taskset").args(["-cp", LOAD_CORE, &id]).stdout(Stdio::null()).status().map(|_| ())
+}
+
+/// The machine's load averages, to stand beside every figure.
+pub(crate) fn machine_load() -> String {
+    let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    text.split(' ').take(3).collect::<Vec<_>>().join(" ")
+}
+
+/// CPU time of the calling thread, nanoseconds.
+pub(crate) fn thread_cpu_ns() -> u64 {
+    let text = fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    text.split(' ').next().and_then(|first| first.parse().ok()).unwrap_or(0)
+}
+
+/// The value that `share` (0 to 1) of the values do not exceed.
+pub(crate) fn quantile(values: &mut [f64], share: f64) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let at = (values.len() as f64 * share) as usize;
+    values.get(at.min(values.len().saturating_sub(1))).copied().unwrap_or(f64::NAN)
+}
+
+/// The middle value.
+pub(crate) fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}

@@ -1,0 +1,173 @@
+//! Three regions with the delays of a WAN: how long an event takes to a reader beside its author, and to
+//! readers in the other regions, beside what light would need (half a typical round trip).
+//!
+//! The mirrors are the only way between regions here; table items travel apart.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use clap::Args;
+use serde::Serialize;
+use sterna_process::{Clock, SystemClock};
+use sterna_protocol::Payload;
+use sterna_protocol::frame::ServerFrame;
+use sterna_regions::RoundTrips;
+use sterna_stream::{EventId, StreamId, created};
+use tokio::sync::Notify;
+
+use crate::process::{Server, machine_load, pin_load, quantile};
+use crate::region::NAMES;
+use crate::session::{Session, TENANT};
+use crate::{Outcome, Problem};
+
+const PORT: u16 = 7_830;
+/// Longest that anything may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+#[derive(Args)]
+pub(crate) struct Options {
+    /// Events, each published in the next region.
+    #[arg(long, default_value_t = 3_000)]
+    events: u32,
+    /// Events a second.
+    #[arg(long, default_value_t = 100)]
+    rate: u32,
+}
+
+#[derive(Serialize)]
+struct Summary<'a> {
+    what: &'static str,
+    from: &'a str,
+    to: &'a str,
+    one_way_ms: f64,
+    samples: usize,
+    p50_ms: f64,
+    p99_ms: f64,
+    /// Beyond the one-way delay.
+    p50_over_ms: f64,
+    p99_over_ms: f64,
+    machine_load: String,
+}
+
+/// When events went, and when they came where.
+#[derive(Default)]
+struct Board {
+    sent: RefCell<BTreeMap<EventId, (usize, Instant)>>,
+    /// From, to: milliseconds.
+    delays: RefCell<BTreeMap<(usize, usize), Vec<f64>>>,
+    came: Cell<u32>,
+    /// Regions that follow the stream.
+    following: Cell<[bool; NAMES.len()]>,
+    changed: Notify,
+}
+
+pub(crate) async fn run(options: Options) -> Outcome {
+    pin_load()?;
+    let _server = Server::regions(NAMES.len(), PORT).await?;
+    let board = Rc::new(Board::default());
+    let mut sessions = Vec::new();
+    for n in 0..NAMES.len() {
+        let listening = board.clone();
+        let hear = move |frame| listening.hear(n, frame);
+        sessions.push(Session::open(PORT + n as u16, n, "ana", hear).await?);
+    }
+    let stream = create(&board, &sessions).await?;
+    let payload = Payload::parse(Bytes::from_static(br#"{"text":"hello"}"#));
+    let payload = payload.map_err(|error| format!("{error:?}"))?;
+    let began = tokio::time::Instant::now();
+    for n in 0..options.events {
+        tokio::time::sleep_until(began + Duration::from_secs(1) * n / options.rate).await;
+        let from = n as usize % NAMES.len();
+        let id = EventId::mint(SystemClock.wall_ms(), u128::from(n) + 2);
+        board.sent.borrow_mut().insert(id, (from, Instant::now()));
+        sessions[from].publish(&stream, id, "message", &payload);
+    }
+    let all = options.events * NAMES.len() as u32;
+    board.until("every event everywhere", |board| board.came.get() == all).await?;
+    report(&board)
+}
+
+/// One stream of one user who is in all regions.
+async fn create(board: &Board, sessions: &[Session]) -> Result<StreamId, Problem> {
+    let creation = EventId::mint(SystemClock.wall_ms(), 1);
+    let stream = created::stream(TENANT, "chat", &"ana".parse()?, creation)?;
+    let owner = Payload::parse(Bytes::from_static(br#"{"user":"ana","add":"owner"}"#));
+    sessions[0].publish(&stream, creation, "member", &owner.map_err(|error| format!("{error:?}"))?);
+    for attempt in 0.. {
+        let following = board.following.get();
+        if following.iter().all(|follows| *follows) {
+            break;
+        }
+        if attempt == 100 {
+            return Err("the stream did not become visible in every region".into());
+        }
+        for (session, _) in sessions.iter().zip(following).filter(|(_, follows)| !follows) {
+            session.follow([(stream.clone(), None)]);
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    Ok(stream)
+}
+
+fn report(board: &Board) -> Outcome {
+    let distances = RoundTrips::typical();
+    for ((from, to), delays) in board.delays.borrow_mut().iter_mut() {
+        let (from, to) = (NAMES[*from], NAMES[*to]);
+        let one_way = distances.one_way(&from.parse()?, &to.parse()?).ok_or("no such pair")?;
+        let one_way_ms = one_way.as_secs_f64() * 1_000.0;
+        let (p50_ms, p99_ms) = (quantile(delays, 0.50), quantile(delays, 0.99));
+        let summary = Summary {
+            what: "regions",
+            from,
+            to,
+            one_way_ms,
+            samples: delays.len(),
+            p50_ms,
+            p99_ms,
+            p50_over_ms: p50_ms - one_way_ms,
+            p99_over_ms: p99_ms - one_way_ms,
+            machine_load: machine_load(),
+        };
+        println!("{}", serde_json::to_string(&summary)?);
+    }
+    Ok(())
+}
+
+// === impl Board ===
+
+impl Board {
+    fn hear(&self, region: usize, frame: ServerFrame) {
+        match frame {
+            ServerFrame::Subscribed(_) => {
+                let mut following = self.following.get();
+                following[region] = true;
+                self.following.set(following);
+            }
+            ServerFrame::Events(events) => {
+                for event in &events.events {
+                    let Some((from, sent)) = self.sent.borrow().get(&event.event_id).copied() else {
+                        continue;
+                    };
+                    let delay = sent.elapsed().as_secs_f64() * 1_000.0;
+                    self.delays.borrow_mut().entry((from, region)).or_default().push(delay);
+                    self.came.set(self.came.get() + 1);
+                }
+            }
+            _ => {}
+        }
+        self.changed.notify_one();
+    }
+
+    async fn until(&self, what: &str, done: impl Fn(&Self) -> bool) -> Outcome {
+        let wait = async {
+            while !done(self) {
+                self.changed.notified().await;
+            }
+        };
+        let came = || format!("{what}: {} came", self.came.get());
+        tokio::time::timeout(PATIENCE, wait).await.map_err(|_| came().into())
+    }
+}

@@ -1,0 +1,18 @@
+//! Role services and stored records: generated code, and total conversions to the core's types.
+//!
+//! [`v1`] is what protox and tonic make of `sterna/v1/*.proto`. [`record`] turns records into bytes and back;
+//! [`refusal`] carries a refusal through gRPC. Clients' frames are not here: `clients/protocol` owns them.
+
+pub mod checkpoint;
+pub mod convert;
+pub mod record;
+pub mod refusal;
+
+/// Generated from `sterna/v1/*.proto`; the documentation stands there.
+#[allow(missing_docs, unreachable_pub, clippy::all, clippy::too_many_lines)]
+pub mod v1 {
+    tonic::include_proto!("sterna.v1");
+}
+
+/// Every role service and record, for reflection and for tests that walk them.
+pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));

@@ -1,0 +1,251 @@
+//! Records and their bytes: body, ingress record, segment, mark, log position, checkpoint.
+//!
+//! A segment's bytes are made once, by the sequencer's driver, and carried from then on ([`Stored`]); a
+//! body's once, by Publish. Decoding slices the input and copies no payload.
+
+use bytes::Bytes;
+use prost::Message;
+use sterna_stream::digest::{ContentHash, LogHash, Prefix};
+use sterna_stream::ids::EventKind;
+use sterna_stream::sequencer::Known;
+use sterna_stream::watermark::Counted;
+use sterna_stream::{EventId, Hlc, LogPos, Policy, Segment, UserId};
+
+use crate::convert::{self, Malformed, array, id};
+use crate::v1;
+
+#[cfg(test)]
+mod golden;
+#[cfg(test)]
+mod tests;
+
+/// The header of a log record that says where in its log it stands.
+pub const LOG_POS: &str = "log-pos";
+
+/// One event as its author meant it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Body {
+    /// The author's id of it.
+    pub id: EventId,
+    /// Who wrote it.
+    pub author: UserId,
+    /// The event kind.
+    pub kind: EventKind,
+    /// One JSON value as UTF-8 text, or ciphertext under `key`.
+    pub payload: Bytes,
+    /// With `id` decides whether two publishes are one event.
+    pub content: ContentHash,
+    /// Whether it is a repeat.
+    pub resend: bool,
+    /// The subject key of the payload; empty: plaintext.
+    pub key: String,
+    /// What the deciding region had folded; on access, identity and member events.
+    pub deps: Option<Policy>,
+}
+
+/// A segment with the bytes that it is stored as.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stored {
+    /// What the bytes say.
+    pub segment: Segment,
+    /// The encoded log record.
+    pub bytes: Bytes,
+}
+
+/// A record of a log.
+#[derive(Clone, Debug, PartialEq)]
+pub enum LogRecord {
+    /// Events.
+    Segment(Stored),
+    /// A heartbeat.
+    Mark(v1::Mark),
+    /// A kind from the future: to be counted and skipped.
+    Unknown,
+}
+
+/// Where a log record stands, as its header says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Placed {
+    /// Its position.
+    pub pos: LogPos,
+    /// On a term's first record: the position that it continues.
+    pub continues: Option<LogPos>,
+}
+
+// === impl Body ===
+
+impl Body {
+    /// Its bytes, made once.
+    pub fn encode(&self) -> Bytes {
+        v1::Body {
+            event_id: Bytes::copy_from_slice(&self.id.to_bytes()),
+            author: self.author.to_string(),
+            kind: self.kind.to_string(),
+            payload: self.payload.clone(),
+            content: Bytes::copy_from_slice(&self.content.0),
+            resend: self.resend,
+            key: self.key.clone(),
+            deps: self.deps.as_ref().map(|deps| convert::policy_field(deps).unwrap_or_default()),
+        }
+        .encode_to_vec()
+        .into()
+    }
+
+    /// The body in these bytes.
+    ///
+    /// # Errors
+    /// [`Malformed`] for anything that `encode` does not make.
+    pub fn decode(bytes: &Bytes) -> Result<Self, Malformed> {
+        let message = v1::Body::decode(bytes.clone())?;
+        let event_id = EventId::from_bytes(&message.event_id);
+        Ok(Self {
+            id: event_id.map_err(|source| Malformed::Id { field: "event_id", source })?,
+            author: id("author", &message.author)?,
+            kind: id("kind", &message.kind)?,
+            payload: message.payload,
+            content: ContentHash(array("content", &message.content)?),
+            resend: message.resend,
+            key: message.key,
+            deps: message.deps.as_ref().map(|deps| convert::policy(Some(deps))).transpose()?,
+        })
+    }
+}
+
+// === impl Stored ===
+
+impl Stored {
+    /// The segment with its bytes, made now.
+    pub fn new(segment: Segment) -> Self {
+        let bytes = encode_segment(&segment);
+        Self { segment, bytes }
+    }
+
+    /// The segment in the bytes of a log record or table item.
+    ///
+    /// # Errors
+    /// [`Malformed`] if it is none.
+    pub fn decode(bytes: Bytes) -> Result<Self, Malformed> {
+        match LogRecord::decode(bytes)? {
+            LogRecord::Segment(stored) => Ok(stored),
+            LogRecord::Mark(_) | LogRecord::Unknown => Err(Malformed::Field("segment")),
+        }
+    }
+}
+
+/// Encodes a segment; the only place that does.
+pub fn encode_segment(segment: &Segment) -> Bytes {
+    let message = v1::Segment {
+        stream: segment.stream.to_string(),
+        origin: segment.origin.to_string(),
+        first: segment.first,
+        stamps: segment.stamps.iter().map(|stamp| stamp.0).collect(),
+        bodies: segment.bodies.clone(),
+        from: Some(segment.from.into()),
+        policy: convert::policy_field(&segment.policy),
+        prefix: Bytes::copy_from_slice(&segment.prefix.0),
+        members: segment.members.clone(),
+        member_before: segment.member_before,
+    };
+    v1::LogRecord { kind: Some(v1::log_record::Kind::Segment(message)) }.encode_to_vec().into()
+}
+
+fn segment(message: v1::Segment) -> Result<Segment, Malformed> {
+    let rising = message.stamps.windows(2).all(|pair| pair[0] < pair[1]);
+    let members_rise = message.members.windows(2).all(|pair| pair[0] < pair[1]);
+    let members_stand = message.members.last().is_none_or(|&index| (index as usize) < message.bodies.len());
+    if !members_rise || !members_stand || message.member_before >= message.first {
+        return Err(Malformed::Field("members"));
+    }
+    if message.stamps.is_empty() || message.stamps.len() != message.bodies.len() || !rising {
+        return Err(Malformed::Field("stamps"));
+    }
+    Ok(Segment {
+        stream: id("stream", &message.stream)?,
+        origin: id("origin", &message.origin)?,
+        first: message.first,
+        stamps: message.stamps.into_iter().map(Hlc).collect(),
+        bodies: message.bodies,
+        from: message.from.ok_or(Malformed::Field("from"))?.try_into()?,
+        policy: convert::policy(message.policy.as_ref())?,
+        prefix: Prefix(array("prefix", &message.prefix)?),
+        members: message.members,
+        member_before: message.member_before,
+    })
+}
+
+// === impl LogRecord ===
+
+impl LogRecord {
+    /// The record in these bytes; a kind from the future is [`LogRecord::Unknown`].
+    ///
+    /// # Errors
+    /// [`Malformed`] if they are no log record, or one that contradicts itself.
+    pub fn decode(bytes: Bytes) -> Result<Self, Malformed> {
+        let message = v1::LogRecord::decode(bytes.clone())?;
+        Ok(match message.kind {
+            Some(v1::log_record::Kind::Segment(message)) => {
+                Self::Segment(Stored { segment: segment(message)?, bytes })
+            }
+            Some(v1::log_record::Kind::Mark(mark)) => Self::Mark(mark),
+            None => Self::Unknown,
+        })
+    }
+}
+
+impl LogRecord {
+    /// The record as far as counting log positions goes; `bytes` are its own.
+    pub fn counted(&self, bytes: &[u8], placed: Placed) -> Counted {
+        let (own, before) = match self {
+            Self::Segment(stored) => (stored.segment.prefix_after().0, None),
+            Self::Mark(mark) => (LogHash::of_bytes(bytes), mark_hash(mark).ok()),
+            Self::Unknown => (LogHash::of_bytes(bytes), None),
+        };
+        Counted { pos: placed.pos, continues: placed.continues.map(|pos| pos.term), own, before }
+    }
+}
+
+/// What recognises an event in its stored body: the sequencer's peek.
+pub fn peek(body: &Bytes) -> Option<Known> {
+    let message = v1::Body::decode(body.clone()).ok()?;
+    let id = EventId::from_bytes(&message.event_id).ok()?;
+    let content = ContentHash(array("content", &message.content).ok()?);
+    Some(Known { id, content, resend: message.resend })
+}
+
+/// The bytes of a mark's log record.
+pub fn encode_mark(mark: v1::Mark) -> Bytes {
+    v1::LogRecord { kind: Some(v1::log_record::Kind::Mark(mark)) }.encode_to_vec().into()
+}
+
+/// The running log hash that a sequencer's mark carries.
+///
+/// # Errors
+/// [`Malformed`] if it carries none.
+pub fn mark_hash(mark: &v1::Mark) -> Result<LogHash, Malformed> {
+    Ok(LogHash(array("log_hash", &mark.log_hash)?))
+}
+
+// === impl Placed ===
+
+impl Placed {
+    /// The header's bytes.
+    pub fn encode(&self) -> Bytes {
+        let message = v1::LogPosHeader {
+            term: self.pos.term,
+            n: self.pos.n,
+            continues_term: self.continues.map(|before| before.term),
+        };
+        message.encode_to_vec().into()
+    }
+
+    /// The place in a header's bytes.
+    ///
+    /// # Errors
+    /// [`Malformed`] if they are none.
+    pub fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
+        let message = v1::LogPosHeader::decode(bytes)?;
+        let before = message.n.checked_sub(1).ok_or(Malformed::Field("n"))?;
+        let continues = message.continues_term.map(|term| LogPos { term, n: before });
+        Ok(Self { pos: (&message).into(), continues })
+    }
+}

@@ -1,0 +1,92 @@
+//! The page of limits as a table: one line per constant, in the page's order.
+
+use super::Hit::{Closed, Handled, Refused};
+use super::Limit;
+use super::Unit::{Bytes, Count, Days, Ms, PerSecond, Ppm};
+use crate::refusal::Reason;
+
+macro_rules! limits {
+    ($($name:ident $unit:ident $hit:expr, $owner:literal;)*) => {
+        /// Every bound of the engine and the protocol, once.
+        pub const ALL: &[Limit] = &[$(Limit {
+            name: stringify!($name),
+            value: super::$name as u64,
+            unit: $unit,
+            hit: $hit,
+            owner: $owner,
+        }),*];
+    };
+}
+
+limits! {
+    REGION_BYTES Bytes Refused(Reason::BadRequest), "stream::ids";
+    STREAM_BYTES Bytes Refused(Reason::BadStream), "stream::ids";
+    USER_BYTES Bytes Refused(Reason::TokenInvalid), "stream::ids";
+    KIND_BYTES Bytes Refused(Reason::BadRequest), "stream::ids";
+    DEVICE_BYTES Bytes Refused(Reason::BadFrame), "protocol";
+    CURSOR_ORIGINS Count Refused(Reason::BadRequest), "stream::cursor";
+    SEQ_MAX Count Refused(Reason::BadRequest), "stream::cursor";
+    PAYLOAD_BYTES Bytes Refused(Reason::PayloadTooLarge), "messaging::publish";
+    FRAME_BYTES Bytes Closed(1009), "gateway::wire";
+    SEGMENT_EVENTS Count Handled("the next segment takes the rest"), "stream::sequencer";
+    SEGMENT_HEADER_BYTES Bytes Refused(Reason::PayloadTooLarge), "messaging::publish";
+    SEGMENT_BODY_BYTES Bytes Handled("the next segment takes the rest"), "stream::sequencer";
+    SEGMENT_EVENT_BYTES Bytes Handled("the next segment takes the rest"), "stream::sequencer";
+    DEDUPE_WINDOW_MS Ms Refused(Reason::IdTooOld), "messaging::publish";
+    ID_LEAD_MS Ms Refused(Reason::BadEventId), "messaging::publish";
+    CLOCK_BOUND_MS Ms Refused(Reason::BadRequest), "messaging::publish";
+    STREAM_QUEUE_RECORDS Count Refused(Reason::Overloaded), "stream::sequencer";
+    STREAM_QUEUE_BYTES Bytes Refused(Reason::Overloaded), "stream::sequencer";
+    WINDOW_IDS Count Handled("older ids are looked up in the table"), "stream::sequencer";
+    WINDOW_RESENDS Count Handled("older ids are looked up in the table"), "stream::sequencer";
+    LOADED_STREAMS Count Handled("the longest idle stream is unloaded"), "stream::sequencer";
+    UNACKED_RECORDS Count Handled("producing waits for acks"), "stream::sequencer";
+    PARTITION_HELD_RECORDS Count Handled("feeding pauses"), "stream::sequencer";
+    PARTITION_HELD_BYTES Bytes Handled("feeding pauses"), "stream::sequencer";
+    SEQUENCER_READS Count Handled("further reads wait"), "stream::sequencer";
+    CHECKPOINT_BYTES Bytes Handled("the index goes on in another part"), "stream::sequencer";
+    WATERMARK_AHEAD Count Handled("the record is counted when it comes again"), "stream::watermark";
+    WATERMARK_BEHIND Count Handled("a term that goes on from further back is an alarm"), "stream::watermark";
+    WATERMARK_TERMS Count Handled("positions of older terms are not proven"), "stream::watermark";
+    SENT_MARKS Count Handled("an echo of an older mark proves one side only"), "stream::clock_watch";
+    CLOCK_DRIFT_PPM Ppm Handled("what a silent peer proved widens as fast"), "stream::clock_watch";
+    MAX_IN_FLIGHT Count Refused(Reason::LimitExceeded), "gateway::publish";
+    PUBLISHES_PER_S PerSecond Refused(Reason::RateLimited), "gateway::limits";
+    PUBLISHES_BURST Count Refused(Reason::RateLimited), "gateway::limits";
+    RATE_IGNORED_MS Ms Closed(4102), "gateway::limits";
+    EPHEMERAL_PER_S PerSecond Handled("the frame is dropped without an answer"), "gateway::limits";
+    EPHEMERAL_BYTES Bytes Handled("the frame is dropped without an answer"), "gateway::limits";
+    MAX_SUBSCRIPTIONS Count Refused(Reason::LimitExceeded), "gateway::session";
+    MAX_BACKLOG Count Handled("the rest is one gap `skipped`"), "notification::backlog";
+    SESSIONS_PER_DEVICE Count Closed(4301), "state::registry";
+    SESSIONS_PER_USER Count Closed(4103), "state::registry";
+    PRESENCE_USERS Count Handled("the frame carries the number only"), "gateway::presence";
+    JSON_NESTING Count Refused(Reason::BadFrame), "protocol";
+    UNKNOWN_FRAMES Count Closed(4300), "gateway::session";
+    HELLO_TIMEOUT_MS Ms Closed(4101), "gateway::hello";
+    PING_INTERVAL_MS Ms Handled("a ping is sent"), "gateway::session";
+    PING_INTERVAL_MS_MIN Ms Handled("a shorter wish is raised to it"), "gateway::hello";
+    PING_INTERVAL_MS_MAX Ms Handled("a longer wish is lowered to it"), "gateway::hello";
+    SILENCE_MS Ms Closed(4100), "gateway::session";
+    SILENCE_GRACE_MS Ms Closed(4100), "gateway::session";
+    PRESENCE_GRACE_MS Ms Handled("the user is offline"), "state::presence";
+    MOVE_STAY_MS Ms Handled("the client may hop again"), "client::core";
+    REST_ITEMS Count Refused(Reason::BadRequest), "gateway::rest";
+    REST_BYTES Bytes Handled("the answer says what remains"), "gateway::rest";
+    DURABILITY_WAIT_MS Ms Handled("the answer says what was reached"), "gateway::rest";
+    GLOBAL_ACK_MS Ms Handled("the collected acks are sent"), "gateway::publish";
+    STORED_CURSOR_INTERVAL_MS Ms Handled("the newest is stored when the time has come"), "gateway::session";
+    DEVICE_FORGOTTEN_DAYS Days Handled("the device begins like a new one"), "persistence::cursors";
+    STREAM_MEMBERS Count Refused(Reason::LimitExceeded), "messaging::publish";
+    RING_FRAMES Count Closed(4001), "gateway::ring";
+    RING_FRAMES_MIN Count Handled("a smaller setting is refused at the start"), "gateway::ring";
+    EXPRESS_QUEUE Count Handled("the segment comes by the mirror"), "state::express";
+    PUSH_QUEUE Count Handled("the attach stream ends with RESYNC"), "state::attach";
+    STREAM_WINDOW_BYTES Bytes Handled("the sender waits"), "process::link";
+    BACKLOG_PAGE_BYTES Bytes Handled("the next page takes the rest"), "notification::backlog";
+    JOIN_STALL_MS Ms Closed(4001), "gateway::join";
+    GAP_WAITING_MS Ms Handled("readers are told by a gap `waiting`"), "gateway::join";
+    GRANT_MS Ms Refused(Reason::Forbidden), "access::grant";
+    STALE_ORDINARY_MS Ms Refused(Reason::PolicyStale), "access::authorizer";
+    STALE_PRIVILEGED_MS Ms Refused(Reason::PolicyStale), "access::authorizer";
+}

@@ -1,0 +1,256 @@
+//! Who is in a stream, and as what: the fold of the stream's own `member` events (E24, A2, A3, A5, A6).
+//!
+//! A function of the *set* of events, for any order of arrival. What an author had seen (`deps`, stamped by
+//! the region) decides, never a clock. A role is in force if one of its adds had seen every removal of it
+//! that counts, so a removal beats a concurrent add. Which events count is `verdict`'s decision. The
+//! stream's creator is its root owner, whom no event removes: no fold leaves a stream without an owner. What
+//! lost is listed, not forgotten.
+//!
+//! Payloads are parsed elsewhere; tenant-wide roles are the access stream's and not in here.
+
+use std::collections::BTreeMap;
+
+use crate::created;
+use crate::cursor::Cursor;
+use crate::ids::{StreamId, UserId};
+use crate::kind::History;
+use crate::order::{Entry, Place};
+use crate::policy::Policy;
+use verdict::Verdicts;
+pub use verdict::Void;
+
+#[cfg(test)]
+mod oracle;
+#[cfg(test)]
+mod tests;
+mod verdict;
+
+/// What a member may do; each may do what the lower ones may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Role {
+    /// Reads.
+    Reader,
+    /// Reads and publishes.
+    Writer,
+    /// Also changes who is a member.
+    Owner,
+}
+
+/// What a member event does to its subject.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Change {
+    /// Gives a role. Roles add up: the highest in force counts.
+    Add(Role),
+    /// Takes one role away, or all.
+    Remove(Option<Role>),
+}
+
+/// One `member` event, parsed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MemberEvent {
+    /// Its place, author, id and content: later twins of it do not count.
+    pub entry: Entry,
+    /// Whose membership it changes.
+    pub subject: UserId,
+    /// How.
+    pub change: Change,
+    /// What the region that took it had folded then; its own cursor of member events is what it "had seen".
+    pub deps: Policy,
+}
+
+/// Why an event has no effect, or not the one its author meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Loss {
+    /// It does not count.
+    Void(Void),
+    /// It counts, but a removal that it had not seen, and that had not seen it, beats it.
+    Beaten,
+}
+
+/// The members of one stream, as far as its member events are known.
+#[derive(Clone, Debug)]
+pub struct Members {
+    stream: StreamId,
+    root: Option<UserId>,
+    events: BTreeMap<Place, MemberEvent>,
+    cursor: Cursor,
+    members: BTreeMap<UserId, Membership>,
+    losses: BTreeMap<Place, Loss>,
+    knots: usize,
+}
+
+/// One user's standing in a stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Membership {
+    /// The highest role in force.
+    pub role: Role,
+    /// Where the earliest add stands that is in force; `None` for the root owner, who was there from the
+    /// beginning.
+    pub since: Option<Place>,
+}
+
+// === impl Change, MemberEvent ===
+
+impl Change {
+    fn removes(self, role: Role) -> bool {
+        match self {
+            Self::Add(_) => false,
+            Self::Remove(which) => which.is_none_or(|removed| removed == role),
+        }
+    }
+}
+
+impl MemberEvent {
+    /// Whether the region that took this event had folded `other`.
+    fn saw(&self, other: &Self) -> bool {
+        let Place { origin, seq, .. } = &other.entry.place;
+        self.deps.member.get(origin) >= *seq
+    }
+
+    /// Whether neither had seen the other.
+    fn concurrent(&self, other: &Self) -> bool {
+        !self.saw(other) && !other.saw(self)
+    }
+
+    fn removes(&self, subject: &UserId, role: Role) -> bool {
+        self.subject == *subject && self.change.removes(role)
+    }
+}
+
+// === impl Members ===
+
+impl Members {
+    /// A stream that a user created: its root owner is the author of the creation that its name comes from,
+    /// known once that event, by which the author makes themselves owner, is applied.
+    pub fn of(stream: StreamId) -> Self {
+        Self {
+            stream,
+            root: None,
+            events: BTreeMap::new(),
+            cursor: Cursor::new(),
+            members: BTreeMap::new(),
+            losses: BTreeMap::new(),
+            knots: 0,
+        }
+    }
+
+    /// A stream with a fixed name, whose root owner came from provisioning.
+    pub fn rooted(stream: StreamId, root: UserId) -> Self {
+        let mut members = Self { root: Some(root), ..Self::of(stream) };
+        members.fold();
+        members
+    }
+
+    /// Takes one event in. Returns whose role or start changed, for whoever must authorise them again.
+    pub fn apply(&mut self, event: MemberEvent) -> Vec<UserId> {
+        self.extend([event])
+    }
+
+    /// Takes events in, in any order and any number of times, and folds once. Returns as [`Self::apply`].
+    ///
+    /// The cursor names the newest event of each origin: whoever reads it hands every origin's events over in
+    /// order.
+    pub fn extend(&mut self, events: impl IntoIterator<Item = MemberEvent>) -> Vec<UserId> {
+        let held = self.events.len();
+        for event in events {
+            if self.is_creation(&event) {
+                self.root = Some(event.entry.author.clone());
+            }
+            self.cursor.advance(&event.entry.place.origin, event.entry.place.seq);
+            self.events.insert(event.entry.place.clone(), event);
+        }
+        if self.events.len() == held {
+            return Vec::new();
+        }
+        let before = std::mem::take(&mut self.members);
+        self.fold();
+        let users = before.keys().chain(self.members.keys().filter(|user| !before.contains_key(*user)));
+        users.filter(|user| before.get(*user) != self.members.get(*user)).cloned().collect()
+    }
+
+    /// The role that `user` has, if any.
+    pub fn role_of(&self, user: &UserId) -> Option<Role> {
+        self.members.get(user).map(|membership| membership.role)
+    }
+
+    /// Everybody with a role, in byte order.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&UserId, &Membership)> {
+        self.members.iter()
+    }
+
+    /// The owner whom nothing removes; `None` until the creation is known.
+    pub fn root(&self) -> Option<&UserId> {
+        self.root.as_ref()
+    }
+
+    /// What has been folded: the newest member event per origin, for [`Policy::member`].
+    pub fn cursor(&self) -> &Cursor {
+        &self.cursor
+    }
+
+    /// Whether the event at `place` is before `user`'s start, so that it is `hidden` from them for good.
+    ///
+    /// Stamps rise within an origin, so what is hidden of each origin is a prefix: the start is after its
+    /// last seq whose place is below the add's. To whoever is no member everything is hidden.
+    pub fn hides(&self, user: &UserId, history: History, place: &Place) -> bool {
+        match (self.members.get(user), history) {
+            (None, _) => true,
+            (Some(_), History::All) => false,
+            (Some(membership), History::SinceJoined) => {
+                membership.since.as_ref().is_some_and(|at| place < at)
+            }
+        }
+    }
+
+    /// Events that have no effect, or were beaten, in display order; to be shown and audited (A3, A5).
+    pub fn losses(&self) -> impl Iterator<Item = (&MemberEvent, Loss)> {
+        self.losses.iter().filter_map(|(place, loss)| Some((self.events.get(place)?, *loss)))
+    }
+
+    /// How often the fold had to cut a knot of grants and removals that void each other (see `verdict`).
+    pub fn knots(&self) -> usize {
+        self.knots
+    }
+
+    fn is_creation(&self, event: &MemberEvent) -> bool {
+        let Entry { author, id, .. } = &event.entry;
+        let makes_owner = event.change == Change::Add(Role::Owner) && event.subject == *author;
+        makes_owner && created::is_creation(&self.stream, author, *id)
+    }
+
+    fn fold(&mut self) {
+        let events: Vec<&MemberEvent> = self.events.values().collect();
+        let verdicts = Verdicts::of(&events, self.root.as_ref());
+        self.knots = verdicts.knots;
+        self.members.clear();
+        self.losses.clear();
+
+        let mut removals: BTreeMap<&UserId, Vec<&MemberEvent>> = BTreeMap::new();
+        for (event, _) in events.iter().zip(&verdicts.void).filter(|(_, void)| void.is_none()) {
+            if matches!(event.change, Change::Remove(_)) {
+                removals.entry(&event.subject).or_default().push(event);
+            }
+        }
+        for (event, void) in events.iter().zip(&verdicts.void) {
+            if let Some(void) = void {
+                self.losses.insert(event.entry.place.clone(), Loss::Void(*void));
+                continue;
+            }
+            let Change::Add(role) = event.change else { continue };
+            let unseen = removals.get(&event.subject).into_iter().flatten();
+            let mut unseen =
+                unseen.filter(|removal| removal.change.removes(role) && !event.saw(removal)).peekable();
+            if unseen.peek().is_none() {
+                let since = Some(event.entry.place.clone());
+                let membership = self.members.entry(event.subject.clone());
+                // Events come in display order, so the first add in force is the earliest.
+                membership.and_modify(|m| m.role = m.role.max(role)).or_insert(Membership { role, since });
+            } else if unseen.any(|removal| !removal.saw(event)) {
+                self.losses.insert(event.entry.place.clone(), Loss::Beaten);
+            }
+        }
+        if let Some(root) = &self.root {
+            self.members.insert(root.clone(), Membership { role: Role::Owner, since: None });
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! The log as this term writes it: dense numbers, the running hash, who waits for which acknowledgement, and
+//! the index of the next checkpoint (E21).
+//!
+//! A record is numbered when it is queued, so numbers are in the order of the records whatever the window
+//! lets out.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::exchange::{Action, What};
+use super::takeover::{Checkpoint, LogEnd, Opening, Placed};
+use super::tickets::Ticket;
+use crate::digest::{LogHash, Prefix};
+use crate::segment::{LogPos, Segment};
+
+/// What one entry of an index takes beside the stream's name, bytes.
+const PLACED_BYTES: usize = 24;
+
+#[derive(Debug)]
+pub(super) struct Entry {
+    /// `None` for a mark.
+    pub(super) segment: Option<Arc<Segment>>,
+    /// Records that are settled by its acknowledgement.
+    pub(super) tickets: Vec<Ticket>,
+    after: LogHash,
+    /// The log's own offset, once it is acknowledged.
+    offset: Option<u64>,
+}
+
+#[derive(Debug)]
+pub(super) struct Journal {
+    term: u64,
+    /// What the term's first record continues, and that record's number.
+    opened: LogPos,
+    entries: VecDeque<Entry>,
+    /// How many of the entries were handed out.
+    sent: usize,
+    /// All positions up to here are acknowledged.
+    acked: LogEnd,
+    tip: LogHash,
+    index: Vec<Placed>,
+    index_bytes: usize,
+    checkpoints: u64,
+}
+
+impl Journal {
+    pub(super) fn new(opening: &Opening) -> Self {
+        Self {
+            term: opening.term,
+            opened: opening.log.at,
+            entries: VecDeque::new(),
+            sent: 0,
+            acked: opening.log,
+            tip: opening.log.hash,
+            index: Vec::new(),
+            index_bytes: 0,
+            checkpoints: 1,
+        }
+    }
+
+    /// Queues a segment, `after` being the prefix hash after it. Its number.
+    pub(super) fn segment(&mut self, segment: Arc<Segment>, after: Prefix) -> u64 {
+        self.push(Some(segment), &after.0)
+    }
+
+    /// Queues a mark with this hash of its own.
+    pub(super) fn mark(&mut self, own: &[u8; 32]) {
+        self.push(None, own);
+    }
+
+    fn push(&mut self, segment: Option<Arc<Segment>>, own: &[u8; 32]) -> u64 {
+        let n = self.next();
+        self.tip = self.tip.extend(n, own);
+        self.entries.push_back(Entry { segment, tickets: Vec::new(), after: self.tip, offset: None });
+        n
+    }
+
+    /// The number that the next record gets, and the hash of all before it.
+    pub(super) fn tip(&self) -> (LogPos, LogHash) {
+        (LogPos { term: self.term, n: self.next() }, self.tip)
+    }
+
+    fn next(&self) -> u64 {
+        self.acked.at.n + self.entries.len() as u64 + 1
+    }
+
+    /// Records queued and not acknowledged.
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether everything queued was handed out.
+    pub(super) fn is_sent(&self) -> bool {
+        self.sent == self.entries.len()
+    }
+
+    /// Whether the record with this number, and all before it, are acknowledged.
+    pub(super) fn has(&self, n: u64) -> bool {
+        n <= self.acked.at.n
+    }
+
+    /// Lets `tickets` wait for record `n`, which is not acknowledged.
+    pub(super) fn wait(&mut self, n: u64, tickets: impl IntoIterator<Item = Ticket>) {
+        let at = n - self.acked.at.n - 1;
+        self.entries[at as usize].tickets.extend(tickets);
+    }
+
+    /// Hands out what fits into `window` unacknowledged records.
+    pub(super) fn send(&mut self, window: usize, out: &mut Vec<Action>) {
+        while self.sent < self.entries.len().min(window) {
+            let n = self.acked.at.n + self.sent as u64 + 1;
+            let what = match &self.entries[self.sent].segment {
+                Some(segment) => What::Segment(segment.clone()),
+                None => What::Mark,
+            };
+            let continues = (n == self.opened.n + 1).then_some(self.opened);
+            out.push(Action::Produce { pos: LogPos { term: self.term, n }, continues, what });
+            self.sent += 1;
+        }
+    }
+
+    /// Record `pos` is durable at `offset`. False if it was never handed out.
+    pub(super) fn acknowledge(&mut self, pos: LogPos, offset: u64) -> bool {
+        let at = pos.n.wrapping_sub(self.acked.at.n + 1);
+        if pos.term != self.term || at >= self.sent as u64 {
+            return false;
+        }
+        self.entries[at as usize].offset = Some(offset);
+        true
+    }
+
+    /// The next record that is acknowledged together with all before it.
+    pub(super) fn pop(&mut self) -> Option<Entry> {
+        let entry = self.entries.pop_front_if(|entry| entry.offset.is_some())?;
+        self.sent -= 1;
+        let at = LogPos { term: self.term, n: self.acked.at.n + 1 };
+        self.acked = LogEnd { at, hash: entry.after, offset: entry.offset.unwrap_or_default() };
+        if let Some(segment) = &entry.segment {
+            let stream = segment.stream.clone();
+            self.index_bytes += PLACED_BYTES + stream.as_str().len();
+            self.index.push(Placed { n: self.acked.at.n, stream, first: segment.first });
+        }
+        Some(entry)
+    }
+
+    /// Bytes that the next checkpoint's index would take.
+    pub(super) fn index_bytes(&self) -> usize {
+        self.index_bytes
+    }
+
+    /// The next checkpoint; offsets below `resume` are settled by what is acknowledged now.
+    pub(super) fn checkpoint(&mut self, resume: u64) -> Checkpoint {
+        let number = self.checkpoints;
+        self.checkpoints += 1;
+        self.index_bytes = 0;
+        Checkpoint {
+            term: self.term,
+            number,
+            resume,
+            log: self.acked,
+            index: std::mem::take(&mut self.index),
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! E29: each of the machine's limits, hit.
+
+use super::*;
+
+/// E8: a full queue concerns its stream alone: later records are skipped and read again, the commit stays
+/// below them, publishes to it are answered `overloaded`, and other streams go on.
+#[test]
+fn a_hot_stream_is_skipped_and_read_again_and_blocks_nobody() {
+    let mut script = Script::new(Limits { queue_records: 2, ..Limits::default() });
+    let records: Vec<Record> = (0..6).map(|offset| new(offset, 1)).collect();
+    script.feed(records.clone());
+    script.feed([new(6, 2)]);
+    assert!(script.machine.overloaded(&stream(1)) && !script.machine.overloaded(&stream(2)));
+    script.answer_heads();
+    let hot = script.put().unwrap();
+    assert_eq!(hot.stamps.len(), 2);
+    assert_eq!(script.stored().stream, stream(2));
+    script.logged();
+    script.answer_put(&hot, PutAnswer::Stored);
+    script.logged();
+    assert_eq!(script.machine.committed(), 2, "the first that was skipped");
+    let mut from = 2;
+    while let Some((start, upto)) = script.take(|action| match action {
+        Action::Reread { from, upto } => Some((*from, *upto)),
+        _ => None,
+    }) {
+        assert_eq!((start, upto), (from, 7));
+        let page = records[from as usize..].iter().take(3).cloned().collect();
+        script.hand(Input::Reread { records: page, next: (from + 3).min(7) });
+        script.settle();
+        from += 2;
+    }
+    assert!(!script.machine.overloaded(&stream(1)));
+    assert_eq!(script.machine.committed(), 7);
+    let counters = script.machine.counters();
+    assert_eq!((counters.events, counters.overflows, counters.skipped), (7, 1, 4));
+}
+
+#[test]
+fn a_queue_is_bounded_in_bytes_too() {
+    let mut script = Script::new(Limits { queue_bytes: 40, ..Limits::default() });
+    script.feed([new(0, 1), new(1, 1)]);
+    assert!(script.machine.overloaded(&stream(1)), "two bodies of 33 bytes");
+}
+
+#[test]
+fn feeding_pauses_while_too_much_is_held() {
+    for limits in
+        [Limits { held_records: 4, ..Limits::default() }, Limits { held_bytes: 4 * 33, ..Limits::default() }]
+    {
+        let mut script = Script::new(limits);
+        script.feed((0..4).map(|offset| new(offset, offset as u32)));
+        assert!(matches!(script.asked.pop(), Some(Action::Pause(true))));
+        assert!(script.machine.overloaded(&stream(9)));
+        script.settle();
+        let paused = script.asked.iter().filter(|action| matches!(action, Action::Pause(_))).count();
+        assert!(paused == 1 && !script.machine.overloaded(&stream(9)), "it goes on at half");
+    }
+}
+
+#[test]
+fn a_segment_is_bounded_in_events_and_bytes_and_always_takes_one() {
+    for (limits, lengths) in [
+        (Limits { segment_events: 2, ..Limits::default() }, [2, 1]),
+        (Limits { segment_bytes: 2 * (33 + 12), ..Limits::default() }, [2, 1]),
+        (Limits { segment_bytes: 10, ..Limits::default() }, [1, 1]),
+    ] {
+        let mut script = Script::new(limits);
+        script.feed((0..3).map(|offset| new(offset, 1)));
+        script.answer_heads();
+        let segments = [script.stored(), script.stored()];
+        assert_eq!(segments.map(|segment| segment.stamps.len()), lengths);
+    }
+}
+
+#[test]
+fn puts_wait_while_too_many_log_records_are_unacknowledged() {
+    let mut script = Script::new(Limits { unacked_records: 2, ..Limits::default() });
+    script.feed((0..4).map(|offset| new(offset, offset as u32)));
+    script.answer_heads();
+    script.stored();
+    script.stored();
+    assert!(script.put().is_none() && script.machine.tip().is_none(), "no room, for a mark neither");
+    script.logged();
+    assert!(script.put().is_some() && script.put().is_none());
+}
+
+#[test]
+fn reads_under_way_are_bounded() {
+    let mut script = Script::new(Limits { reads: 2, ..Limits::default() });
+    script.feed((0..5).map(|offset| new(offset, offset as u32)));
+    let reads = |script: &Script| {
+        script.asked.iter().filter(|action| matches!(action, Action::ReadHead { .. })).count()
+    };
+    assert_eq!(reads(&script), 2);
+    script.hand(Input::Head { stream: stream(0), chain: vec![] });
+    assert_eq!(reads(&script), 3);
+}
+
+#[test]
+fn idle_streams_are_unloaded_and_loaded_again() {
+    let mut script = Script::new(Limits { loaded_streams: 2, ..Limits::default() });
+    for offset in 0..8 {
+        script.feed([new(offset, offset as u32)]);
+        script.settle();
+    }
+    assert!(script.machine.counters().unloaded >= 5, "{:?}", script.machine.counters());
+    script.feed([new(8, 0)]);
+    assert!(script.asked.iter().any(|action| matches!(action, Action::ReadHead { resume: 8, .. })));
+}
+
+/// E21: a checkpoint's index is bounded; a full one is put before its second is over.
+#[test]
+fn a_full_index_makes_a_checkpoint_of_its_own() {
+    let mut script = Script::new(Limits { checkpoint_bytes: 60, ..Limits::default() });
+    script.feed((0..4).map(|offset| new(offset, offset as u32)));
+    script.settle();
+    let [first, second] = [script.checkpoint().unwrap(), script.checkpoint().unwrap()];
+    assert_eq!([first.number, second.number], [1, 2]);
+    assert_eq!([first.index.len(), second.index.len()], [2, 2]);
+    assert_eq!([first.log.at.n, second.log.at.n], [2, 4]);
+}

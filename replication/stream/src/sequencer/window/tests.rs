@@ -1,0 +1,112 @@
+#![allow(clippy::unwrap_used)]
+
+use super::*;
+
+const BOUND_MS: u64 = CLOCK_BOUND_MS + ID_LEAD_MS;
+
+fn event(n: u128, time_ms: u64, resend: bool) -> Known {
+    Known { id: EventId::mint(time_ms, n), content: ContentHash([1; 16]), resend }
+}
+
+fn at(seconds: u64) -> Hlc {
+    Hlc::at(seconds * 1_000)
+}
+
+/// A window for 3 ordinary and 2 resend-marked ids, and a stream of load number 1 whose chain is known from
+/// `floor`.
+fn window(floor: Hlc) -> Window {
+    let mut window = Window::new(3, 2);
+    window.open(1, floor);
+    window
+}
+
+/// E4: equal id and content is a duplicate, the same id with other content is another event.
+#[test]
+fn id_and_content_together_make_a_duplicate() {
+    let mut window = window(Hlc::ZERO);
+    let first = event(1, 1_000, false);
+    assert!(!window.remember(1, first, at(1)));
+    assert_eq!(window.judge(1, first, Hlc::ZERO), Verdict::Duplicate);
+    let other = Known { content: ContentHash([2; 16]), ..first };
+    assert_eq!(window.judge(1, other, Hlc::ZERO), Verdict::New);
+    assert!(window.remember(1, other, at(2)), "its id is re-used");
+    assert!(!window.remember(1, other, at(2)), "known already");
+    window.open(2, Hlc::ZERO);
+    assert_eq!(window.judge(2, first, Hlc::ZERO), Verdict::New, "another stream's");
+}
+
+/// E13: a resend is conclusive only if the window reaches back to where its original may stand.
+#[test]
+fn a_resend_older_than_the_window_is_unclear() {
+    let window = window(at(10_000));
+    let time_ms = 10_000_000 + BOUND_MS;
+    assert_eq!(window.judge(1, event(1, time_ms, true), Hlc::ZERO), Verdict::New);
+    assert_eq!(window.judge(1, event(1, time_ms - 1, true), Hlc::ZERO), Verdict::Unclear);
+    assert_eq!(window.judge(1, event(1, time_ms - 1, true), at(10_000)), Verdict::New, "the range was read");
+}
+
+/// E13: forgetting never turns into a wrong answer; an ordinary record needs the resend-marked ids only.
+#[test]
+fn forgetting_raises_the_floor_of_its_kind() {
+    let mut window = window(Hlc::ZERO);
+    for n in 1..=4 {
+        window.remember(1, event(n, 1_000, false), at(n as u64));
+    }
+    assert_eq!(window.floor(1, true), at(1).successor());
+    assert_eq!(window.floor(1, false), Hlc::ZERO, "no resend was forgotten");
+    assert_eq!(
+        window.judge(1, event(1, 1_000, false), Hlc::ZERO),
+        Verdict::New,
+        "an unmarked repeat is the author's"
+    );
+    assert_eq!(window.judge(1, event(1, 1_000, true), Hlc::ZERO), Verdict::Unclear);
+    for n in 5..=7 {
+        window.remember(1, event(n, 1_000, true), at(n as u64));
+    }
+    assert_eq!(window.floor(1, false), at(5).successor());
+    assert_eq!(window.judge(1, event(5, 1_000, false), Hlc::ZERO), Verdict::Unclear, "a late original");
+}
+
+/// E13: a range that was remembered whole lowers the floors; what was forgotten meanwhile does not.
+#[test]
+fn a_range_lowers_the_floors_as_far_as_it_is_still_known() {
+    let mut window = window(at(100));
+    window.begin_range(1);
+    window.remember(1, event(1, 1_000, false), at(50));
+    window.remember(1, event(2, 1_000, true), at(60));
+    window.end_range(1, at(40), true, true);
+    assert_eq!((window.floor(1, true), window.floor(1, false)), (at(40), at(40)));
+    window.begin_range(1);
+    for n in 3..=6 {
+        window.remember(1, event(n, 1_000, false), at(7 + n as u64));
+    }
+    window.end_range(1, at(10), true, true);
+    assert_eq!(window.floor(1, false), at(10));
+    assert_eq!(window.floor(1, true), at(50).successor(), "the one at 50 had to go");
+    window.begin_range(1);
+    window.end_range(1, at(5), false, true);
+    assert_eq!(
+        (window.floor(1, true), window.floor(1, false)),
+        (at(50).successor(), at(5)),
+        "not all fitted"
+    );
+}
+
+/// E29: memory is bounded, also by streams that are gone.
+#[test]
+fn the_window_holds_no_more_than_its_bounds() {
+    let mut window = window(Hlc::ZERO);
+    for n in 1..=1_000u64 {
+        window.open(n, Hlc::ZERO);
+        window.remember(n, event(u128::from(n), n, n % 3 == 0), at(n));
+        window.close(n);
+    }
+    assert_eq!((window.known.len(), window.ordinary.len(), window.resends.len()), (5, 3, 2));
+    assert!(window.floors.is_empty());
+    assert_eq!(window.judge(1_000, event(1_000, 1_000, false), Hlc::ZERO), Verdict::Duplicate);
+    assert_eq!(
+        window.judge(1_000, event(1, 1, true), Hlc::ZERO),
+        Verdict::Unclear,
+        "a closed stream knows nothing"
+    );
+}

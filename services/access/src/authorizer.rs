@@ -1,0 +1,103 @@
+//! What somebody may do on a stream, decided from this region's data (E32, G7).
+//!
+//! A stream of another tenant, one that does not exist and one that is not visible give the same answer.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use async_trait::async_trait;
+use sterna_process::Clock;
+use sterna_stream::ids::EventKind;
+use sterna_stream::kind::{self, Kinds};
+use sterna_stream::{EventId, Policy, Reason, Refusal, StreamId, created};
+
+use crate::grant::{Grant, Permission};
+use crate::identity::Identity;
+use crate::members::{Folds, MemberEvents};
+
+/// What somebody wants to do on a stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Follow and read.
+    Read,
+    /// Publish an event of this kind.
+    Publish(EventKind),
+    /// Publish the creation, which has this id.
+    Create(EventId),
+}
+
+/// Decides. The only way to a [`Grant`].
+#[async_trait]
+pub trait Authorizer: Send + Sync {
+    /// The grant for `who` to do `what` on `on`.
+    ///
+    /// # Errors
+    /// `not_found` for what is absent, another tenant's or invisible; `forbidden`; `bad_stream`;
+    /// `unavailable`.
+    async fn authorize(&self, who: &Identity, what: &Action, on: &StreamId) -> Result<Grant, Refusal>;
+
+    /// A member event of `stream` passed by: the next decision must know it.
+    fn passed(&self, stream: &StreamId);
+}
+
+/// Decides by the stream's own members.
+pub struct MemberAuthorizer<E> {
+    folds: Folds<E>,
+    kinds: Kinds,
+    clock: Arc<dyn Clock>,
+    name: String,
+    grants: AtomicU64,
+}
+
+impl<E: MemberEvents> MemberAuthorizer<E> {
+    /// An authoriser over `events`; `name` is unique in the region and begins the ids of its grants.
+    pub fn new(events: E, kinds: Kinds, clock: Arc<dyn Clock>, name: &str) -> Self {
+        Self { folds: Folds::new(events), kinds, clock, name: name.to_owned(), grants: AtomicU64::new(0) }
+    }
+
+    fn grant(&self, who: &Identity, what: Permission, on: &StreamId, policy: Policy) -> Grant {
+        let n = self.grants.fetch_add(1, Ordering::Relaxed);
+        Grant::new(
+            format!("{}-{n}", self.name),
+            who.user.clone(),
+            what,
+            on.clone(),
+            policy,
+            self.clock.wall_ms(),
+        )
+    }
+}
+
+#[async_trait]
+impl<E: MemberEvents> Authorizer for MemberAuthorizer<E> {
+    async fn authorize(&self, who: &Identity, what: &Action, on: &StreamId) -> Result<Grant, Refusal> {
+        let absent = || Reason::NotFound.because("no such stream, or not visible to you");
+        if on.tenant() != who.tenant {
+            return Err(absent());
+        }
+        let stream_kind = self.kinds.of(on)?;
+        if let Action::Create(id) = what {
+            return match created::is_creation(on, &who.user, *id) {
+                true => Ok(self.grant(who, Permission::Create, on, Policy::default())),
+                false => {
+                    Err(Reason::Forbidden.because("the stream's name does not follow from this creation"))
+                }
+            };
+        }
+        let fold = self.folds.of(on).await?;
+        let role = fold.members.role_of(&who.user).ok_or_else(absent)?;
+        let permission = match what {
+            Action::Publish(event) if !stream_kind.may_write(event, role) => {
+                return Err(Reason::Forbidden.because("your role in this stream does not allow this"));
+            }
+            Action::Publish(event) if event.as_str() == kind::MEMBER => Permission::Manage,
+            Action::Publish(_) => Permission::Publish,
+            Action::Read | Action::Create(_) => Permission::Read,
+        };
+        Ok(self.grant(who, permission, on, fold.policy()))
+    }
+
+    fn passed(&self, stream: &StreamId) {
+        self.folds.passed(stream);
+    }
+}

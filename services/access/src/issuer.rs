@@ -1,0 +1,148 @@
+//! Tokens of a development issuer: JWTs signed with a shared secret (HS256), checked like any other issuer's.
+//!
+//! For the demo, tests and local work. A production issuer brings its own keys; claims and checks are the
+//! same: `iss`, `aud`, `sub`, `tenant`, `exp`, in seconds. Time is compared here, with the caller's clock:
+//! the library that checks signatures would read the machine's (E35).
+
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use serde::{Deserialize, Serialize};
+use sterna_stream::{Reason, Refusal, UserId};
+
+use crate::identity::{Identity, Verifier};
+
+/// Longest token that is looked at, bytes.
+pub const TOKEN_BYTES: usize = 8 * 1024;
+/// Longest tenant name, bytes.
+pub const TENANT_BYTES: usize = 64;
+
+const ISSUER: &str = "sterna-development";
+const AUDIENCE: &str = "sterna";
+
+/// Signs tokens for any user of any tenant. Never run one where strangers reach it.
+pub struct DevelopmentIssuer {
+    key: EncodingKey,
+}
+
+/// Checks tokens of a [`DevelopmentIssuer`] that has the same secret.
+pub struct TokenVerifier {
+    key: DecodingKey,
+    checks: Validation,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Claims {
+    iss: String,
+    aud: String,
+    sub: String,
+    tenant: String,
+    exp: u64,
+}
+
+// === impl DevelopmentIssuer ===
+
+impl DevelopmentIssuer {
+    /// An issuer with this secret.
+    pub fn new(secret: &[u8]) -> Self {
+        Self { key: EncodingKey::from_secret(secret) }
+    }
+
+    /// A token for `user` of `tenant` that ends at `expires_ms` (Unix milliseconds, rounded down to seconds).
+    ///
+    /// # Errors
+    /// `internal` if the claims cannot be signed.
+    pub fn issue(&self, tenant: &str, user: &UserId, expires_ms: u64) -> Result<String, Refusal> {
+        let claims = Claims {
+            iss: ISSUER.to_owned(),
+            aud: AUDIENCE.to_owned(),
+            sub: user.to_string(),
+            tenant: tenant.to_owned(),
+            exp: expires_ms / 1_000,
+        };
+        let signed = jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &self.key);
+        signed.map_err(|_| Reason::Internal.because("the token could not be signed"))
+    }
+}
+
+// === impl TokenVerifier ===
+
+impl TokenVerifier {
+    /// A verifier of tokens signed with this secret.
+    pub fn new(secret: &[u8]) -> Self {
+        let mut checks = Validation::new(Algorithm::HS256);
+        checks.set_issuer(&[ISSUER]);
+        checks.set_audience(&[AUDIENCE]);
+        checks.validate_exp = false;
+        checks.set_required_spec_claims(&["iss", "aud", "sub", "exp"]);
+        Self { key: DecodingKey::from_secret(secret), checks }
+    }
+}
+
+impl Verifier for TokenVerifier {
+    fn verify(&self, token: &str, now_ms: u64) -> Result<Identity, Refusal> {
+        let invalid = || Reason::TokenInvalid.because("the token is not one of this service's issuer");
+        if token.len() > TOKEN_BYTES {
+            return Err(invalid());
+        }
+        let decoded =
+            jsonwebtoken::decode::<Claims>(token, &self.key, &self.checks).map_err(|_| invalid())?;
+        let claims = decoded.claims;
+        let user = claims.sub.parse().map_err(|_| invalid())?;
+        let tenant_stands = sterna_stream::StreamId::new(&claims.tenant, "chat", "x").is_ok();
+        if !tenant_stands || claims.tenant.len() > TENANT_BYTES || claims.tenant == "system" {
+            return Err(invalid());
+        }
+        let expires_ms = claims.exp.saturating_mul(1_000);
+        if expires_ms <= now_ms {
+            return Err(Reason::TokenExpired.because("the token has ended: get a new one"));
+        }
+        Ok(Identity { tenant: claims.tenant, user, expires_ms })
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    const NOW: u64 = 1_795_214_400_000;
+
+    fn token(secret: &[u8], tenant: &str, expires_ms: u64) -> String {
+        DevelopmentIssuer::new(secret).issue(tenant, &"ana".parse().unwrap(), expires_ms).unwrap()
+    }
+
+    fn verdict(token: &str) -> Result<Identity, Reason> {
+        TokenVerifier::new(b"secret").verify(token, NOW).map_err(|refusal| refusal.reason)
+    }
+
+    /// E32, E35: the caller's clock decides, not the machine's.
+    #[test]
+    fn a_token_is_good_until_its_end_by_the_callers_clock() {
+        let identity = verdict(&token(b"secret", "acme", NOW + 1_000)).unwrap();
+        assert_eq!((identity.tenant.as_str(), identity.user.as_str()), ("acme", "ana"));
+        assert_eq!(identity.expires_ms, NOW + 1_000);
+        assert_eq!(verdict(&token(b"secret", "acme", NOW)), Err(Reason::TokenExpired));
+    }
+
+    #[test]
+    fn what_others_signed_or_nobody_did_is_invalid() {
+        let good = token(b"secret", "acme", NOW + 60_000);
+        let other_tenant = token(b"other", "acme", NOW + 60_000);
+        let body = good.split('.').nth(1).unwrap();
+        let unsigned = format!("eyJhbGciOiJub25lIn0.{body}.");
+        let long = "x".repeat(TOKEN_BYTES + 1);
+        for bad in [other_tenant.as_str(), &unsigned, &good[..good.len() - 2], "", "a.b.c", &long] {
+            assert_eq!(verdict(bad), Err(Reason::TokenInvalid), "{bad}");
+        }
+    }
+
+    #[test]
+    fn no_token_speaks_for_the_reserved_tenant_or_an_impossible_one() {
+        for tenant in ["system", "", "a/b", "Acme", &"x".repeat(65)] {
+            assert_eq!(
+                verdict(&token(b"secret", tenant, NOW + 60_000)),
+                Err(Reason::TokenInvalid),
+                "{tenant}"
+            );
+        }
+    }
+}

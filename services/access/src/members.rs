@@ -1,0 +1,176 @@
+//! Members of streams, folded from the streams' own events and kept for a second (E24, G7).
+//!
+//! A decision is made from this region's table: the newest member event per origin is looked up, and what is
+//! not yet folded is read along the chain of member events that segments carry. A fold younger than [`FRESH`]
+//! is used as it is; whoever sees a member event pass says so with [`Folds::passed`], and the next decision
+//! looks again.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use sterna_proto::record::{Body, Stored};
+use sterna_stream::kind::{self, History};
+use sterna_stream::map::Map;
+use sterna_stream::member::{MemberEvent, Members};
+use sterna_stream::order::{Entry, Place};
+use sterna_stream::{Cursor, Origin, Policy, Refusal, Segment, StreamId};
+use tokio::time::Instant;
+
+pub mod payload;
+pub mod stored;
+
+#[cfg(test)]
+pub(crate) mod tests;
+
+/// How old a fold may be that a decision rests on.
+pub const FRESH: Duration = Duration::from_secs(1);
+/// Streams whose fold is kept; at the bound those not used for longest go.
+pub const FOLDS: usize = 50_000;
+
+/// Where member events are read.
+#[async_trait]
+pub trait MemberEvents: Send + Sync {
+    /// The newest member event of each origin that this region's table holds.
+    ///
+    /// # Errors
+    /// `unavailable` if the table did not answer.
+    async fn newest(&self, stream: &StreamId) -> Result<Cursor, Refusal>;
+
+    /// The segment that holds event `seq` of `origin`.
+    ///
+    /// # Errors
+    /// `unavailable` if the table did not answer or does not have it.
+    async fn holding(&self, stream: &StreamId, origin: &Origin, seq: u64) -> Result<Stored, Refusal>;
+}
+
+/// The folds of a service instance.
+pub struct Folds<E> {
+    events: E,
+    kept: Mutex<Map<StreamId, Kept>>,
+}
+
+/// The members of a stream at one moment.
+#[derive(Clone, Debug)]
+pub struct Fold {
+    /// Who is what.
+    pub members: Members,
+    /// What new members see.
+    pub history: History,
+}
+
+struct Kept {
+    fold: std::sync::Arc<Fold>,
+    looked: Instant,
+    stale: bool,
+}
+
+impl<E: MemberEvents> Folds<E> {
+    /// Folds over `events`.
+    pub fn new(events: E) -> Self {
+        Self { events, kept: Mutex::default() }
+    }
+
+    /// The members of `stream`, not older than [`FRESH`]. A stream that does not exist has none.
+    ///
+    /// # Errors
+    /// `unavailable` if this region's table did not answer.
+    pub async fn of(&self, stream: &StreamId) -> Result<std::sync::Arc<Fold>, Refusal> {
+        let now = Instant::now();
+        let known = {
+            let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+            kept.get(stream).map(|kept| (kept.fold.clone(), !kept.stale && now < kept.looked + FRESH))
+        };
+        if let Some((fold, true)) = known {
+            return Ok(fold);
+        }
+        let newest = self.events.newest(stream).await?;
+        let held = known.map(|(fold, _)| fold);
+        let fold = match held {
+            Some(fold) if fold.members.cursor().covers(&newest) => fold,
+            held => {
+                let mut fold = held.map_or_else(|| Fold::of(stream), |fold| (*fold).clone());
+                self.read(stream, &newest, &mut fold).await?;
+                std::sync::Arc::new(fold)
+            }
+        };
+        self.keep(stream, Kept { fold: fold.clone(), looked: now, stale: false });
+        Ok(fold)
+    }
+
+    /// A member event of `stream` was seen: what is kept may be old.
+    pub fn passed(&self, stream: &StreamId) {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(kept) = kept.get_mut(stream) {
+            kept.stale = true;
+        }
+    }
+
+    fn keep(&self, stream: &StreamId, entry: Kept) {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() >= FOLDS && !kept.contains_key(stream) {
+            let oldest = kept.values().map(|kept| kept.looked).min();
+            kept.retain(|_, kept| Some(kept.looked) != oldest);
+        }
+        kept.insert(stream.clone(), entry);
+    }
+
+    /// Reads what `fold` lacks, backwards along each origin's chain, and folds it in the order it was
+    /// written.
+    async fn read(&self, stream: &StreamId, newest: &Cursor, fold: &mut Fold) -> Result<(), Refusal> {
+        let mut events = Vec::new();
+        for (origin, newest) in newest.iter() {
+            let folded = fold.members.cursor().get(origin);
+            let mut seq = newest;
+            while seq > folded {
+                let stored = self.events.holding(stream, origin, seq).await?;
+                events.extend(
+                    member_events(&stored.segment).filter(|(event, _)| event.entry.place.seq > folded),
+                );
+                seq = stored.segment.member_before;
+            }
+        }
+        events.sort_by(|(a, _), (b, _)| a.entry.place.cmp(&b.entry.place));
+        for (event, history) in &events {
+            let creates = sterna_stream::created::is_creation(stream, &event.entry.author, event.entry.id);
+            if let Some(history) = history.filter(|_| creates) {
+                fold.history = history;
+            }
+        }
+        fold.members.extend(events.into_iter().map(|(event, _)| event));
+        Ok(())
+    }
+}
+
+impl Fold {
+    fn of(stream: &StreamId) -> Self {
+        Self { members: Members::of(stream.clone()), history: History::All }
+    }
+
+    /// What a decision from this fold rests on.
+    pub fn policy(&self) -> Policy {
+        Policy { access: Cursor::new(), member: self.members.cursor().clone() }
+    }
+}
+
+/// The member events of a segment, with the history that a creation asks for. One that cannot be read changes
+/// nothing for anybody, in every region alike, and is reported.
+pub fn member_events(segment: &Segment) -> impl Iterator<Item = (MemberEvent, Option<History>)> {
+    segment.members.iter().filter_map(|&index| {
+        let at = index as usize;
+        let body = Body::decode(&segment.bodies[at]).ok().filter(|body| body.kind.as_str() == kind::MEMBER);
+        let parsed = body.and_then(|body| Some((payload::parse(&body.payload)?, body)));
+        let Some((payload, body)) = parsed else {
+            let (stream, origin) = (&segment.stream, &segment.origin);
+            tracing::error!(%stream, %origin, "a member event cannot be read");
+            return None;
+        };
+        let seq = segment.first + u64::from(index);
+        let place = Place { hlc: segment.stamps[at], origin: segment.origin.clone(), seq };
+        let entry =
+            Entry { place, author: body.author, id: body.id, content: body.content, resend: body.resend };
+        let deps = body.deps.unwrap_or_default();
+        let event = MemberEvent { entry, subject: payload.user, change: payload.change, deps };
+        Some((event, payload.history))
+    })
+}

@@ -1,0 +1,189 @@
+//! The fold cache and the authoriser over a table in memory: a list of segments that can be late.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use sterna_process::ManualClock;
+use sterna_stream::digest::{ContentHash, Prefix};
+use sterna_stream::kind::Kinds;
+use sterna_stream::member::{Change, Role};
+use sterna_stream::{EventId, Hlc, Position, Reason, UserId, created};
+
+use super::payload::Payload;
+use super::*;
+use crate::{Action, Authorizer, Identity, MemberAuthorizer, Permission};
+
+/// Segments of one stream and origin, and how often they were read.
+#[derive(Clone, Default)]
+pub(crate) struct Table(Arc<Mutex<(Vec<Stored>, usize)>>);
+
+#[async_trait]
+impl MemberEvents for Table {
+    async fn newest(&self, _: &StreamId) -> Result<Cursor, Refusal> {
+        let held = self.0.lock().unwrap();
+        Ok(held.0.last().map(|s| (s.segment.origin.clone(), s.segment.member_last())).into_iter().collect())
+    }
+
+    async fn holding(&self, _: &StreamId, _: &Origin, seq: u64) -> Result<Stored, Refusal> {
+        let mut held = self.0.lock().unwrap();
+        held.1 += 1;
+        let found = held.0.iter().find(|s| (s.segment.first..=s.segment.last()).contains(&seq));
+        found.cloned().ok_or_else(|| Reason::Unavailable.because("not here"))
+    }
+}
+
+struct World {
+    table: Table,
+    stream: StreamId,
+    creation: EventId,
+    authorizer: MemberAuthorizer<Table>,
+}
+
+fn user(name: &str) -> UserId {
+    name.parse().unwrap()
+}
+
+fn who(tenant: &str, name: &str) -> Identity {
+    Identity { tenant: tenant.to_owned(), user: user(name), expires_ms: u64::MAX }
+}
+
+impl World {
+    fn new() -> Self {
+        let creation = EventId::mint(1_000, 7);
+        let stream = created::stream("acme", "chat", &user("ana"), creation).unwrap();
+        let table = Table::default();
+        let clock = Arc::new(ManualClock::new(1_000_000));
+        let authorizer = MemberAuthorizer::new(table.clone(), Kinds::standard(), clock, "a");
+        let world = Self { table, stream, creation, authorizer };
+        world.member("ana", "ana", Change::Add(Role::Owner), creation);
+        world
+    }
+
+    /// Adds a segment with one member event by `author`, then one with a message.
+    fn member(&self, author: &str, subject: &str, change: Change, id: EventId) {
+        let payload = payload::json(&Payload { user: user(subject), change, history: None });
+        let deps = self.newest_policy();
+        let member = Body {
+            id,
+            author: user(author),
+            kind: kind::MEMBER.parse().unwrap(),
+            payload: Bytes::from(payload),
+            content: ContentHash::default(),
+            resend: false,
+            key: String::new(),
+            deps: Some(deps),
+        };
+        let message = Body { kind: "message".parse().unwrap(), deps: None, ..member.clone() };
+        for (body, members) in [(member, vec![0]), (message, vec![])] {
+            let mut held = self.table.0.lock().unwrap();
+            let before =
+                held.0.last().map(|s| (s.segment.last(), s.segment.member_last())).unwrap_or_default();
+            held.0.push(Stored::new(Segment {
+                stream: self.stream.clone(),
+                origin: "us-east-1".parse().unwrap(),
+                first: before.0 + 1,
+                stamps: vec![Hlc::at(before.0 + 1)],
+                bodies: vec![body.encode()],
+                from: Position { incarnation: 1, partition: 0, offset: before.0 },
+                policy: Policy::default(),
+                prefix: Prefix::START,
+                members,
+                member_before: before.1,
+            }));
+        }
+    }
+
+    fn newest_policy(&self) -> Policy {
+        let held = self.table.0.lock().unwrap();
+        let newest = held.0.last().map(|s| (s.segment.origin.clone(), s.segment.member_last()));
+        Policy { access: Cursor::new(), member: newest.into_iter().collect() }
+    }
+
+    fn change(&self, author: &str, subject: &str, change: Change) {
+        let n = self.table.0.lock().unwrap().0.len();
+        self.member(author, subject, change, EventId::mint(2_000, n as u128));
+        self.authorizer.passed(&self.stream);
+    }
+
+    async fn may(&self, name: &str, what: Action) -> Result<Permission, Reason> {
+        let granted = self.authorizer.authorize(&who("acme", name), &what, &self.stream).await;
+        granted.map(|grant| grant.permission()).map_err(|refusal| refusal.reason)
+    }
+}
+
+fn publish(kind: &str) -> Action {
+    Action::Publish(kind.parse().unwrap())
+}
+
+/// G7: what a role allows, and that absence, foreign tenants and invisibility look alike.
+#[tokio::test(start_paused = true)]
+async fn roles_decide_and_strangers_see_nothing() {
+    let world = World::new();
+    world.change("ana", "bo", Change::Add(Role::Writer));
+    world.change("ana", "cy", Change::Add(Role::Reader));
+    assert_eq!(world.may("ana", publish("member")).await, Ok(Permission::Manage));
+    assert_eq!(world.may("bo", publish("message")).await, Ok(Permission::Publish));
+    assert_eq!(world.may("bo", publish("member")).await, Err(Reason::Forbidden));
+    assert_eq!(world.may("cy", Action::Read).await, Ok(Permission::Read));
+    assert_eq!(world.may("cy", publish("message")).await, Err(Reason::Forbidden));
+    assert_eq!(world.may("dee", Action::Read).await, Err(Reason::NotFound));
+    let other = world.authorizer.authorize(&who("other", "ana"), &Action::Read, &world.stream).await;
+    let none = StreamId::new("acme", "chat", "none").unwrap();
+    let absent = world.authorizer.authorize(&who("acme", "dee"), &Action::Read, &none).await;
+    assert_eq!(other, absent, "the same refusal to the letter");
+}
+
+/// E24: a removal is known to the first decision after it passed.
+#[tokio::test(start_paused = true)]
+async fn a_removal_that_passed_is_known_to_the_next_decision() {
+    let world = World::new();
+    world.change("ana", "bo", Change::Add(Role::Writer));
+    assert_eq!(world.may("bo", publish("message")).await, Ok(Permission::Publish));
+    world.change("ana", "bo", Change::Remove(None));
+    assert_eq!(world.may("bo", publish("message")).await, Err(Reason::NotFound));
+}
+
+/// E24: without being told, a decision is at most a second old.
+#[tokio::test(start_paused = true)]
+async fn a_fold_is_looked_up_again_after_a_second() {
+    let world = World::new();
+    assert_eq!(world.may("bo", Action::Read).await, Err(Reason::NotFound));
+    world.member("ana", "bo", Change::Add(Role::Reader), EventId::mint(3_000, 1));
+    assert_eq!(world.may("bo", Action::Read).await, Err(Reason::NotFound), "younger than a second");
+    tokio::time::advance(FRESH).await;
+    assert_eq!(world.may("bo", Action::Read).await, Ok(Permission::Read));
+}
+
+/// E24: a fold reads the segments that hold member events, each once, and no other.
+#[tokio::test(start_paused = true)]
+async fn a_fold_reads_member_segments_only_and_once() {
+    let world = World::new();
+    for n in 0..20 {
+        world.change("ana", &format!("u{n}"), Change::Add(Role::Reader));
+    }
+    assert_eq!(world.may("u7", Action::Read).await, Ok(Permission::Read));
+    assert_eq!(world.table.0.lock().unwrap().1, 21);
+    world.change("ana", "v", Change::Add(Role::Reader));
+    assert_eq!(world.may("v", Action::Read).await, Ok(Permission::Read));
+    assert_eq!(world.table.0.lock().unwrap().1, 22, "what was folded is not read again");
+}
+
+/// E3: only the creation that a name follows from may create the stream.
+#[tokio::test(start_paused = true)]
+async fn only_the_author_of_the_creation_may_create() {
+    let world = World::new();
+    assert_eq!(world.may("ana", Action::Create(world.creation)).await, Ok(Permission::Create));
+    assert_eq!(world.may("bo", Action::Create(world.creation)).await, Err(Reason::Forbidden));
+    assert_eq!(world.may("ana", Action::Create(EventId::mint(9, 9))).await, Err(Reason::Forbidden));
+}
+
+/// E24: a grant says what it rests on, so that no region shows what it allows before it knows as much.
+#[tokio::test(start_paused = true)]
+async fn a_grant_names_the_member_events_it_rests_on() {
+    let world = World::new();
+    world.change("ana", "bo", Change::Add(Role::Writer));
+    let grant =
+        world.authorizer.authorize(&who("acme", "bo"), &publish("message"), &world.stream).await.unwrap();
+    assert_eq!(grant.policy(), &world.newest_policy());
+    assert_eq!(grant.resource(), &world.stream);
+}

@@ -1,0 +1,246 @@
+//! One region: every role a process of its own, linked to the others through places that survive restarts.
+//!
+//! [`Region::kill`] is the crash: from then on nothing of that instance runs or answers (E34).
+//! [`Region::restart`] builds it anew from the stores, under the same name, in the same place.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use sterna_access::members::stored::StoredEvents;
+use sterna_access::{GrantKey, MemberAuthorizer, TokenVerifier};
+use sterna_gateway::gateway::{Config as GatewayConfig, Gateway, Parts as GatewayParts};
+use sterna_gateway::outward::Links;
+use sterna_messaging::{Config as MessagingConfig, Messaging, Parts as MessagingParts};
+use sterna_notification::Notification;
+use sterna_persistence::Persistence;
+use sterna_process::{Caller, CallerKeys, Clock, Link, Process, Slot, require_caller};
+use sterna_state::{Config as StateConfig, Mirror, Parts as StateParts, State};
+use sterna_stream::Origin;
+use sterna_stream::kind::Kinds;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tonic::service::Routes;
+
+use crate::plan::Plan;
+use crate::stores::{self, Stores};
+
+/// Longest that one role may take to end in good order.
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// A place in the region's plan. Drained in this order: who is asked is drained after who asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Place {
+    /// A gateway shard, by number.
+    Gateway(usize),
+    /// An instance of messaging.
+    Messaging(usize),
+    /// An instance of state.
+    State(usize),
+    /// Notification.
+    Notification,
+    /// Persistence.
+    Persistence,
+}
+
+/// How a process sees the stores: for whoever watches what goes between them, or breaks it.
+pub type Lens = Arc<dyn Fn(&Process, &Stores) -> Stores>;
+
+/// A running region whose clients come over sockets of type `S`.
+pub struct Region<S> {
+    plan: Plan,
+    stores: Stores,
+    lens: Lens,
+    clock: Arc<dyn Clock>,
+    keys: CallerKeys,
+    slots: BTreeMap<Place, Slot>,
+    lives: BTreeMap<Place, (u32, Process)>,
+    gateways: BTreeMap<usize, Gateway<S>>,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Region<S> {
+    /// Starts all that the plan names.
+    ///
+    /// # Panics
+    /// Outside a `LocalRuntime`, or if the plan's link secret is shorter than 16 bytes.
+    pub fn start(plan: Plan, stores: Stores, clock: Arc<dyn Clock>) -> Self {
+        Self::start_behind(plan, stores, clock, Arc::new(|_, stores| stores.clone()))
+    }
+
+    /// Starts all that the plan names; each process sees the stores through `lens`.
+    ///
+    /// # Panics
+    /// As [`Region::start`].
+    pub fn start_behind(plan: Plan, stores: Stores, clock: Arc<dyn Clock>, lens: Lens) -> Self {
+        let keys = CallerKeys::new(&[&plan.secrets.links]).expect("the plan's link secret is long enough");
+        let mut places = vec![Place::Persistence, Place::Notification];
+        places.extend((0..plan.state).map(Place::State));
+        places.extend((0..plan.messaging).map(Place::Messaging));
+        places.extend((0..plan.shards).map(Place::Gateway));
+        let slots = places.iter().map(|place| (*place, Slot::new())).collect();
+        let (lives, gateways) = (BTreeMap::new(), BTreeMap::new());
+        let mut region = Self { plan, stores, lens, clock, keys, slots, lives, gateways };
+        for place in places {
+            region.restart(place);
+        }
+        region
+    }
+
+    /// The shard with this number, if it runs.
+    pub fn gateway(&self, shard: usize) -> Option<&Gateway<S>> {
+        self.gateways.get(&shard)
+    }
+
+    /// The process in a place, if it was ever started.
+    pub fn process(&self, place: Place) -> Option<&Process> {
+        self.lives.get(&place).map(|(_, process)| process)
+    }
+
+    /// Every place of the plan.
+    pub fn places(&self) -> impl Iterator<Item = Place> {
+        self.slots.keys().copied()
+    }
+
+    /// Crashes whoever is in a place.
+    pub fn kill(&mut self, place: Place) {
+        if let Some((_, process)) = self.lives.get(&place) {
+            process.kill();
+        }
+        if let Place::Gateway(shard) = place {
+            self.gateways.remove(&shard);
+        }
+    }
+
+    /// Builds whoever belongs into a place anew, from the stores; who was there before is killed.
+    pub fn restart(&mut self, place: Place) {
+        self.kill(place);
+        let life = self.lives.get(&place).map_or(0, |(life, _)| *life) + 1;
+        let name = format!("{}/{}#{life}", self.plan.region, place.name());
+        let process = Process::new(&name, self.plan.seed, self.clock.clone());
+        self.lives.insert(place, (life, process.clone()));
+        let stores = (self.lens)(&process, &self.stores);
+        let routes = match place {
+            Place::Persistence => Persistence::new(stores.table).routes(),
+            Place::Notification => {
+                let link = self.link(&process, place, Place::Persistence);
+                Notification::new(stores.tails, link).routes()
+            }
+            Place::State(_) => self.state(&process, place, stores),
+            Place::Messaging(_) => self.messaging(&process, place, stores),
+            Place::Gateway(shard) => return self.shard(&process, shard),
+        };
+        self.slots[&place].fill(Link::direct(&process, require_caller(routes, &self.keys)));
+    }
+
+    /// Ends the region in good order: each role after those that ask it. Says which were cut at their bound.
+    pub async fn drain(&mut self) -> Vec<Place> {
+        let mut cut = Vec::new();
+        for (place, (_, process)) in std::mem::take(&mut self.lives) {
+            if process.drain(DRAIN).await.cut > 0 {
+                cut.push(place);
+            }
+        }
+        self.gateways.clear();
+        cut
+    }
+
+    fn link(&self, caller: &Process, from: Place, to: Place) -> Link {
+        let identity = Caller::new(from.role(), self.plan.region.as_str()).expect("a role's name fits");
+        self.slots[&to].link().called_by(caller, &identity, &self.keys)
+    }
+
+    fn links(&self, caller: &Process, from: Place, to: impl Fn(usize) -> Place, count: usize) -> Vec<Link> {
+        (0..count).map(|n| self.link(caller, from, to(n))).collect()
+    }
+
+    fn state(&self, process: &Process, place: Place, stores: Stores) -> Routes {
+        let (partitions, push_queue) = (self.plan.partitions, self.plan.push_queue);
+        let mirrors = self.plan.peers.iter().map(mirror_of).collect();
+        let config = StateConfig { partitions, push_queue, mirrors, ..StateConfig::new(self.plan.origin()) };
+        let parts = StateParts {
+            process: process.clone(),
+            log: stores.log,
+            table: stores.table,
+            tails: stores.tails,
+            persistence: self.link(process, place, Place::Persistence),
+        };
+        State::start(config, parts).routes()
+    }
+
+    fn messaging(&self, process: &Process, place: Place, stores: Stores) -> Routes {
+        let secrets = &self.plan.secrets;
+        let config = MessagingConfig {
+            partitions: self.plan.partitions,
+            limits: self.plan.sequencer.clone(),
+            ..MessagingConfig::new(self.plan.origin(), secrets.content.clone(), secrets.grants.clone())
+        };
+        let parts = MessagingParts {
+            process: process.clone(),
+            log: stores.log,
+            table: stores.table,
+            persistence: self.link(process, place, Place::Persistence),
+            kinds: Kinds::standard(),
+        };
+        Messaging::start(config, parts).routes()
+    }
+
+    fn shard(&mut self, process: &Process, shard: usize) {
+        let place = Place::Gateway(shard);
+        let plan = &self.plan;
+        let config = GatewayConfig {
+            name: format!("gateway-{shard}"),
+            region: plan.region.clone(),
+            origin: plan.origin(),
+            partitions: plan.partitions,
+            terms: plan.terms,
+            endpoints: plan.endpoints.clone(),
+            limits: plan.limits.clone(),
+            clock_bound_ms: sterna_stream::limits::CLOCK_BOUND_MS,
+            mirrored: !plan.peers.is_empty(),
+        };
+        let events = StoredEvents::new(self.link(process, place, Place::Persistence));
+        let authorizer = MemberAuthorizer::new(events, Kinds::standard(), self.clock.clone(), process.name());
+        let parts = GatewayParts {
+            process: process.clone(),
+            verifier: Arc::new(TokenVerifier::new(&plan.secrets.tokens)),
+            authorizer: Arc::new(authorizer),
+            grant_key: GrantKey::new(&plan.secrets.grants),
+            links: Links {
+                state: self.links(process, place, Place::State, plan.state),
+                messaging: self.links(process, place, Place::Messaging, plan.messaging),
+                notification: self.link(process, place, Place::Notification),
+            },
+        };
+        let gateway = Gateway::start(config, parts);
+        self.gateways.insert(shard, gateway);
+    }
+}
+
+impl Place {
+    /// The role that belongs there.
+    pub fn role(self) -> &'static str {
+        match self {
+            Self::Gateway(_) => "gateway",
+            Self::Messaging(_) => "messaging",
+            Self::State(_) => "state",
+            Self::Notification => "notification",
+            Self::Persistence => "persistence",
+        }
+    }
+
+    fn name(self) -> String {
+        match self {
+            Self::Gateway(n) | Self::Messaging(n) | Self::State(n) => format!("{}-{n}", self.role()),
+            Self::Notification | Self::Persistence => self.role().to_owned(),
+        }
+    }
+}
+
+fn mirror_of(peer: &Origin) -> Mirror {
+    Mirror { origin: peer.clone(), topic: stores::mirrored_log(peer) }
+}
+
+/// The secret that a plan's tokens are signed with, for an issuer of tests and demo.
+pub fn token_secret(plan: &Plan) -> &Bytes {
+    &plan.secrets.tokens
+}

@@ -1,0 +1,79 @@
+//! Where a region keeps what outlives its processes.
+
+use std::sync::Arc;
+
+use sterna_log::memory::{Config, MemoryLog};
+use sterna_log::{Log, Topic};
+use sterna_storage::memory::{MemoryTable, MemoryTails};
+use sterna_storage::{Table, Tails, tails};
+
+use sterna_stream::Origin;
+
+use crate::plan::Plan;
+
+const INGRESS: &str = "sterna-ingress";
+const LOG: &str = "sterna-log";
+
+/// The log topic of a region in one of its lives, at home.
+pub fn own_log(origin: &Origin) -> Topic {
+    topic(LOG).in_incarnation(origin.incarnation())
+}
+
+/// The same topic where it is mirrored to.
+pub fn mirrored_log(origin: &Origin) -> Topic {
+    own_log(origin).mirrored_from(&origin.region())
+}
+
+fn topic(name: &str) -> Topic {
+    name.parse().expect("a topic's name")
+}
+
+/// A region's stores.
+#[derive(Clone)]
+pub struct Stores {
+    /// Kafka, or its like.
+    pub log: Arc<dyn Log>,
+    /// DynamoDB, or its like.
+    pub table: Arc<dyn Table>,
+    /// Redis, or its like.
+    pub tails: Arc<dyn Tails>,
+}
+
+/// Stores in memory, with handles to do to them what happens to real ones.
+#[derive(Clone)]
+pub struct MemoryStores {
+    /// The region's log.
+    pub log: Arc<MemoryLog>,
+    /// The region's table.
+    pub table: Arc<MemoryTable>,
+    /// The region's tails.
+    pub tails: Arc<MemoryTails>,
+}
+
+impl MemoryStores {
+    /// Empty stores for a region that stands alone.
+    pub fn new(plan: &Plan) -> Self {
+        Self::with_table(plan, Arc::new(MemoryTable::new()))
+    }
+
+    /// Stores with a table that others replicate.
+    ///
+    /// # Panics
+    /// Never: the topic names are constants.
+    pub fn with_table(plan: &Plan, table: Arc<MemoryTable>) -> Self {
+        let log = MemoryLog::new(plan.seed, Config::default());
+        for name in [INGRESS, LOG] {
+            log.create(&topic(name).in_incarnation(plan.incarnation), plan.partitions);
+        }
+        for peer in &plan.peers {
+            log.create(&mirrored_log(peer), plan.partitions);
+        }
+        let tails = MemoryTails::new(tails::Limits::default());
+        Self { log: Arc::new(log), table, tails: Arc::new(tails) }
+    }
+
+    /// The stores as the roles see them.
+    pub fn stores(&self) -> Stores {
+        Stores { log: self.log.clone(), table: self.table.clone(), tails: self.tails.clone() }
+    }
+}

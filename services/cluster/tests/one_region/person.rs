@@ -1,0 +1,178 @@
+//! In paused time: a person with a raw WebSocket over a memory pipe: sends frames, keeps what came back.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use futures_util::{SinkExt, StreamExt};
+use sterna_access::DevelopmentIssuer;
+use sterna_cluster::region::token_secret;
+use sterna_cluster::{Plan, Region};
+use sterna_gateway::wire;
+use sterna_protocol::frame::{
+    ClientFrame, Device, Durability, Event, Hello, Publish, Secret, ServerFrame, Subscribe, Subscription,
+};
+use sterna_protocol::{Encoding, Payload};
+use sterna_stream::{Cursor, EventId, Reason, StreamId};
+use tokio::io::DuplexStream;
+use tokio::time::{Duration, timeout};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::Role;
+
+/// Longest that anything may take before a test fails, simulated time.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+pub(crate) struct Person {
+    socket: WebSocketStream<DuplexStream>,
+    encoding: Encoding,
+    pub(crate) name: String,
+    /// Events shown, per stream, in the order they came.
+    pub(crate) shown: BTreeMap<StreamId, Vec<Event>>,
+    pub(crate) cursors: BTreeMap<StreamId, Cursor>,
+    pub(crate) acked: Vec<EventId>,
+    /// Acked a second time: another region has them.
+    pub(crate) safe: Vec<EventId>,
+    pub(crate) refused: Vec<Reason>,
+}
+
+impl Person {
+    /// Connects and greets.
+    pub(crate) async fn connect(
+        region: &Region<DuplexStream>,
+        plan: &Plan,
+        name: &str,
+        encoding: Encoding,
+        now_ms: u64,
+    ) -> Self {
+        let (ours, theirs) = tokio::io::duplex(64 * 1024);
+        let spoken = match encoding {
+            Encoding::Json => wire::Encoding::Json,
+            Encoding::Protobuf => wire::Encoding::Protobuf,
+        };
+        region.gateway(0).unwrap().accept(theirs, spoken, Vec::new()).unwrap();
+        let socket = WebSocketStream::from_raw_socket(ours, Role::Client, None).await;
+        let (shown, cursors) = (BTreeMap::new(), BTreeMap::new());
+        let (acked, safe, refused) = (Vec::new(), Vec::new(), Vec::new());
+        let mut person =
+            Self { socket, encoding, name: name.to_owned(), shown, cursors, acked, safe, refused };
+        let issuer = DevelopmentIssuer::new(token_secret(plan));
+        let token = issuer.issue("acme", &name.parse().unwrap(), now_ms + 3_600_000).unwrap();
+        person
+            .send(ClientFrame::Hello(Hello {
+                token: Secret::new(token),
+                device: Device(u128::from(name.len() as u64)),
+                client: "test".into(),
+                home: None,
+                ticket: None,
+                policy: Cursor::new(),
+                ping_interval_ms: None,
+            }))
+            .await;
+        let welcome = person.next().await;
+        assert!(matches!(welcome, Some(ServerFrame::Welcome(_))), "{welcome:?}");
+        person
+    }
+
+    pub(crate) async fn send(&mut self, frame: ClientFrame) {
+        let mut bytes = Vec::new();
+        self.encoding.encode_client(&frame, &mut bytes);
+        let message = match self.encoding {
+            Encoding::Json => Message::text(String::from_utf8(bytes).unwrap()),
+            Encoding::Protobuf => Message::binary(bytes),
+        };
+        self.socket.send(message).await.unwrap();
+    }
+
+    /// The next frame; `None` when the socket was closed.
+    pub(crate) async fn next(&mut self) -> Option<ServerFrame> {
+        loop {
+            let message = timeout(PATIENCE, self.socket.next()).await.expect("something comes")?.ok()?;
+            match message {
+                Message::Text(text) => return Some(self.encoding.decode_server(text.as_bytes()).unwrap()),
+                Message::Binary(bytes) => return Some(self.encoding.decode_server(&bytes).unwrap()),
+                Message::Close(_) => return None,
+                _ => {}
+            }
+        }
+    }
+
+    /// Takes frames in until `done`, by the client's rules 7 and 8; the last state is in the panic if it
+    /// never is.
+    pub(crate) async fn until(&mut self, what: &str, done: impl Fn(&Self) -> bool) {
+        while !done(self) {
+            let Some(frame) = self.next().await else { panic!("{}: closed before {what}", self.name) };
+            self.take(frame).await;
+        }
+    }
+
+    async fn take(&mut self, frame: ServerFrame) {
+        match frame {
+            ServerFrame::Events(events) => {
+                let cursor = self.cursors.entry(events.stream.clone()).or_default();
+                for event in events.events {
+                    let held = cursor.get(&event.origin);
+                    assert!(event.seq <= held + 1, "{}: a hole before {event:?}", self.name);
+                    if cursor.advance(&event.origin, event.seq) {
+                        self.shown.entry(events.stream.clone()).or_default().push(event);
+                    }
+                }
+            }
+            ServerFrame::Gap(gap) => self.cursors.entry(gap.stream).or_default().merge(&gap.to),
+            ServerFrame::Ack(ack) if ack.durability == Durability::Global => self.safe.extend(ack.event_ids),
+            ServerFrame::Ack(ack) => self.acked.extend(ack.event_ids),
+            ServerFrame::Error(error) => self.refused.push(error.code.reason().unwrap()),
+            ServerFrame::Ping => self.send(ClientFrame::Pong).await,
+            _ => {}
+        }
+    }
+
+    pub(crate) async fn publish(
+        &mut self,
+        stream: &StreamId,
+        id: EventId,
+        kind: &str,
+        json: &str,
+        resend: bool,
+    ) {
+        let payload = Payload::parse(Bytes::copy_from_slice(json.as_bytes())).unwrap();
+        self.send(ClientFrame::Publish(Publish {
+            stream: stream.clone(),
+            event_id: id,
+            kind: kind.parse().unwrap(),
+            payload,
+            seen: None,
+            resend,
+            policy: Cursor::new(),
+        }))
+        .await;
+    }
+
+    pub(crate) async fn subscribe(&mut self, stream: &StreamId) {
+        let cursor = self.cursors.get(stream).cloned();
+        let subscription = Subscription { stream: stream.clone(), cursor, tail: None, presence: false };
+        self.send(ClientFrame::Subscribe(Subscribe { streams: vec![subscription], ..Subscribe::default() }))
+            .await;
+    }
+
+    /// Subscribes until the region knows the stream and this person in it.
+    pub(crate) async fn subscribe_when_there(&mut self, stream: &StreamId) {
+        for _ in 0..100 {
+            let before = self.refused.len();
+            self.subscribe(stream).await;
+            let shown = self.shown.get(stream).map_or(0, Vec::len);
+            let settled =
+                |p: &Self| p.refused.len() > before || p.shown.get(stream).map_or(0, Vec::len) > shown;
+            self.until("an answer to subscribe", settled).await;
+            if self.refused.len() == before {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("{}: {stream} never became visible: {:?}", self.name, self.refused);
+    }
+
+    pub(crate) fn texts(&self, stream: &StreamId) -> Vec<String> {
+        let events = self.shown.get(stream).into_iter().flatten();
+        events.filter(|e| e.kind.as_str() == "message").map(|e| e.payload.as_str().to_owned()).collect()
+    }
+}

@@ -1,0 +1,179 @@
+//! What one session says, and what it may: greeting, following, publishing (docs/protocol.md, sections 3 and
+//! 4).
+//!
+//! Frames are handled in the order sent. Most are handled at once; where a decision has to be read first, the
+//! session is not read any further until it is made, so that order holds without a queue.
+
+use std::rc::Rc;
+
+use bytes::Bytes;
+use futures_util::FutureExt;
+use smallvec::SmallVec;
+use sterna_access::Identity;
+use sterna_process::End;
+use sterna_protocol::frame::{self, ClientFrame, Device, ServerFrame};
+use sterna_stream::ids::EventKind;
+use sterna_stream::{Reason, Refusal, StreamId, UserId};
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use crate::encode;
+use crate::gateway::Inner;
+use crate::reader::Flow;
+use crate::session::SessionId;
+use crate::wire::{Encoding, Message};
+
+mod access;
+mod greet;
+mod publish;
+mod rate;
+mod subscribe;
+
+pub(crate) use access::DECISION;
+use rate::Rate;
+
+/// Grants that a session keeps for its next publishes; the oldest goes first.
+const GRANTS: usize = 8;
+/// A grant is renewed this long before it ends, milliseconds.
+const GRANT_SLACK_MS: u64 = 5_000;
+
+/// One session.
+pub(crate) struct Conversation {
+    pub(crate) encoding: Encoding,
+    pub(crate) in_flight: u32,
+    unknown_frames: u32,
+    /// `None` until `hello` is accepted.
+    open: Option<Box<Open>>,
+    /// When its token ends, wall milliseconds; 0 before hello.
+    due_ms: u64,
+}
+
+struct Open {
+    identity: Identity,
+    #[expect(dead_code, reason = "the session registry and stored cursors are keyed by it")]
+    device: Device,
+    publishes: Rate,
+    ephemerals: Rate,
+    grants: SmallVec<[Granted; 1]>,
+}
+
+/// A sealed grant to publish.
+struct Granted {
+    stream: StreamId,
+    kind: EventKind,
+    sealed: Bytes,
+    until_ms: u64,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Inner<S> {
+    /// One message of a session.
+    pub(crate) fn hear(self: Rc<Self>, session: SessionId, message: Message<'_>) -> Flow {
+        let Some(encoding) = self.conversations.borrow().get(&session).map(|c| c.encoding) else {
+            return Flow::Continue;
+        };
+        let bytes = match (&message, encoding) {
+            (Message::Text(text), Encoding::Json) => text.as_bytes(),
+            (Message::Binary(bytes), Encoding::Protobuf) => bytes,
+            _ => {
+                self.shard.close(session, 1003, sterna_protocol::close::name(1003));
+                return Flow::Continue;
+            }
+        };
+        match encode::encoding(encoding).decode_client(bytes) {
+            Ok(frame) => self.frame(session, frame),
+            Err(rejection) => {
+                self.reject(session, rejection);
+                Flow::Continue
+            }
+        }
+    }
+
+    fn frame(self: Rc<Self>, session: SessionId, frame: ClientFrame) -> Flow {
+        if let ClientFrame::Hello(hello) = frame {
+            self.hello(session, &hello);
+            return Flow::Continue;
+        }
+        if self.identity(session).is_none() {
+            self.end(session, Reason::BadFrame, "the first frame must be hello", 4300);
+            return Flow::Continue;
+        }
+        match frame {
+            ClientFrame::Subscribe(subscribe) => {
+                let work = self.clone().subscribe(session, subscribe);
+                return self.carry_out(session, work);
+            }
+            ClientFrame::Publish(publish) => {
+                let work = self.clone().publish(session, publish);
+                return self.carry_out(session, work);
+            }
+            ClientFrame::Unsubscribe(unsubscribe) => {
+                unsubscribe.streams.iter().for_each(|stream| self.shard.unfollow(session, stream));
+            }
+            ClientFrame::Ephemeral(ephemeral) => self.say(session, ephemeral),
+            ClientFrame::Ping => self.send(session, &ServerFrame::Pong),
+            // Neither stored cursors nor moves are there yet: both are taken without effect.
+            ClientFrame::Cursor(_) | ClientFrame::MoveFailed(_) => {}
+            ClientFrame::Pong | ClientFrame::Hello(_) => {}
+        }
+        Flow::Continue
+    }
+
+    /// Does what a frame asks for: at once if nothing has to be waited for, else before the session is read
+    /// further.
+    fn carry_out(self: Rc<Self>, session: SessionId, work: impl Future<Output = ()> + 'static) -> Flow {
+        let mut work = Box::pin(work);
+        if work.as_mut().now_or_never().is_some() {
+            return Flow::Continue;
+        }
+        let shard = self.shard.clone();
+        self.process.spawn_local("a session's frame", End::Expected, async move {
+            work.await;
+            shard.resume(session);
+        });
+        Flow::Pause
+    }
+
+    fn reject(&self, session: SessionId, rejection: sterna_protocol::Rejection) {
+        if self.identity(session).is_none() && rejection.reason() != Reason::BadFrame {
+            return self.end(session, Reason::BadFrame, "the first frame must be hello", 4300);
+        }
+        let mut code = rejection.close_code();
+        if rejection.reason() == Reason::UnknownFrame {
+            let mut conversations = self.conversations.borrow_mut();
+            let Some(conversation) = conversations.get_mut(&session) else { return };
+            conversation.unknown_frames += 1;
+            if conversation.unknown_frames >= sterna_protocol::limits::UNKNOWN_FRAMES {
+                code = Some(4300);
+            }
+        }
+        self.send(session, &encode::error(rejection.into_error()));
+        if let Some(code) = code {
+            self.shard.close(session, code, sterna_protocol::close::name(code));
+        }
+    }
+
+    /// Who the session is; `None` until its hello is accepted.
+    pub(crate) fn identity(&self, session: SessionId) -> Option<Identity> {
+        let conversations = self.conversations.borrow();
+        Some(conversations.get(&session)?.open.as_ref()?.identity.clone())
+    }
+
+    /// Whether the session is `user`'s.
+    pub(crate) fn is_by(&self, session: SessionId, user: Option<&UserId>) -> bool {
+        let conversations = self.conversations.borrow();
+        let open = conversations.get(&session).and_then(|conversation| conversation.open.as_ref());
+        open.is_some_and(|open| Some(&open.identity.user) == user)
+    }
+
+    /// "You are not subscribed to it (any more)" (rule 25).
+    fn refuse_stream(&self, session: SessionId, stream: &StreamId, refusal: Refusal) {
+        self.send(session, &encode::error(frame::Error::from(refusal).of_stream(stream.as_str())));
+    }
+
+    /// The session's socket is gone.
+    pub(crate) fn gone(&self, session: SessionId) {
+        if let Some(conversation) = self.conversations.borrow_mut().remove(&session) {
+            self.due.borrow_mut().remove(&(conversation.due_ms, session));
+        }
+        self.left.notify_waiters();
+    }
+}

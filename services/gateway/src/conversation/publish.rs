@@ -1,0 +1,152 @@
+//! `publish` and `ephemeral`: what a session says to others (docs/protocol.md, rules 12 to 16, 22, 23).
+
+use std::rc::Rc;
+
+use bytes::Bytes;
+use sterna_access::{Action, Identity};
+use sterna_proto::v1;
+use sterna_protocol::frame::{Ephemeral, Error, Publish};
+use sterna_stream::kind::MEMBER;
+use sterna_stream::{Hlc, Reason, Refusal, created};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::{Duration, Instant};
+
+use super::{GRANT_SLACK_MS, GRANTS, Granted};
+use crate::encode;
+use crate::gateway::Inner;
+use crate::outward::publish::Unanswered;
+use crate::session::SessionId;
+
+/// Who goes on for so long over the rate is closed with 4102.
+const RATE_IGNORED: Duration = Duration::from_secs(10);
+
+impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Inner<S> {
+    pub(super) async fn publish(self: Rc<Self>, session: SessionId, publish: Publish) {
+        let event_id = publish.event_id;
+        if let Err(refusal) = self.try_publish(session, publish).await {
+            let mut error = Error::from(refusal).of_event(&event_id.to_string());
+            // Only a `seen` makes a well formed publish a bad request.
+            if error.code.reason() == Some(Reason::BadRequest) {
+                error.time_unix_ms = Some(self.process.clock().wall_ms());
+            }
+            self.send(session, &encode::error(error));
+        }
+    }
+
+    async fn try_publish(&self, session: SessionId, publish: Publish) -> Result<(), Refusal> {
+        let Some(identity) = self.identity(session) else { return Ok(()) };
+        if self.process.drain_signal().is_raised() {
+            return Err(Reason::Overloaded.because("this gateway stops: take it to another one"));
+        }
+        self.within_terms(session)?;
+        let grant = self.grant(session, &identity, &publish).await?;
+        let shown = self.outward.newest_stamp(&publish.stream);
+        let seen = publish.seen.unwrap_or(Hlc::ZERO);
+        let held = Hlc::at(self.process.clock().wall_ms() + self.config.clock_bound_ms).max(shown);
+        if seen > held {
+            return Err(Reason::BadRequest.because("seen is a stamp that nothing can have yet"));
+        }
+        let tag = self.outward.tag();
+        let up = v1::PublishUp {
+            tag,
+            grant,
+            event_id: Bytes::copy_from_slice(&publish.event_id.to_bytes()),
+            kind: publish.kind.to_string(),
+            payload: publish.payload.into_bytes(),
+            seen: seen.max(shown).0,
+            resend: publish.resend,
+            request_id: self.request_id(),
+        };
+        let instance = self.outward.instance(&publish.stream);
+        if !self.outward.command(&publish.stream, up) {
+            return Err(Reason::Overloaded.because("the region takes no more commands for the moment"));
+        }
+        let (stream, event_id, since) = (publish.stream, publish.event_id, Instant::now());
+        if self.config.mirrored {
+            self.second_acks.borrow_mut().sent(&stream, event_id, session, since);
+        }
+        let unanswered = Unanswered { session, stream, event_id, instance, since };
+        self.unanswered.borrow_mut().insert(tag, unanswered);
+        if let Some(conversation) = self.conversations.borrow_mut().get_mut(&session) {
+            conversation.in_flight += 1;
+        }
+        Ok(())
+    }
+
+    fn within_terms(&self, session: SessionId) -> Result<(), Refusal> {
+        let mut conversations = self.conversations.borrow_mut();
+        let Some(conversation) = conversations.get_mut(&session) else { return Ok(()) };
+        if conversation.in_flight >= self.config.terms.max_in_flight {
+            return Err(Reason::LimitExceeded.because("too many publishes without an ack: wait for some"));
+        }
+        let Some(open) = conversation.open.as_mut() else { return Ok(()) };
+        let Err(too_fast) = open.publishes.take(Instant::now()) else { return Ok(()) };
+        drop(conversations);
+        let detail = format!("{} publishes/s", self.config.terms.publishes_per_s);
+        if too_fast.ignored >= RATE_IGNORED {
+            self.end(session, Reason::RateLimited, &detail, 4102);
+        }
+        let ms = u32::try_from(too_fast.wait.as_millis()).unwrap_or(u32::MAX);
+        Err(Reason::RateLimited.because(detail).after_ms(ms))
+    }
+
+    /// A sealed grant for this publish: the one that the session has, or a new one.
+    async fn grant(&self, session: SessionId, who: &Identity, publish: &Publish) -> Result<Bytes, Refusal> {
+        let member = publish.kind.as_str() == MEMBER;
+        let creates = member && created::is_creation(&publish.stream, &who.user, publish.event_id);
+        let now_ms = self.process.clock().wall_ms();
+        if !creates && let Some(sealed) = self.granted(session, publish, now_ms) {
+            return Ok(sealed);
+        }
+        let action =
+            if creates { Action::Create(publish.event_id) } else { Action::Publish(publish.kind.clone()) };
+        let grant = self.decide(who, &action, &publish.stream).await?;
+        let sealed = self.grant_key.seal(&grant);
+        if !creates {
+            let until_ms = grant.expires_ms().saturating_sub(GRANT_SLACK_MS);
+            let (stream, kind) = (publish.stream.clone(), publish.kind.clone());
+            let granted = Granted { stream, kind, sealed: sealed.clone(), until_ms };
+            self.keep(session, granted);
+        }
+        Ok(sealed)
+    }
+
+    fn granted(&self, session: SessionId, publish: &Publish, now_ms: u64) -> Option<Bytes> {
+        let conversations = self.conversations.borrow();
+        let open = conversations.get(&session)?.open.as_ref()?;
+        let fits = |g: &&Granted| g.stream == publish.stream && g.kind == publish.kind && g.until_ms > now_ms;
+        open.grants.iter().find(fits).map(|granted| granted.sealed.clone())
+    }
+
+    fn keep(&self, session: SessionId, granted: Granted) {
+        let mut conversations = self.conversations.borrow_mut();
+        let Some(open) = conversations.get_mut(&session).and_then(|c| c.open.as_mut()) else { return };
+        open.grants.retain(|g| g.stream != granted.stream || g.kind != granted.kind);
+        if open.grants.len() >= GRANTS {
+            open.grants.remove(0);
+        }
+        open.grants.push(granted);
+    }
+
+    /// An ephemeral: to whoever follows the stream now. Dropped without an answer if it may not or cannot be
+    /// sent.
+    pub(super) fn say(&self, session: SessionId, ephemeral: Ephemeral) {
+        let Some(identity) = self.identity(session) else { return };
+        let payload = ephemeral.payload.map(|payload| payload.into_bytes()).unwrap_or_default();
+        if !self.shard.follows(session, &ephemeral.stream) {
+            return;
+        }
+        let mut conversations = self.conversations.borrow_mut();
+        let Some(open) = conversations.get_mut(&session).and_then(|c| c.open.as_mut()) else { return };
+        if open.ephemerals.take(Instant::now()).is_err() {
+            return;
+        }
+        drop(conversations);
+        self.outward.ephemeral(&v1::Ephemeral {
+            stream: ephemeral.stream.to_string(),
+            user: identity.user.to_string(),
+            kind: ephemeral.kind.to_string(),
+            payload,
+        });
+    }
+}

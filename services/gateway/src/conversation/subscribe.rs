@@ -1,0 +1,52 @@
+//! `subscribe`: which streams a session follows, from where (docs/protocol.md, rules 4 and 5).
+
+use std::rc::Rc;
+
+use sterna_access::Action;
+use sterna_protocol::frame::{Error, Subscribe, Subscription};
+use sterna_stream::{Reason, StreamId};
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use crate::encode;
+use crate::gateway::Inner;
+use crate::session::SessionId;
+use crate::shard::{Refused, Start};
+
+impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Inner<S> {
+    pub(super) async fn subscribe(self: Rc<Self>, session: SessionId, subscribe: Subscribe) {
+        if subscribe.mine {
+            let error = Error::new(Reason::BadRequest).detail("mine is not served yet: name the streams");
+            self.send(session, &encode::error(Error { field: Some("mine".into()), ..error }));
+        }
+        for text in &subscribe.malformed {
+            let error = Error::new(Reason::BadStream).of_stream(text).detail("not a stream id");
+            self.send(session, &encode::error(error));
+        }
+        for subscription in subscribe.streams {
+            self.follow(session, subscription).await;
+        }
+    }
+
+    async fn follow(&self, session: SessionId, subscription: Subscription) {
+        let Some(identity) = self.identity(session) else { return };
+        let stream = subscription.stream;
+        if let Err(refusal) = self.decide(&identity, &Action::Read, &stream).await {
+            self.shard.unfollow(session, &stream);
+            return self.refuse_stream(session, &stream, refusal);
+        }
+        let most = self.config.terms.max_backlog;
+        let tail = Some(subscription.tail.unwrap_or(most).min(most));
+        let start = Start { cursor: subscription.cursor.unwrap_or_default(), tail };
+        if let Err(refused) = self.shard.follow(session, &stream, start) {
+            self.refused(session, &stream, refused);
+        }
+    }
+
+    fn refused(&self, session: SessionId, stream: &StreamId, refused: Refused) {
+        if refused == Refused::Follows {
+            let refusal =
+                Reason::LimitExceeded.because("a session follows no more streams than welcome says");
+            self.refuse_stream(session, stream, refusal);
+        }
+    }
+}

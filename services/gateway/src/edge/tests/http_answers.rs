@@ -1,0 +1,138 @@
+//! Health, regions, and the bounds of HTTP.
+//! Whoever is slow here is slow in paused time.
+
+use tokio::io::{DuplexStream, duplex};
+
+use super::*;
+
+const HEALTH: [&str; 4] = ["/health/live", "/health/target", "/health/route53", "/v1/health"];
+
+async fn healthy(address: SocketAddr) -> [bool; 4] {
+    let mut good = [false; 4];
+    for (at, path) in HEALTH.into_iter().enumerate() {
+        let answer = get(address, path).await;
+        good[at] = answer.starts_with("http/1.1 200 ");
+        assert!(good[at] || answer.starts_with("http/1.1 503 "), "{path}: {answer}");
+    }
+    good
+}
+
+/// O6: three answers, never one.
+#[test]
+fn health_says_who_should_still_send_people_here() {
+    run(async {
+        let (world, address) = World::listening(Limits::default());
+        assert_eq!(healthy(address).await, [true; 4]);
+        world.edge.stand(Standing::Leaving);
+        assert_eq!(healthy(address).await, [true, true, false, false]);
+        world.edge.stand(Standing::Stopping);
+        assert_eq!(healthy(address).await, [true, false, false, false]);
+        world.edge.stand(Standing::Serving);
+        *world.gateway.borrow_mut() = None;
+        assert_eq!(healthy(address).await, [true, false, false, false], "the shard is away");
+    });
+}
+
+#[test]
+fn health_is_told_while_the_shard_drains_and_upgrades_are_not_taken() {
+    run(async {
+        let (world, address) = World::listening(Limits::default());
+        world.edge.stand(Standing::Stopping);
+        assert_eq!(world.shard.drain(Duration::from_secs(5)).await.cut, 0);
+        assert_eq!(healthy(address).await, [true, false, false, false]);
+        let refused = ask(address, &upgrade(|line| line.replace("keep-alive", "close"))).await;
+        assert!(refused.starts_with("http/1.1 503 ") && refused.contains("retry-after: 1"), "{refused}");
+        // A connection that is kept alive for the next question does not hold the edge up.
+        let mut idle = TcpStream::connect(address).await.unwrap();
+        idle.write_all(b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+        idle.read_u8().await.unwrap();
+        assert_eq!(world.front.drain(Duration::from_secs(5)).await.cut, 0);
+    });
+}
+
+#[test]
+fn regions_are_listed_and_everything_else_is_a_problem() {
+    run(async {
+        let (_world, address) = World::listening(Limits::default());
+        let answer = get(address, "/v1/regions").await;
+        let body = r#"{"regions":[{"region":"us-east-1","url":"wss://us.example.com/v1/connect"}]}"#;
+        assert!(answer.starts_with("http/1.1 200 ") && answer.ends_with(body), "{answer}");
+        let request =
+            format!("GET /v1/regions HTTP/1.1\r\nHost: x\r\nConnection: close\r\nOrigin: {PAGE}\r\n\r\n");
+        let answer = ask(address, &request).await;
+        assert!(answer.contains(&format!("access-control-allow-origin: {PAGE}")), "{answer}");
+        let answer = ask(address, &request.replace("app.", "evil.")).await;
+        assert!(!answer.contains("access-control"), "{answer}");
+        for path in ["/", "/v1/connect/", "/v1/streams", "/health"] {
+            let answer = get(address, path).await;
+            assert!(answer.starts_with("http/1.1 404 "), "{answer}");
+            assert!(
+                answer.contains("application/problem+json") && answer.contains("urn:sterna:error:not_found")
+            );
+        }
+    });
+}
+
+/// G9: a header is bounded in bytes and in lines.
+#[test]
+fn a_header_beyond_its_bounds_is_refused() {
+    run(async {
+        let (_world, address) = World::listening(Limits::default());
+        let with =
+            |extra: &str| format!("GET /health/live HTTP/1.1\r\nHost: x\r\n{extra}Connection: close\r\n\r\n");
+        let fits = format!("Cookie: {}\r\n", "c".repeat(HEADER_BYTES - 200));
+        assert!(ask(address, &with(&fits)).await.starts_with("http/1.1 200 "));
+        let long = format!("Cookie: {}\r\n", "c".repeat(HEADER_BYTES));
+        assert!(ask(address, &with(&long)).await.starts_with("http/1.1 431 "));
+        assert!(ask(address, &with(&"a: b\r\n".repeat(HEADERS))).await.starts_with("http/1.1 431 "));
+    });
+}
+
+/// G9: whoever sends a header a byte at a time is cut after [`HEADER_TIME`], and so is who sends nothing.
+#[test]
+fn a_slow_header_is_cut_off() {
+    run_paused(async {
+        let world: World<DuplexStream> = World::new(Limits::default());
+        for step in [Duration::from_millis(500), Duration::from_secs(30)] {
+            let started = tokio::time::Instant::now();
+            let (mut ours, theirs) = duplex(1024);
+            world.edge.connect(theirs);
+            for byte in b"GET /health/live HTTP/1.1\r\nHost: example.com\r\n" {
+                tokio::time::sleep(step).await;
+                if ours.write_all(&[*byte]).await.is_err() {
+                    break;
+                }
+            }
+            answered(&mut ours).await;
+            assert!(started.elapsed() <= HEADER_TIME + step, "{:?}", started.elapsed());
+        }
+        settle().await;
+        assert_eq!(world.edge.0.open.get(), 0);
+        assert_eq!(world.edge.counters().connections_failed, 2);
+    });
+}
+
+/// G9: connections that speak HTTP are bounded in number and in time.
+#[test]
+fn http_connections_are_few_and_do_not_stay() {
+    run_paused(async {
+        let world: World<DuplexStream> = World::new(Limits { connections: 2, ..Limits::default() });
+        let mut kept = Vec::new();
+        for _ in 0..3 {
+            let (ours, theirs) = duplex(1024);
+            world.edge.connect(theirs);
+            kept.push(ours);
+        }
+        assert_eq!(world.edge.counters().connections_refused, 1);
+        assert_eq!(answered(&mut kept[2]).await, "", "closed unanswered");
+        // One asks again and again, faster than the header's time: the connection ends all the same.
+        let started = tokio::time::Instant::now();
+        while kept[0].write_all(b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n").await.is_ok() {
+            let mut answer = [0; 1024];
+            let _ = kept[0].read(&mut answer).await.unwrap();
+            tokio::time::sleep(Duration::from_secs(2)).await;
+        }
+        assert!(started.elapsed() <= HTTP_TIME + Duration::from_secs(2), "{:?}", started.elapsed());
+        assert_eq!(world.edge.0.open.get(), 0);
+    });
+}

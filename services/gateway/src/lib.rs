@@ -1,0 +1,35 @@
+//! The gateway: the only thing clients touch.
+//!
+//! Reading order: [`seams`] (what a shard asks of others), [`shard`] (the handle), `contents` (what it
+//! consists of), `ring` and `session` (the two structures whose size and layout the figures depend on),
+//! `tick` and `flush` (writing), `join` (following), [`reader`] (listening), `beat` (time), [`wire`]
+//! (frames), [`limits`]. Then what is built on it: [`gateway`] (the service), `conversation` (what a session
+//! says), [`held`] (what waits for a decision), [`outward`] (the other roles), [`encode`];
+//! in front of it all [`edge`] (HTTP and the upgrade).
+//!
+//! Events take one path: `Shard::push` → ring entry → tick → one vectored write per session. Nothing here
+//! queues, copies or allocates per session and event.
+
+mod beat;
+mod contents;
+mod conversation;
+pub mod edge;
+pub mod encode;
+mod flush;
+pub mod gateway;
+pub mod held;
+mod join;
+pub mod limits;
+pub mod outward;
+pub mod reader;
+mod ring;
+pub mod seams;
+pub mod second_ack;
+mod session;
+pub mod shard;
+mod tick;
+mod wheel;
+pub mod wire;
+
+pub use crate::contents::Counters;
+pub use session::{Ended, SessionId};

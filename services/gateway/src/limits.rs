@@ -1,0 +1,80 @@
+//! Every bound of a shard (G9): what it is, its unit, what happens when it is hit.
+//!
+//! What an operator may tune is a field of [`Limits`]; the rest are constants, because nobody needs to.
+
+/// Sessions that one slice writes to before the shard looks at its sockets and timers again. A write costs
+/// 4–7 µs, so a slice holds the thread for less than half a millisecond.
+pub const SLICE_SESSIONS: usize = 64;
+/// Sessions of one ring per turn within a slice: dirty rings take turns, so a huge room holds up nobody.
+pub const TURN_SESSIONS: usize = 32;
+/// Buffers handed to one vectored write.
+pub const WRITE_BUFFERS: usize = 64;
+/// Several buffers of at most so many bytes together are copied into one: a plain send costs less than a
+/// vectored one.
+pub const COPY_BYTES: usize = 4 * 1024;
+/// Bytes after which one vectored write takes no further buffer.
+pub const WRITE_BYTES: usize = 256 * 1024;
+/// Sessions with at most this many follows have all of them looked at by each write; others only the ring in
+/// turn.
+pub const GATHER_FOLLOWS: usize = 16;
+/// Longest run of entries that is copied together once and written as one buffer, bytes.
+pub const RUN_BYTES: usize = 64 * 1024;
+/// Reads of one socket before another session has its turn.
+pub const READS_PER_TURN: usize = 4;
+/// Writes to one socket that became writable, before another session has its turn.
+pub const WRITES_PER_TURN: usize = 8;
+/// Segments above a gap that a ring holds while it pulls what is missing; later ones are dropped and pulled.
+pub const HELD_SEGMENTS: usize = 64;
+/// Seconds after which an unanswered or fruitless pull or backlog question is asked again.
+pub const RETRY_S: u32 = 1;
+/// Seconds after which a join that waits for an absent event tells its client so (`gap` `waiting`).
+pub const WAITING_TOLD_S: u32 = 10;
+/// Seconds that a closing session has to take its close frame and say goodbye.
+pub const CLOSE_S: u32 = 5;
+
+/// What an operator may tune.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Sessions on this shard; [`crate::shard::Refused::Sessions`] beyond.
+    pub sessions: usize,
+    /// Streams that one session follows; [`crate::shard::Refused::Follows`] beyond.
+    pub follows: usize,
+    /// Entries in one ring; whoever is further behind is closed with 4001.
+    pub ring_entries: usize,
+    /// Bytes of bodies and encoded frames in one ring; the newest entry always stays.
+    pub ring_bytes: usize,
+    /// Frames of its own (acks, errors, pings) that wait for a session; 4001 beyond.
+    pub outbox_frames: usize,
+    /// The same bound in bytes.
+    pub outbox_bytes: usize,
+    /// Bytes of bodies in one backlog page; a larger answer is not used and asked for again.
+    pub page_bytes: usize,
+    /// Seconds between pings to a session that asked for no other interval.
+    pub ping_s: u16,
+    /// Seconds without a byte taken, after which a session in backlog mode is closed with 4001.
+    pub stall_s: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            sessions: 20_000,
+            follows: 500,
+            ring_entries: 1_024,
+            ring_bytes: 1024 * 1024,
+            outbox_frames: 512,
+            outbox_bytes: 256 * 1024,
+            page_bytes: 256 * 1024,
+            ping_s: 25,
+            stall_s: 30,
+        }
+    }
+}
+
+impl Limits {
+    /// Seconds of silence after which a session with this ping interval is given up (docs/protocol.md, rule
+    /// 18).
+    pub fn silence_s(ping_s: u16) -> u32 {
+        (2 * u32::from(ping_s) + 10).max(60)
+    }
+}

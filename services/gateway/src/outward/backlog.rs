@@ -1,0 +1,101 @@
+//! The stream of questions to notification: pulls of a ring, pages of a joining session.
+
+use std::rc::Rc;
+
+use sterna_process::Link;
+use sterna_proto::record::Stored;
+use sterna_proto::v1::notification_client::NotificationClient;
+use sterna_proto::{convert, v1};
+use sterna_stream::{Cursor, Segment};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+
+use super::{ASKS, Waiting, pause};
+use crate::gateway::Inner;
+use crate::seams::{Gap, Page};
+
+/// Carries asks to the instance behind `link`, for the shard's life. What is unanswered when a stream ends is
+/// forgotten: the shard asks again.
+pub(crate) async fn run<S: AsyncRead + AsyncWrite + Unpin + 'static>(
+    inner: Rc<Inner<S>>,
+    mut asks: mpsc::Receiver<v1::Ask>,
+    link: Link,
+) {
+    let mut rng = inner.process.rng("backlog");
+    loop {
+        if let Err(why) = asking(&inner, &mut asks, link.clone()).await {
+            tracing::info!(why, "asking notification again");
+        }
+        inner.outward.give_up_asks().into_iter().for_each(|waiting| inner.nothing_yet(waiting));
+        pause(&mut rng).await;
+    }
+}
+
+async fn asking<S: AsyncRead + AsyncWrite + Unpin + 'static>(
+    inner: &Rc<Inner<S>>,
+    asks: &mut mpsc::Receiver<v1::Ask>,
+    link: Link,
+) -> Result<(), String> {
+    let (forward, queue) = mpsc::channel(ASKS);
+    let mut client = NotificationClient::new(link);
+    let answer = client.backlog(ReceiverStream::new(queue)).await.map_err(|status| status.to_string())?;
+    let mut pages = answer.into_inner();
+    loop {
+        tokio::select! {
+            biased;
+            page = pages.message() => {
+                let page = page.map_err(|status| status.to_string())?.ok_or("the stream ended")?;
+                inner.page(page);
+            }
+            Some(ask) = asks.recv(), if forward.capacity() > 0 => {
+                forward.try_send(ask).map_err(|_| "the stream is closed".to_owned())?;
+            }
+        }
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Inner<S> {
+    fn page(self: &Rc<Self>, page: v1::Page) {
+        let Some(waiting) = self.outward.answered(page.tag) else { return };
+        if !page.refused.is_empty() {
+            tracing::info!(reason = page.refused, "history is not readable now");
+        }
+        let segments: Result<Vec<Segment>, _> = page
+            .records
+            .into_iter()
+            .map(|record| Stored::decode(record).map(|stored| stored.segment))
+            .collect();
+        let (Ok(segments), Ok(skipped)) = (segments, convert::cursor(page.skipped_to.as_ref())) else {
+            tracing::error!("notification answered what is no page");
+            return self.nothing_yet(waiting);
+        };
+        match waiting {
+            Waiting::Pull => segments.into_iter().for_each(|segment| {
+                let recheck = segment.policy.member.iter().any(|(origin, _)| *origin != segment.origin);
+                self.pushed(segment, recheck);
+            }),
+            Waiting::Page { session, stream, from } => {
+                let gap = gap(&from, skipped);
+                self.shard.page(session, &stream, &Page { gap, segments });
+            }
+        }
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Inner<S> {
+    /// A question will not be answered: an empty page makes the shard ask again.
+    pub(crate) fn nothing_yet(&self, waiting: Waiting) {
+        if let Waiting::Page { session, stream, .. } = waiting {
+            self.shard.page(session, &stream, &Page::default());
+        }
+    }
+}
+
+fn gap(from: &Cursor, skipped: Cursor) -> Option<Gap> {
+    if skipped.is_empty() {
+        return None;
+    }
+    let before = skipped.iter().map(|(origin, _)| (origin.clone(), from.get(origin))).collect();
+    Some(Gap { reason: "skipped", from: before, to: skipped })
+}

@@ -1,0 +1,149 @@
+//! The stream of commands to one messaging instance, and their answers.
+//!
+//! Every command is answered to its author once: accepted, refused, or, if the stream or ten seconds end
+//! first, with `unavailable`: it may have been taken, and is to be sent again with the same id
+//! (docs/protocol.md, rule 13).
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use sterna_process::Link;
+use sterna_proto::v1;
+use sterna_proto::v1::messaging_client::MessagingClient;
+use sterna_proto::v1::publish_down::Outcome;
+use sterna_protocol::frame::{self, Ack, Durability, ServerFrame};
+use sterna_stream::{EventId, LogPos, Reason, Refusal, StreamId};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tokio_stream::wrappers::ReceiverStream;
+
+use super::{COMMANDS, pause};
+use crate::encode;
+use crate::gateway::Inner;
+use crate::session::SessionId;
+
+/// How long an answer is waited for.
+const ANSWER: Duration = Duration::from_secs(10);
+
+/// Events named in one second ack.
+const ACK_IDS: usize = 500;
+
+/// A command that has no answer yet.
+pub(crate) struct Unanswered {
+    pub(crate) session: SessionId,
+    pub(crate) stream: StreamId,
+    pub(crate) event_id: EventId,
+    pub(crate) instance: usize,
+    pub(crate) since: Instant,
+}
+
+/// Carries commands to the instance behind `link`, for the shard's life.
+pub(crate) async fn run<S: AsyncRead + AsyncWrite + Unpin + 'static>(
+    inner: Rc<Inner<S>>,
+    at: usize,
+    mut commands: mpsc::Receiver<v1::PublishUp>,
+    link: Link,
+) {
+    let mut rng = inner.process.rng(&format!("publish {at}"));
+    loop {
+        if let Err(why) = publishing(&inner, &mut commands, link.clone()).await {
+            tracing::info!(at, why, "opening the stream of commands again");
+        }
+        // What was handed over may have been taken; what was not is lost with the stream all the same.
+        while let Ok(command) = commands.try_recv() {
+            inner.settle(command.tag, Err(open()));
+        }
+        inner.settle_all(|unanswered| unanswered.instance == at);
+        pause(&mut rng).await;
+    }
+}
+
+async fn publishing<S: AsyncRead + AsyncWrite + Unpin + 'static>(
+    inner: &Inner<S>,
+    commands: &mut mpsc::Receiver<v1::PublishUp>,
+    link: Link,
+) -> Result<(), String> {
+    let (forward, queue) = mpsc::channel(COMMANDS);
+    let mut client = MessagingClient::new(link);
+    let answer = client.publish(ReceiverStream::new(queue)).await.map_err(|status| status.to_string())?;
+    let mut downs = answer.into_inner();
+    loop {
+        tokio::select! {
+            biased;
+            down = downs.message() => {
+                let down = down.map_err(|status| status.to_string())?.ok_or("the stream ended")?;
+                let outcome = match down.outcome {
+                    Some(Outcome::Accepted(accepted)) => Ok(accepted),
+                    Some(Outcome::Refused(refused)) => Err(refused.into()),
+                    None => Err(open()),
+                };
+                inner.settle(down.tag, outcome);
+            }
+            Some(command) = commands.recv(), if forward.capacity() > 0 => {
+                forward.try_send(command).map_err(|_| "the stream is closed".to_owned())?;
+            }
+        }
+    }
+}
+
+fn open() -> Refusal {
+    Reason::Unavailable.because("no answer in time: it may have been taken, send it again with the same id")
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Inner<S> {
+    /// Answers the author of the command with this tag.
+    pub(crate) fn settle(&self, tag: u64, outcome: Result<v1::Accepted, Refusal>) {
+        let Some(unanswered) = self.unanswered.borrow_mut().remove(&tag) else { return };
+        self.left.notify_waiters();
+        let (session, event_id) = (unanswered.session, unanswered.event_id);
+        if let Some(conversation) = self.conversations.borrow_mut().get_mut(&session) {
+            conversation.in_flight = conversation.in_flight.saturating_sub(1);
+        }
+        let frame = match outcome {
+            Ok(accepted) => ServerFrame::Ack(Ack {
+                event_ids: vec![event_id],
+                region: self.config.region.clone(),
+                durability: if accepted.single_copy { Durability::SingleCopy } else { Durability::Region },
+            }),
+            Err(refusal) => {
+                self.second_acks.borrow_mut().refused(&unanswered.stream, event_id, session);
+                encode::error(frame::Error::from(refusal).of_event(&event_id.to_string()))
+            }
+        };
+        self.send(session, &frame);
+        if self.process.drain_signal().is_raised() {
+            self.restart(session);
+        }
+    }
+
+    /// Other regions have this one's log of `partition` up to `pos`: second acks (E9).
+    pub(crate) fn covered(&self, partition: u32, pos: LogPos) {
+        let acks = self.second_acks.borrow_mut().covered(partition, pos);
+        for (session, ids) in acks {
+            for ids in ids.chunks(ACK_IDS) {
+                let (event_ids, region) = (ids.to_vec(), self.config.region.clone());
+                self.send(
+                    session,
+                    &ServerFrame::Ack(Ack { event_ids, region, durability: Durability::Global }),
+                );
+            }
+        }
+    }
+
+    /// Answers those that match with an open outcome.
+    pub(crate) fn settle_all(&self, matches: impl Fn(&Unanswered) -> bool) {
+        let mut tags: Vec<u64> = {
+            let unanswered = self.unanswered.borrow();
+            unanswered.iter().filter(|(_, u)| matches(u)).map(|(tag, _)| *tag).collect()
+        };
+        tags.sort_unstable();
+        tags.into_iter().for_each(|tag| self.settle(tag, Err(open())));
+    }
+
+    /// Once a second: what has waited too long is answered.
+    pub(crate) fn settle_late(&self) {
+        let now = Instant::now();
+        self.settle_all(|unanswered| now >= unanswered.since + ANSWER);
+    }
+}

@@ -1,0 +1,230 @@
+//! Listening to one session: bytes in, messages out, and waiting for a full socket on the flush's behalf.
+//!
+//! One small task per session. It reads into the thread's one buffer and keeps bytes only for an incomplete
+//! frame, or while its handler has paused it (then at most one buffer's worth; nothing more is read).
+//! Malformed input closes the session with the code it deserves; WebSocket pings are answered here.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use smallvec::SmallVec;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::contents::Contents;
+use crate::flush::{Scope, Wrote};
+use crate::limits::{READS_PER_TURN, WRITES_PER_TURN};
+use crate::session::{Ended, Phase, SessionId};
+use crate::shard::Shard;
+use crate::wire::{self, Decoder, Message};
+
+/// Bytes read at once, by all sessions of a thread into one buffer.
+const READ_BYTES: usize = 64 * 1024;
+
+/// What a message handler says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flow {
+    /// Next message, please.
+    Continue,
+    /// No message and no byte more until `Shard::resume`.
+    Pause,
+}
+
+/// The listening half of a session. Dropping it drops the session.
+pub struct Reader<S: AsyncRead + AsyncWrite + Unpin> {
+    shard: Shard<S>,
+    id: SessionId,
+    decoder: Decoder,
+    /// Bytes that came before the session was opened, or that a pause left over.
+    held: Vec<u8>,
+}
+
+enum Read {
+    Bytes(usize),
+    Ended(Ended),
+    Again,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Reader<S> {
+    pub(crate) fn new(shard: Shard<S>, id: SessionId) -> Self {
+        Self { shard, id, decoder: Decoder::default(), held: Vec::new() }
+    }
+
+    /// The session's name.
+    pub fn id(&self) -> SessionId {
+        self.id
+    }
+
+    /// Bytes that the client sent right behind its upgrade request.
+    #[must_use]
+    pub fn with_early(mut self, bytes: Vec<u8>) -> Self {
+        self.held = bytes;
+        self
+    }
+
+    /// Hands every text and binary message to `on`, until the session ends; then the socket is dropped.
+    pub async fn run<F: FnMut(SessionId, Message<'_>) -> Flow>(mut self, mut on: F) -> Ended {
+        poll_fn(|context| self.poll(context, &mut on)).await
+    }
+
+    fn poll(
+        &mut self,
+        context: &mut Context<'_>,
+        on: &mut impl FnMut(SessionId, Message<'_>) -> Flow,
+    ) -> Poll<Ended> {
+        if !self.held.is_empty() && self.shard.with(|contents| contents.listens(self.id)) {
+            let mut bytes = std::mem::take(&mut self.held);
+            self.decode(&mut bytes, on);
+        }
+        for _ in 0..READS_PER_TURN {
+            let mut buffer = self.shard.with(|contents| contents.buffer.take()).unwrap_or_else(new_buffer);
+            let read = self.shard.with(|contents| contents.poll_session(self.id, context, &mut buffer));
+            let ended = match read {
+                Poll::Ready(Read::Bytes(count)) => {
+                    self.decode(&mut buffer[..count], on);
+                    None
+                }
+                Poll::Ready(Read::Again) => None,
+                Poll::Ready(Read::Ended(ended)) => Some(Poll::Ready(ended)),
+                Poll::Pending => Some(Poll::Pending),
+            };
+            self.shard.with(|contents| contents.buffer = Some(buffer));
+            if let Some(ended) = ended {
+                return ended;
+            }
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    fn decode(&mut self, mut bytes: &mut [u8], on: &mut impl FnMut(SessionId, Message<'_>) -> Flow) {
+        while self.shard.with(|contents| contents.is_open(self.id)) {
+            let id = self.id;
+            match self.decoder.next(&mut bytes) {
+                Ok(None) => return,
+                Ok(Some(Message::Pong)) => {}
+                Ok(Some(Message::Ping(payload))) => {
+                    self.shard.with(|contents| contents.deliver(id, wire::pong(&payload)));
+                }
+                Ok(Some(Message::Close(code))) => {
+                    let frame = wire::close(code.unwrap_or(1000), "");
+                    self.shard.with(|contents| contents.close(id, Ended::Left(code), frame));
+                }
+                Ok(Some(message)) => {
+                    if on(id, message) == Flow::Pause {
+                        self.shard.with(|contents| contents.pause(id));
+                        self.held = bytes.to_vec();
+                        return;
+                    }
+                }
+                Err(violation) => {
+                    let code = violation.close_code();
+                    let frame = wire::close(code, &violation.to_string());
+                    self.shard.with(|contents| contents.close(id, Ended::Closed(code), frame));
+                }
+            }
+        }
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Drop for Reader<S> {
+    fn drop(&mut self) {
+        self.shard.with(|contents| contents.remove(self.id));
+    }
+}
+
+fn new_buffer() -> Box<[u8]> {
+    vec![0; READ_BYTES].into_boxed_slice()
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Contents<S> {
+    fn is_open(&mut self, id: SessionId) -> bool {
+        self.session(id).is_some_and(|session| session.is_open())
+    }
+
+    fn listens(&mut self, id: SessionId) -> bool {
+        self.session(id).is_some_and(|session| session.is_open() && !session.paused)
+    }
+
+    fn pause(&mut self, id: SessionId) {
+        if let Some(session) = self.session(id) {
+            session.paused = true;
+        }
+    }
+
+    /// One step of a session's own task: write if the socket was full, shut it if all is said, read if it
+    /// may.
+    fn poll_session(&mut self, id: SessionId, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<Read> {
+        let Some(session) = self.session(id) else { return Poll::Ready(Read::Ended(Ended::Lost)) };
+        if !session.reader.as_ref().is_some_and(|reader| reader.will_wake(context.waker())) {
+            session.reader = Some(context.waker().clone());
+        }
+        if session.blocked {
+            self.poll_writable(id, context);
+        }
+        let now_s = self.wheel.now_s();
+        let session = &mut self.sessions[id.slot as usize];
+        match session.phase {
+            Phase::Gone(ended) => return Poll::Ready(Read::Ended(ended)),
+            Phase::Closing(ended) if session.outbox.is_none() && session.partial.is_none() => {
+                if Pin::new(&mut session.socket).poll_shutdown(context).is_pending() {
+                    return Poll::Pending;
+                }
+                session.phase = Phase::Draining(ended);
+            }
+            Phase::Open if session.paused => return Poll::Pending,
+            _ => {}
+        }
+        let mut read = ReadBuf::new(buffer);
+        let polled = Pin::new(&mut session.socket).poll_read(context, &mut read);
+        let count = read.filled().len();
+        match (polled, session.phase) {
+            (Poll::Pending, _) => Poll::Pending,
+            (Poll::Ready(Ok(())), Phase::Open) if count > 0 => {
+                session.heard_s = now_s;
+                Poll::Ready(Read::Bytes(count))
+            }
+            (Poll::Ready(Ok(())), _) if count > 0 => Poll::Ready(Read::Again),
+            (Poll::Ready(_), Phase::Closing(ended) | Phase::Draining(ended)) => {
+                Poll::Ready(Read::Ended(ended))
+            }
+            (Poll::Ready(_), _) => Poll::Ready(Read::Ended(Ended::Lost)),
+        }
+    }
+
+    /// The socket was full: writes until it is full again (then this task is woken), or the session is
+    /// current.
+    fn poll_writable(&mut self, id: SessionId, context: &mut Context<'_>) {
+        for _ in 0..WRITES_PER_TURN {
+            let fell_out = |follow: &crate::session::Follow| {
+                follow.join.is_none() && follow.at < self.rings[follow.ring as usize].base()
+            };
+            if self.sessions[id.slot as usize].follows.iter().any(fell_out) {
+                self.close_slow(id.slot);
+            }
+            match self.write(id.slot, Scope::All, context) {
+                // Asked once more, a full socket registers this task.
+                Wrote::Some | Wrote::Part => {}
+                Wrote::Nothing | Wrote::Broken => return,
+                Wrote::All => return self.unblock(id.slot),
+            }
+        }
+        context.waker().wake_by_ref();
+    }
+
+    /// The tick may write to it again, and its rings may forget what they kept for it.
+    fn unblock(&mut self, slot: u32) {
+        let session = &mut self.sessions[slot as usize];
+        session.blocked = false;
+        let has_own = session.outbox.is_some();
+        let rings: SmallVec<[u32; 2]> = session.follows.iter().map(|follow| follow.ring).collect();
+        if has_own {
+            self.queue(slot);
+        }
+        for ring in rings {
+            if !self.rings[ring as usize].is_empty() {
+                self.touch(ring);
+            }
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! The ring by itself: tiling, eviction, runs, and removal of members in the middle of a pass.
+
+#![allow(clippy::unwrap_used)]
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::shard::tests::world::{Text, segment, stream};
+
+fn ring() -> Ring {
+    let mut ring = Ring::new(stream("a"));
+    assert!(!ring.join(&Cursor::new(), &Cursor::new()));
+    ring
+}
+
+fn small(entries: usize) -> Limits {
+    Limits { ring_entries: entries, ..Limits::default() }
+}
+
+/// E16: whatever order, repetition and grouping segments come in, each origin's seqs are entered densely and
+/// once.
+#[test]
+fn entries_tile_whatever_order_pushes_come_in() {
+    let pushes = proptest::collection::vec((0usize..3, 1u64..12, 0u64..3), 1..60);
+    proptest!(|(pushes in pushes)| {
+        let (mut ring, limits) = (ring(), small(1_000));
+        for (origin, first, more) in pushes {
+            ring.offer(segment(&stream("a"), ["ap", "eu", "us"][origin], first, first + more, 1), &limits);
+        }
+        let mut heads = Cursor::new();
+        for entry in ring.entries_from(0) {
+            let Segment { origin, first, .. } = &entry.segment;
+            prop_assert!(*first <= heads.get(origin) + 1, "a hole");
+            prop_assert!(entry.segment.last() > heads.get(origin), "nothing new");
+            heads.advance(origin, entry.segment.last());
+        }
+        prop_assert_eq!(&heads, &ring.heads);
+    });
+}
+
+/// G9: bounded in entries and in bytes; the newest entry always stays.
+#[test]
+fn old_entries_are_pushed_out_of_a_full_ring() {
+    let mut by_count = ring();
+    for seq in 1..=10 {
+        by_count.offer(segment(&stream("a"), "us", seq, seq, 1), &small(4));
+    }
+    assert_eq!((by_count.base(), by_count.end()), (6, 10));
+    let mut by_bytes = ring();
+    let limits = Limits { ring_bytes: 250, ..Limits::default() };
+    for seq in 1..=3 {
+        by_bytes.offer(segment(&stream("a"), "us", seq, seq, 100), &limits);
+    }
+    assert_eq!((by_bytes.base(), by_bytes.end()), (1, 3));
+    by_bytes.offer(segment(&stream("a"), "us", 4, 4, 900), &limits);
+    assert_eq!((by_bytes.base(), by_bytes.end()), (3, 4));
+}
+
+/// G9: what is held above a gap is bounded; the rest is pulled later.
+#[test]
+fn what_is_held_above_a_gap_is_bounded() {
+    let (mut ring, limits) = (ring(), small(1_000));
+    for seq in (3..3 + 2 * HELD_SEGMENTS as u64).rev() {
+        ring.offer(segment(&stream("a"), "us", seq, seq, 1), &limits);
+    }
+    assert_eq!(ring.gaps.as_ref().unwrap().held.len(), HELD_SEGMENTS);
+    ring.offer(segment(&stream("a"), "us", 1, 2 + HELD_SEGMENTS as u64, 1), &limits);
+    assert!(ring.gaps.is_none(), "held ones complete it");
+}
+
+/// A run is the same bytes as its entries one by one, from wherever in it a session stands.
+#[test]
+fn a_run_is_its_entries_copied_together() {
+    let (mut ring, limits) = (ring(), small(100));
+    for place in 0..RUN_MEMBERS as u32 {
+        ring.add(Member { session: place, follow: 0 });
+    }
+    for seq in 1..=9 {
+        ring.offer(segment(&stream("a"), "us", seq, seq, seq as usize), &limits);
+        ring.prepare(Encoding::Protobuf, &Text);
+        if seq == 1 {
+            assert!(ring.run(0, Encoding::Protobuf).is_none(), "one entry needs no copy");
+            continue;
+        }
+        for at in 0..seq {
+            let frames = ring.entries_from(at).map(|entry| entry.frames(Encoding::Protobuf, &Text).to_vec());
+            let one_by_one = frames.collect::<Vec<_>>().concat();
+            assert_eq!(ring.run(at, Encoding::Protobuf).unwrap(), one_by_one);
+        }
+        assert!(ring.run(0, Encoding::Json).is_none());
+    }
+    ring.trim(9);
+    assert!(ring.is_empty() && ring.run(9, Encoding::Protobuf).is_none());
+}
+
+/// Members leave in the middle of a pass: nobody who stays is visited twice or left out, and places stay
+/// true.
+#[test]
+fn leaving_members_disturb_no_pass() {
+    let steps = proptest::collection::vec((any::<bool>(), any::<prop::sample::Index>()), 1..80);
+    proptest!(|(steps in steps)| {
+        let mut ring = ring();
+        let mut places: Vec<Option<u32>> =
+            (0..20).map(|session| Some(ring.add(Member { session, follow: 0 }))).collect();
+        let mut visited = [false; 20];
+        for (visit, who) in steps {
+            if visit {
+                if let Some(member) = ring.members.get(ring.pass.next as usize) {
+                    prop_assert!(!std::mem::replace(&mut visited[member.session as usize], true));
+                    ring.pass.next += 1;
+                }
+            } else if let Some(place) = places[who.index(20)].take() {
+                for (member, place) in ring.remove(place) {
+                    places[member.session as usize] = Some(place);
+                }
+            }
+            for (session, place) in places.iter().enumerate().filter_map(|(s, p)| p.map(|p| (s, p))) {
+                prop_assert_eq!(ring.members[place as usize].session as usize, session);
+                prop_assert_eq!(place < ring.pass.next, visited[session]);
+            }
+        }
+    });
+}

@@ -1,0 +1,142 @@
+//! Who may do what: tokens that say it outright, and decisions that a test can refuse, hold up and count.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use sterna_access::members::MemberEvents;
+use sterna_access::{Action, Authorizer, Grant, Identity, MemberAuthorizer, Verifier};
+use sterna_process::Clock;
+use sterna_proto::record::{Body, Stored};
+use sterna_stream::kind::Kinds;
+use sterna_stream::segment::Position;
+use sterna_stream::{
+    ContentHash, Cursor, EventId, Hlc, Origin, Policy, Prefix, Reason, Refusal, Segment, StreamId,
+};
+use tokio::sync::Semaphore;
+
+/// Tokens are `<user>@<end in Unix milliseconds>`; anything else is invalid.
+pub(crate) struct Tokens;
+
+/// Decisions.
+pub(crate) struct Access {
+    members: MemberAuthorizer<Table>,
+    table: Table,
+    refused: Mutex<BTreeMap<String, Refusal>>,
+    asked: Mutex<Vec<(String, Action)>>,
+    passed: Mutex<Vec<StreamId>>,
+    /// Decisions pass one by one while this is open.
+    turnstile: Semaphore,
+}
+
+/// The creation of each stream, with everybody's membership.
+#[derive(Clone, Default)]
+struct Table(Arc<Mutex<BTreeMap<StreamId, Stored>>>);
+
+impl Verifier for Tokens {
+    fn verify(&self, token: &str, now_ms: u64) -> Result<Identity, Refusal> {
+        let invalid = || Reason::TokenInvalid.because("no token");
+        let (user, end) = token.split_once('@').ok_or_else(invalid)?;
+        let expires_ms = end.parse().map_err(|_| invalid())?;
+        if expires_ms <= now_ms {
+            return Err(Reason::TokenExpired.because("too old"));
+        }
+        let user = user.parse().map_err(|_| invalid())?;
+        Ok(Identity { tenant: "acme".into(), user, expires_ms })
+    }
+}
+
+impl Access {
+    pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
+        let table = Table::default();
+        Self {
+            members: MemberAuthorizer::new(table.clone(), Kinds::standard(), clock, "a"),
+            table,
+            refused: Mutex::default(),
+            asked: Mutex::default(),
+            passed: Mutex::default(),
+            turnstile: Semaphore::new(Semaphore::MAX_PERMITS),
+        }
+    }
+
+    /// What `user` asks is refused from now on.
+    pub(crate) fn refuse(&self, user: &str, reason: Reason) {
+        self.refused.lock().unwrap().insert(user.into(), reason.because("so"));
+    }
+
+    /// Decisions hang, until so many are let through.
+    pub(crate) fn hold(&self) {
+        self.turnstile.forget_permits(Semaphore::MAX_PERMITS);
+    }
+
+    pub(crate) fn let_through(&self, count: usize) {
+        self.turnstile.add_permits(count);
+    }
+
+    /// What was asked since the last time.
+    pub(crate) fn asked(&self) -> Vec<(String, Action)> {
+        std::mem::take(&mut self.asked.lock().unwrap())
+    }
+
+    /// Streams whose member events passed.
+    pub(crate) fn passed_by(&self) -> Vec<StreamId> {
+        self.passed.lock().unwrap().clone()
+    }
+
+    pub(crate) fn create(&self, stream: &StreamId, id: EventId) {
+        let member = |n: u128, user: &str, role: &str| Body {
+            id: if n == 0 { id } else { EventId::mint(id.time_ms(), n << 64) },
+            author: "ana".parse().unwrap(),
+            kind: "member".parse().unwrap(),
+            payload: Bytes::from(format!(r#"{{"user":"{user}","add":"{role}"}}"#)),
+            content: ContentHash::default(),
+            resend: false,
+            key: String::new(),
+            deps: Some(Policy { member: format!("us:{n}").parse().unwrap_or_default(), ..Policy::default() }),
+        };
+        let bodies = [("ana", "owner"), ("bo", "writer"), ("cy", "writer"), ("dee", "writer")];
+        let segment = Segment {
+            stream: stream.clone(),
+            origin: "us".parse().unwrap(),
+            first: 1,
+            stamps: (1..=bodies.len() as u64).map(Hlc).collect(),
+            bodies: (0..).zip(bodies).map(|(n, (user, role))| member(n, user, role).encode()).collect(),
+            from: Position { incarnation: 1, partition: 0, offset: 0 },
+            policy: Policy::default(),
+            prefix: Prefix::START,
+            members: (0..bodies.len() as u32).collect(),
+            member_before: 0,
+        };
+        self.table.0.lock().unwrap().insert(stream.clone(), Stored::new(segment));
+    }
+}
+
+#[tonic::async_trait]
+impl Authorizer for Access {
+    async fn authorize(&self, who: &Identity, what: &Action, on: &StreamId) -> Result<Grant, Refusal> {
+        self.asked.lock().unwrap().push((who.user.to_string(), what.clone()));
+        self.turnstile.acquire().await.unwrap().forget();
+        if let Some(refusal) = self.refused.lock().unwrap().get(who.user.as_str()) {
+            return Err(refusal.clone());
+        }
+        self.members.authorize(who, what, on).await
+    }
+
+    fn passed(&self, stream: &StreamId) {
+        self.passed.lock().unwrap().push(stream.clone());
+    }
+}
+
+#[tonic::async_trait]
+impl MemberEvents for Table {
+    async fn newest(&self, stream: &StreamId) -> Result<Cursor, Refusal> {
+        let held = self.0.lock().unwrap();
+        let newest = held.get(stream).map(|stored| (stored.segment.origin.clone(), stored.segment.last()));
+        Ok(newest.into_iter().collect())
+    }
+
+    async fn holding(&self, stream: &StreamId, _: &Origin, _: u64) -> Result<Stored, Refusal> {
+        let held = self.0.lock().unwrap();
+        held.get(stream).cloned().ok_or_else(|| Reason::Unavailable.because("not here"))
+    }
+}

@@ -1,0 +1,199 @@
+//! State, messaging and notification as the test plays them: each call is handed to it whole.
+
+use std::pin::Pin;
+
+use futures_util::Stream;
+use sterna_process::{Link, Process};
+use sterna_proto::record::encode_segment;
+use sterna_proto::v1;
+use sterna_proto::v1::attach_down::What as Down;
+use sterna_proto::v1::attach_up::What as Up;
+use sterna_proto::v1::messaging_server::{Messaging, MessagingServer};
+use sterna_proto::v1::notification_server::{Notification, NotificationServer};
+use sterna_proto::v1::publish_down::Outcome;
+use sterna_proto::v1::state_server::{State, StateServer};
+use sterna_stream::{Cursor, Reason, Segment, StreamId};
+use tokio::sync::mpsc;
+use tokio::time::{Duration, timeout};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::service::Routes;
+use tonic::{Request, Response, Status, Streaming};
+
+/// Longest that anything may take before a test fails, simulated time.
+const PATIENCE: Duration = Duration::from_secs(100);
+
+/// One bidirectional call, the callee's side. Dropping it ends the stream.
+pub(crate) struct Call<U, D> {
+    ups: Streaming<U>,
+    downs: mpsc::Sender<Result<D, Status>>,
+}
+
+/// Calls to come.
+pub(crate) struct Calls<U, D>(mpsc::Receiver<Call<U, D>>);
+
+pub(crate) struct Fakes {
+    pub(crate) link: Link,
+    pub(crate) attaching: Calls<v1::AttachUp, v1::AttachDown>,
+    pub(crate) commanding: Calls<v1::PublishUp, v1::PublishDown>,
+    pub(crate) asking: Calls<v1::Ask, v1::Page>,
+}
+
+struct Fake<U, D>(mpsc::Sender<Call<U, D>>);
+
+type Answers<D> = Pin<Box<dyn Stream<Item = Result<D, Status>> + Send>>;
+
+/// One instance of each role behind one link.
+pub(crate) fn fakes(process: &Process) -> Fakes {
+    let (attaches, attaching) = mpsc::channel(1);
+    let (publishes, commanding) = mpsc::channel(1);
+    let (backlogs, asking) = mpsc::channel(1);
+    let routes = Routes::new(StateServer::new(Fake(attaches)))
+        .add_service(MessagingServer::new(Fake(publishes)))
+        .add_service(NotificationServer::new(Fake(backlogs)));
+    Fakes {
+        link: Link::direct(process, routes),
+        attaching: Calls(attaching),
+        commanding: Calls(commanding),
+        asking: Calls(asking),
+    }
+}
+
+impl<U, D: Send + 'static> Fake<U, D> {
+    /// Hands the call over; while nobody takes it, it hangs.
+    async fn hand(&self, request: Request<Streaming<U>>) -> Response<Answers<D>> {
+        let (downs, queue) = mpsc::channel(256);
+        let call = Call { ups: request.into_inner(), downs };
+        assert!(self.0.send(call).await.is_ok(), "the test has ended");
+        Response::new(Box::pin(ReceiverStream::new(queue)))
+    }
+}
+
+#[tonic::async_trait]
+impl State for Fake<v1::AttachUp, v1::AttachDown> {
+    type AttachStream = Answers<v1::AttachDown>;
+
+    async fn attach(
+        &self,
+        request: Request<Streaming<v1::AttachUp>>,
+    ) -> Result<Response<Self::AttachStream>, Status> {
+        Ok(self.hand(request).await)
+    }
+}
+
+#[tonic::async_trait]
+impl Messaging for Fake<v1::PublishUp, v1::PublishDown> {
+    type PublishStream = Answers<v1::PublishDown>;
+
+    async fn publish(
+        &self,
+        request: Request<Streaming<v1::PublishUp>>,
+    ) -> Result<Response<Self::PublishStream>, Status> {
+        Ok(self.hand(request).await)
+    }
+}
+
+#[tonic::async_trait]
+impl Notification for Fake<v1::Ask, v1::Page> {
+    type BacklogStream = Answers<v1::Page>;
+
+    async fn backlog(
+        &self,
+        request: Request<Streaming<v1::Ask>>,
+    ) -> Result<Response<Self::BacklogStream>, Status> {
+        Ok(self.hand(request).await)
+    }
+}
+
+// === impl Calls ===
+
+impl<U, D> Calls<U, D> {
+    pub(crate) async fn next(&mut self) -> Call<U, D> {
+        timeout(PATIENCE, self.0.recv()).await.expect("the shard calls").unwrap()
+    }
+}
+
+// === impl Call ===
+
+impl<U, D> Call<U, D> {
+    /// The next message of the shard.
+    pub(crate) async fn up(&mut self) -> U {
+        let up = timeout(PATIENCE, self.ups.message()).await.expect("the shard says something");
+        up.unwrap().expect("the shard keeps the stream")
+    }
+
+    /// Whether the shard has given the stream up.
+    pub(crate) async fn is_left(&mut self) -> bool {
+        timeout(PATIENCE, self.downs.closed()).await.is_ok()
+    }
+
+    /// Whether the shard says nothing for so long.
+    pub(crate) async fn is_quiet(&mut self, s: u64) -> bool {
+        timeout(Duration::from_secs(s), self.ups.message()).await.is_err()
+    }
+
+    async fn down(&self, down: D) {
+        self.downs.send(Ok(down)).await.expect("the shard keeps the stream");
+    }
+}
+
+impl Call<v1::AttachUp, v1::AttachDown> {
+    /// The streams of the next `follow`.
+    pub(crate) async fn followed(&mut self) -> Vec<String> {
+        loop {
+            match self.up().await.what {
+                Some(Up::Follow(streams)) => return streams.streams,
+                Some(Up::Attaching(attaching)) => assert_eq!(attaching.shard, "gateway-0"),
+                other => panic!("a follow was expected, not {other:?}"),
+            }
+        }
+    }
+
+    /// The next ephemeral.
+    pub(crate) async fn ephemeral(&mut self) -> v1::Ephemeral {
+        match self.up().await.what {
+            Some(Up::Ephemeral(ephemeral)) => ephemeral,
+            other => panic!("an ephemeral was expected, not {other:?}"),
+        }
+    }
+
+    /// Sends `what` with the next number.
+    pub(crate) async fn tell(&self, n: &mut u64, what: Down) {
+        *n += 1;
+        self.down(v1::AttachDown { n: *n, what: Some(what) }).await;
+    }
+
+    pub(crate) async fn joined(&self, n: &mut u64, stream: &StreamId, head: &str) {
+        let head = Some((&head.parse::<Cursor>().unwrap()).into());
+        let joined = v1::Joined { stream: stream.to_string(), head, ..v1::Joined::default() };
+        self.tell(n, Down::Joined(joined)).await;
+    }
+
+    pub(crate) async fn push(&self, n: &mut u64, segment: &Segment) {
+        let push = v1::Push { record: encode_segment(segment), ..v1::Push::default() };
+        self.tell(n, Down::Push(push)).await;
+    }
+}
+
+impl Call<v1::PublishUp, v1::PublishDown> {
+    pub(crate) async fn accept(&self, tag: u64) {
+        self.down(v1::PublishDown { tag, outcome: Some(Outcome::Accepted(v1::Accepted::default())) }).await;
+    }
+
+    pub(crate) async fn refuse(&self, tag: u64, reason: Reason) {
+        let refused = v1::Refused { code: reason.code().into(), retry_after_ms: None, detail: "so".into() };
+        self.down(v1::PublishDown { tag, outcome: Some(Outcome::Refused(refused)) }).await;
+    }
+}
+
+impl Call<v1::Ask, v1::Page> {
+    /// Answers an ask with these segments, all of it.
+    pub(crate) async fn page(&self, tag: u64, skipped_to: &str, segments: &[Segment]) {
+        let skipped_to = Some((&skipped_to.parse::<Cursor>().unwrap()).into());
+        let records = segments.iter().map(encode_segment).collect();
+        self.down(v1::Page { tag, records, skipped_to, complete: true, ..v1::Page::default() }).await;
+    }
+
+    pub(crate) async fn refuse(&self, tag: u64, reason: Reason) {
+        self.down(v1::Page { tag, refused: reason.code().into(), ..v1::Page::default() }).await;
+    }
+}

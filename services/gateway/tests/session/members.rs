@@ -1,0 +1,125 @@
+//! What follows a change of members waits until everybody is authorised again (E24, A8).
+
+use sterna_gateway::held::HELD_SEGMENTS;
+use sterna_stream::Reason;
+use tokio::time::{Duration, Instant};
+
+use crate::world::{World, run};
+use crate::{of_members, place, segment};
+
+/// E24: a removed session is told, and not sent a byte from behind its removal; the others get all in order.
+#[test]
+fn whoever_was_removed_gets_no_later_byte() {
+    run(async {
+        let mut world = World::new().await;
+        let stream = world.stream();
+        let (mut ana, mut bo) = (world.person("ana").await, world.person("bo").await);
+        world.live(&mut ana, &stream, "").await;
+        bo.subscribe(&stream, "").await;
+        assert_eq!(bo.frame().await.name(), "subscribed");
+        world.push(&segment(&stream, 1, 1)).await;
+        assert_eq!(bo.seqs().await, [1]);
+        world.access.hold();
+        world.push(&of_members(segment(&stream, 2, 2))).await;
+        world.push(&segment(&stream, 3, 3)).await;
+        world.push(&of_members(segment(&stream, 4, 4))).await;
+        world.push(&segment(&stream, 5, 5)).await;
+        assert_eq!(ana.seqs().await, [1]);
+        ana.quiet(1).await;
+        world.access.refuse("bo", Reason::NotFound);
+        world.access.let_through(10);
+        let error = bo.refused(Reason::NotFound).await;
+        assert_eq!(error.stream.as_deref(), Some(stream.as_str()));
+        for seq in 2..=5 {
+            assert_eq!(ana.seqs().await, [seq]);
+        }
+        bo.quiet(5).await;
+    });
+}
+
+/// E24: the same while it joins: the removal overtook the decision, so that nothing is sent at all.
+#[test]
+fn whoever_was_removed_before_pushes_begin_gets_nothing() {
+    run(async {
+        let mut world = World::new().await;
+        let stream = world.stream();
+        let mut bo = world.person("bo").await;
+        bo.subscribe(&stream, "").await;
+        world.state.followed().await;
+        world.access.refuse("bo", Reason::NotFound);
+        world.joined(&stream, "us:9").await;
+        bo.refused(Reason::NotFound).await;
+        bo.quiet(5).await;
+        assert!(world.notification.is_quiet(1).await, "its history is not read");
+    });
+}
+
+/// A8: who cannot be decided does not read on either, and is told when to come back; a hanging decision is
+/// none, for all of them together.
+#[test]
+fn whoever_cannot_be_decided_stops_following() {
+    run(async {
+        let mut world = World::new().await;
+        let stream = world.stream();
+        let names = ["ana", "bo", "cy", "dee"];
+        let mut people = Vec::new();
+        for name in names {
+            let mut person = world.person(name).await;
+            if people.is_empty() {
+                world.live(&mut person, &stream, "").await;
+            } else {
+                person.subscribe(&stream, "").await;
+                assert_eq!(person.frame().await.name(), "subscribed");
+            }
+            people.push(person);
+        }
+        world.access.hold();
+        let began = Instant::now();
+        world.push(&of_members(segment(&stream, 1, 1))).await;
+        for person in &mut people {
+            let error = person.refused(Reason::Unavailable).await;
+            assert_eq!((error.stream.as_deref(), error.retry_after_ms), (Some(stream.as_str()), Some(1_000)));
+        }
+        assert!(began.elapsed() <= Duration::from_secs(6), "{:?}", began.elapsed());
+    });
+}
+
+/// A decision that hangs does not hold a session up for ever.
+#[test]
+fn a_subscription_whose_decision_hangs_is_unavailable() {
+    run(async {
+        let mut world = World::new().await;
+        let stream = world.stream();
+        let mut ana = world.person("ana").await;
+        world.access.hold();
+        ana.subscribe(&stream, "").await;
+        ana.refused(Reason::Unavailable).await;
+    });
+}
+
+/// G9: more than is held behind a change of members is dropped and pulled: nothing is left out.
+#[test]
+fn what_is_too_much_to_be_held_is_pulled() {
+    run(async {
+        let mut world = World::new().await;
+        let stream = world.stream();
+        let mut ana = world.person("ana").await;
+        world.live(&mut ana, &stream, "").await;
+        world.access.hold();
+        world.push(&of_members(segment(&stream, 1, 1))).await;
+        let held = HELD_SEGMENTS as u64;
+        for seq in 2..=held + 3 {
+            world.push(&segment(&stream, seq, seq)).await;
+        }
+        ana.quiet(1).await;
+        world.access.let_through(1);
+        let ask = world.notification.up().await;
+        assert_eq!(ask.after, Some(place(&format!("us:{held}"))));
+        world.notification.page(ask.tag, "", &[segment(&stream, held + 1, held + 3)]).await;
+        let mut seqs = Vec::new();
+        while seqs.len() < HELD_SEGMENTS + 3 {
+            seqs.extend(ana.seqs().await);
+        }
+        assert!(seqs.into_iter().eq(1..=held + 3));
+    });
+}

@@ -1,0 +1,53 @@
+//! The ingress record: an accepted event on its way to the sequencer, and the audit intent of its command
+//! (A12).
+
+use bytes::Bytes;
+use prost::Message;
+use sterna_access::Grant;
+use sterna_log::Entry;
+use sterna_proto::record::{Body, peek};
+use sterna_proto::{convert, v1};
+use sterna_stream::Hlc;
+use sterna_stream::sequencer::Record;
+
+/// The record's bytes for an event that was admitted under `grant`.
+pub(crate) fn encode(grant: &Grant, body: &Body, seen: Hlc, member: bool, request_id: String) -> Bytes {
+    let record = v1::IngressRecord {
+        stream: grant.resource().to_string(),
+        body: body.encode(),
+        seen: seen.0,
+        actor: grant.subject().to_string(),
+        request_id,
+        grant_id: grant.id().to_owned(),
+        policy: convert::policy_field(grant.policy()),
+        member,
+    };
+    record.encode_to_vec().into()
+}
+
+/// The record as the sequencer takes it. What is no ingress record was not written by Publish: it is reported
+/// and skipped, because nothing can be done with it and nobody was told that it was accepted.
+pub(crate) fn record(entry: Entry) -> Option<Record> {
+    let offset = entry.offset;
+    let parsed = parse(offset, entry.record.value);
+    if parsed.is_none() {
+        tracing::error!(offset, "the ingress holds what is no ingress record");
+    }
+    parsed
+}
+
+fn parse(offset: u64, value: Bytes) -> Option<Record> {
+    let message = v1::IngressRecord::decode(value).ok()?;
+    let known = peek(&message.body)?;
+    Some(Record {
+        offset,
+        stream: message.stream.parse().ok()?,
+        id: known.id,
+        content: known.content,
+        resend: known.resend,
+        member: message.member,
+        seen: Hlc(message.seen),
+        policy: convert::policy(message.policy.as_ref()).ok()?,
+        body: message.body,
+    })
+}

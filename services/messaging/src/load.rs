@@ -1,0 +1,79 @@
+//! How loaded the ingress is: what Publish must know before it accepts (E8, E9).
+//!
+//! Looked up once a second; between two looks a partition may take more than its limit, by what a second
+//! brings.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use sterna_stream::{Reason, Refusal};
+
+use crate::Inner;
+
+/// How often the log is asked.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Each partition's state at the last look.
+pub(crate) struct Load {
+    partitions: Vec<Partition>,
+    lag_max: u64,
+    accept_single_copy: bool,
+}
+
+#[derive(Default)]
+struct Partition {
+    lag: AtomicU64,
+    single_copy: AtomicBool,
+}
+
+impl Load {
+    pub(crate) fn new(partitions: u16, lag_max: u64, accept_single_copy: bool) -> Self {
+        let partitions = (0..partitions).map(|_| Partition::default()).collect();
+        Self { partitions, lag_max, accept_single_copy }
+    }
+
+    /// Refuses while the sequencer is too far behind, or too few replicas hold what would be accepted.
+    pub(crate) fn admit(&self, partition: u16) -> Result<(), Refusal> {
+        let Some(of) = self.partitions.get(usize::from(partition)) else {
+            return Err(Reason::Internal.because("there is no such partition"));
+        };
+        if of.lag.load(Ordering::Relaxed) > self.lag_max {
+            return Err(Reason::Overloaded.because("too much is accepted and not yet sequenced"));
+        }
+        if of.single_copy.load(Ordering::Relaxed) && !self.accept_single_copy {
+            return Err(
+                Reason::Overloaded.because("too few replicas hold the region's log for a durable ack")
+            );
+        }
+        Ok(())
+    }
+
+    /// Whether acks of this partition are to be marked `single copy`.
+    pub(crate) fn single_copy(&self, partition: u16) -> bool {
+        self.partitions.get(usize::from(partition)).is_some_and(|p| p.single_copy.load(Ordering::Relaxed))
+    }
+}
+
+/// Looks again and again, for the role's life.
+pub(crate) async fn watch(role: Arc<Inner>) {
+    let drain = role.process.drain_signal();
+    while !drain.is_raised() {
+        match role.log.describe(&role.config.ingress, Some(&role.config.group)).await {
+            Ok(described) => {
+                for (of, extent) in role.load.partitions.iter().zip(&described.partitions) {
+                    let done = extent.committed.unwrap_or(extent.earliest);
+                    of.lag.store(extent.end.saturating_sub(done), Ordering::Relaxed);
+                    let single = extent.in_sync <= 1 && described.replicas > 1;
+                    of.single_copy.store(single, Ordering::Relaxed);
+                }
+            }
+            Err(error) => tracing::warn!(%error, "the ingress cannot be described"),
+        }
+        tokio::select! {
+            biased;
+            () = drain.raised() => {}
+            () = tokio::time::sleep(LOOK) => {}
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! Publish: takes commands in, in order, and answers each once the ingress holds it on every in-sync replica
+//! (G1).
+//!
+//! One call lives as long as its shard; it has no task of its own: whoever reads the answers drives it.
+//! Commands are enqueued in the order of the call, so publishes of one session to one stream keep theirs
+//! (E6).
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use futures_util::future::{BoxFuture, FutureExt};
+use futures_util::stream::{FuturesUnordered, Stream};
+use sterna_access::{Grant, GrantKey};
+use sterna_log::Record;
+use sterna_proto::v1;
+use sterna_proto::v1::publish_down::Outcome;
+use sterna_stream::map::Map;
+use sterna_stream::{Reason, Refusal, limits, partition};
+use tonic::{Status, Streaming};
+
+use crate::admit::{Rules, admit};
+use crate::config::Config;
+use crate::content::ContentKey;
+use crate::{Inner, ingress};
+
+#[cfg(test)]
+mod tests;
+
+/// Commands of one call that the ingress has not acknowledged; beyond it no more are read.
+const UNACKED_COMMANDS: usize = 1_024;
+/// Opened grants that one call remembers; at the bound it starts anew.
+const GRANTS: usize = 4_096;
+
+/// One call of Publish.
+pub(crate) struct Publishing {
+    role: Arc<Inner>,
+    commands: Streaming<v1::PublishUp>,
+    pending: FuturesUnordered<BoxFuture<'static, v1::PublishDown>>,
+    grants: Grants,
+    ended: bool,
+}
+
+/// The grants that one call has opened.
+#[derive(Default)]
+struct Grants(Map<Bytes, Arc<Opened>>);
+
+struct Opened {
+    grant: Grant,
+    content: ContentKey,
+}
+
+impl Publishing {
+    pub(crate) fn new(role: Arc<Inner>, commands: Streaming<v1::PublishUp>) -> Self {
+        Self { role, commands, pending: FuturesUnordered::new(), grants: Grants::default(), ended: false }
+    }
+
+    fn take(&mut self, up: v1::PublishUp) -> Result<BoxFuture<'static, v1::PublishDown>, Refusal> {
+        let now_ms = self.role.process.clock().wall_ms();
+        let config = &self.role.config;
+        let opened = self.grants.open(&self.role.grant_key, config, &up.grant, now_ms)?;
+        let rules = Rules { config, kinds: &self.role.kinds, content: &opened.content, now_ms };
+        let admitted = admit(&rules, &opened.grant, &up)?;
+        let stream = opened.grant.resource();
+        let partition = partition::of(stream, config.partitions);
+        self.role.load.admit(partition)?;
+        if self.role.machines.overloaded(partition, stream) {
+            return Err(Reason::Overloaded.because("this stream takes no more for the moment"));
+        }
+        let value =
+            ingress::encode(&opened.grant, &admitted.body, admitted.seen, admitted.member, up.request_id);
+        if value.len() > limits::FRAME_BYTES {
+            return Err(Reason::PayloadTooLarge.because("the event with its envelope is larger than 64 KiB"));
+        }
+        let produced = self.role.log.produce(Record {
+            topic: config.ingress.clone(),
+            partition,
+            key: Bytes::copy_from_slice(stream.as_str().as_bytes()),
+            value,
+            headers: Default::default(),
+            timestamp_ms: now_ms,
+        });
+        let (tag, single_copy) = (up.tag, self.role.load.single_copy(partition));
+        Ok(produced.map(move |result| answer(tag, accepted(result, single_copy))).boxed())
+    }
+}
+
+impl Grants {
+    fn open(
+        &mut self,
+        key: &GrantKey,
+        config: &Config,
+        sealed: &Bytes,
+        now_ms: u64,
+    ) -> Result<Arc<Opened>, Refusal> {
+        if let Some(opened) = self.0.get(sealed).filter(|opened| opened.grant.expires_ms() > now_ms) {
+            return Ok(opened.clone());
+        }
+        let grant = key.open(sealed, now_ms)?;
+        let content = ContentKey::of_tenant(&config.content_secret, grant.tenant());
+        let opened = Arc::new(Opened { grant, content });
+        if self.0.len() >= GRANTS {
+            self.0.clear();
+        }
+        self.0.insert(sealed.clone(), opened.clone());
+        Ok(opened)
+    }
+}
+
+impl Stream for Publishing {
+    type Item = Result<v1::PublishDown, Status>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = &mut *self;
+        loop {
+            if let Poll::Ready(Some(down)) = Pin::new(&mut this.pending).poll_next(cx) {
+                return Poll::Ready(Some(Ok(down)));
+            }
+            if this.ended && this.pending.is_empty() {
+                return Poll::Ready(None);
+            }
+            if this.ended || this.pending.len() >= UNACKED_COMMANDS {
+                return Poll::Pending;
+            }
+            match Pin::new(&mut this.commands).poll_next(cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Some(Ok(up))) => {
+                    let tag = up.tag;
+                    match this.take(up) {
+                        Ok(pending) => this.pending.push(pending),
+                        Err(refusal) => return Poll::Ready(Some(Ok(answer(tag, refused(&refusal))))),
+                    }
+                }
+                Poll::Ready(Some(Err(_)) | None) => this.ended = true,
+            }
+        }
+    }
+}
+
+fn answer(tag: u64, outcome: Outcome) -> v1::PublishDown {
+    v1::PublishDown { tag, outcome: Some(outcome) }
+}
+
+fn refused(refusal: &Refusal) -> Outcome {
+    Outcome::Refused(refusal.into())
+}
+
+fn accepted(result: Result<u64, sterna_log::Error>, single_copy: bool) -> Outcome {
+    match result {
+        Ok(_) => Outcome::Accepted(v1::Accepted { single_copy }),
+        Err(error) => {
+            tracing::warn!(%error, "a command was not acknowledged by the ingress");
+            let reason = if error.is_without_effect() { Reason::Overloaded } else { Reason::Unavailable };
+            refused(&reason.because("the region's log did not take it in time: retry with the same id"))
+        }
+    }
+}

@@ -1,0 +1,309 @@
+//! The sequencer role: a consumer of the ingress that runs one driver for each partition it is assigned.
+//!
+//! The pure rules are `sterna_stream::sequencer`. Here: [`Sequencer::run`] owns the consumer and never waits
+//! for a driver; `driver` carries out what a machine wants; `takeover` opens a term; `stored` reads and puts
+//! segments.
+
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use sterna_log::{Batch, Consumer, Log, Offset, Polled};
+use sterna_process::{End, Link, Process};
+use sterna_proto::v1::persistence_client::PersistenceClient;
+use sterna_storage::Table;
+use sterna_stream::StreamId;
+use sterna_stream::map::Map;
+use sterna_stream::sequencer::{Partition, Place, Why};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::config::Config;
+use crate::ingress;
+
+mod driver;
+mod stored;
+mod takeover;
+
+/// Orders of all drivers that wait for the consumer.
+const ORDERS: usize = 256;
+/// Pause before the ingress is joined again.
+const JOIN_PAUSE: Duration = Duration::from_millis(200);
+
+/// Pause between two commits while nothing else happens.
+const COMMIT_REST: Duration = Duration::from_millis(20);
+
+/// What all drivers of an instance share.
+pub(crate) struct Shared {
+    pub(crate) process: Process,
+    pub(crate) config: Arc<Config>,
+    pub(crate) log: Arc<dyn Log>,
+    pub(crate) table: Arc<dyn Table>,
+    pub(crate) persistence: PersistenceClient<Link>,
+    pub(crate) machines: Arc<Machines>,
+    pub(crate) alarms: Arc<Alarms>,
+}
+
+/// The machines at work in this instance, for whoever must know whether a stream is overloaded.
+#[derive(Default)]
+pub struct Machines(Mutex<Map<u16, Weak<Mutex<Partition>>>>);
+
+/// Partitions that nothing sequences any more, and why.
+#[derive(Default)]
+pub struct Alarms(Mutex<Map<u16, Why>>);
+
+/// What a driver asks of the consumer.
+pub(crate) enum Order {
+    Start {
+        partition: u16,
+        generation: u32,
+        at: Offset,
+        feed: mpsc::Sender<Batch>,
+        /// Dropped if the partition is not the driver's any more.
+        obeyed: oneshot::Sender<()>,
+    },
+    Commit {
+        partition: u16,
+        generation: u32,
+        upto: Offset,
+    },
+    Pause {
+        partition: u16,
+        on: bool,
+    },
+    Took {
+        partition: u16,
+    },
+}
+
+/// One assigned partition, as the consumer sees it.
+struct Assigned {
+    generation: u32,
+    feed: Option<mpsc::Sender<Batch>>,
+    /// The machine wants no records.
+    paused: bool,
+    /// The feed is full.
+    full: bool,
+    /// What is to be committed.
+    due: Option<Offset>,
+    committed: Option<Offset>,
+}
+
+/// The role.
+pub(crate) struct Sequencer {
+    shared: Arc<Shared>,
+    assigned: Map<u16, Assigned>,
+    orders: mpsc::Sender<Order>,
+}
+
+impl Sequencer {
+    pub(crate) fn new(shared: Arc<Shared>) -> (Self, mpsc::Receiver<Order>) {
+        let (orders, inbox) = mpsc::channel(ORDERS);
+        (Self { shared, assigned: Map::default(), orders }, inbox)
+    }
+
+    /// Consumes the ingress until the process drains; then lets the drivers finish, commit and leave.
+    pub(crate) async fn run(mut self, mut inbox: mpsc::Receiver<Order>) {
+        let drain = self.shared.process.drain_signal();
+        let mut consumer = self.join().await;
+        // Between two commits the consumer is polled: a slow broker must not cost the membership.
+        let mut polls_first = false;
+        loop {
+            tokio::select! {
+                biased;
+                () = drain.raised() => break,
+                Some(order) = inbox.recv() => self.obey(order, &mut *consumer),
+                () = std::future::ready(()), if !polls_first && self.next_due().is_some() => {
+                    self.commit_one(&mut *consumer).await;
+                    polls_first = true;
+                }
+                polled = consumer.next() => {
+                    polls_first = false;
+                    match polled {
+                        Ok(polled) => self.polled(polled, &mut *consumer),
+                        Err(sterna_log::Error::OutOfRange { partition, asked, earliest, end, .. }) => {
+                            self.lost(partition, Why::IngressLost { resume: asked, earliest, end });
+                        }
+                        Err(error) => {
+                            tracing::error!(%error, "the ingress cannot be consumed");
+                            tokio::time::sleep(JOIN_PAUSE).await;
+                        }
+                    }
+                }
+                () = tokio::time::sleep(COMMIT_REST), if polls_first && self.next_due().is_some() => {
+                    polls_first = false;
+                }
+            }
+        }
+        self.assigned.clear();
+        let Self { shared, orders, .. } = self;
+        drop(orders);
+        while let Some(order) = inbox.recv().await {
+            if let Order::Commit { partition, generation, upto } = order {
+                let _ =
+                    consumer.commit(partition, generation, &[(shared.config.ingress.clone(), upto)]).await;
+            }
+        }
+    }
+
+    async fn join(&self) -> Box<dyn Consumer> {
+        let config = &self.shared.config;
+        loop {
+            match self.shared.log.join(&config.group, std::slice::from_ref(&config.ingress)).await {
+                Ok(consumer) => return consumer,
+                Err(error) => tracing::warn!(%error, "the ingress cannot be joined yet"),
+            }
+            tokio::time::sleep(JOIN_PAUSE).await;
+        }
+    }
+
+    fn polled(&mut self, polled: Polled, consumer: &mut dyn Consumer) {
+        match polled {
+            Polled::Assigned { partition, generation, committed } => {
+                let assigned = Assigned::new(generation, None);
+                self.assigned.insert(partition, assigned);
+                let driver = driver::Driver {
+                    shared: self.shared.clone(),
+                    partition,
+                    generation,
+                    committed: committed.first().and_then(|(_, offset)| *offset),
+                    orders: self.orders.clone(),
+                };
+                self.shared.process.spawn("a partition's sequencer", End::Expected, driver.run());
+            }
+            Polled::Revoked { partition, generation, .. } => self.give_up(partition, generation),
+            Polled::Records(batch) => self.records(batch, consumer),
+        }
+    }
+
+    fn records(&mut self, batch: Batch, consumer: &mut dyn Consumer) {
+        let partition = batch.partition;
+        let Some(assigned) = self.assigned.get_mut(&partition) else { return };
+        let Some(feed) = &assigned.feed else { return };
+        if batch.generation != assigned.generation {
+            return;
+        }
+        if feed.try_send(batch).is_err() {
+            // Only a feed that was given up cannot take what the pause below left room for.
+            assigned.feed = None;
+            return;
+        }
+        assigned.full = feed.capacity() == 0;
+        consumer.pause(partition, assigned.paused || assigned.full);
+    }
+
+    fn obey(&mut self, order: Order, consumer: &mut dyn Consumer) {
+        match order {
+            Order::Start { partition, generation, at, feed, obeyed } => {
+                let Some(assigned) = self.assigned.get_mut(&partition) else { return };
+                if assigned.generation == generation {
+                    *assigned = Assigned::new(generation, Some(feed));
+                    consumer.pause(partition, false);
+                    consumer.start(partition, &[(self.shared.config.ingress.clone(), at)]);
+                    let _ = obeyed.send(());
+                }
+            }
+            Order::Commit { partition, generation, upto } => {
+                let assigned = self.assigned.get_mut(&partition).filter(|own| own.generation == generation);
+                if let Some(assigned) = assigned {
+                    assigned.due = Some(upto).filter(|_| assigned.committed != Some(upto));
+                }
+            }
+            Order::Pause { partition, on } => {
+                let Some(assigned) = self.assigned.get_mut(&partition) else { return };
+                assigned.paused = on;
+                consumer.pause(partition, assigned.paused || assigned.full);
+            }
+            Order::Took { partition } => {
+                let Some(assigned) = self.assigned.get_mut(&partition) else { return };
+                assigned.full = assigned.feed.as_ref().is_some_and(|feed| feed.capacity() == 0);
+                consumer.pause(partition, assigned.paused || assigned.full);
+            }
+        }
+    }
+
+    /// The ingress is not what it was: an offset is never reset (E10).
+    fn lost(&mut self, partition: u16, why: Why) {
+        tracing::error!(partition, %why, "alarm: the ingress was lost: nothing sequences it any more");
+        self.shared.alarms.raise(partition, why);
+        self.assigned.remove(&partition);
+    }
+
+    fn next_due(&self) -> Option<u16> {
+        self.assigned
+            .iter()
+            .filter(|(_, assigned)| assigned.due.is_some())
+            .map(|(partition, _)| *partition)
+            .min()
+    }
+
+    async fn commit_one(&mut self, consumer: &mut dyn Consumer) {
+        let Some(partition) = self.next_due() else { return };
+        let Some(assigned) = self.assigned.get_mut(&partition) else { return };
+        let Some(upto) = assigned.due.take() else { return };
+        let generation = assigned.generation;
+        match consumer.commit(partition, generation, &[(self.shared.config.ingress.clone(), upto)]).await {
+            Ok(()) => assigned.committed = Some(upto),
+            Err(sterna_log::Error::Fenced) => self.give_up(partition, generation),
+            Err(error) => tracing::warn!(%error, "a commit failed; the next one covers it"),
+        }
+    }
+
+    /// Dropping the feed tells the driver that the partition is not its own any more.
+    fn give_up(&mut self, partition: u16, generation: u32) {
+        if self.assigned.get(&partition).is_some_and(|assigned| assigned.generation == generation) {
+            self.assigned.remove(&partition);
+        }
+    }
+}
+
+// === impl Assigned ===
+
+impl Assigned {
+    fn new(generation: u32, feed: Option<mpsc::Sender<Batch>>) -> Self {
+        Self { generation, feed, paused: false, full: false, due: None, committed: None }
+    }
+}
+
+// === impl Shared ===
+
+impl Shared {
+    pub(crate) fn place(&self, partition: u16) -> Place {
+        let origin = self.config.origin.clone();
+        Place { incarnation: origin.incarnation(), origin, partition }
+    }
+
+    fn tables(&self, partition: u16) -> stored::Tables {
+        stored::Tables {
+            place: self.place(partition),
+            persistence: self.persistence.clone(),
+            rng: self.process.rng(&format!("sequencer {partition}")),
+        }
+    }
+}
+
+// === impl Machines, Alarms ===
+
+impl Machines {
+    fn insert(&self, partition: u16, machine: &Arc<Mutex<Partition>>) {
+        let mut machines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        machines.insert(partition, Arc::downgrade(machine));
+    }
+
+    /// Whether publishes to `stream` of `partition` must wait (E8). False where another instance sequences
+    /// it.
+    pub fn overloaded(&self, partition: u16, stream: &StreamId) -> bool {
+        let machines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let machine = machines.get(&partition).and_then(Weak::upgrade);
+        machine.is_some_and(|m| m.lock().unwrap_or_else(PoisonError::into_inner).overloaded(stream))
+    }
+}
+
+impl Alarms {
+    pub(crate) fn raise(&self, partition: u16, why: Why) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(partition, why);
+    }
+
+    /// The alarm of a partition, if nothing may sequence it any more.
+    pub fn of(&self, partition: u16) -> Option<Why> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&partition).cloned()
+    }
+}

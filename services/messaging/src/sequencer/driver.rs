@@ -1,0 +1,376 @@
+//! Drives one partition's machine: carries out its actions, hands the answers back, and takes over again when
+//! it says so.
+//!
+//! One task per assigned partition. Nothing is decided here; what is in flight is bounded by the machine's
+//! own limits.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::future::{BoxFuture, FutureExt};
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use sterna_log::{Batch, Offset, Record as LogEntry};
+use sterna_proto::checkpoint;
+use sterna_proto::record::{self, LOG_POS, Placed, Stored};
+use sterna_proto::v1;
+use sterna_storage::{Expect, layout};
+use sterna_stream::map::Map;
+use sterna_stream::sequencer::takeover::Opening;
+use sterna_stream::sequencer::{Action, Checkpoint, Input, Partition, PutAnswer, Record, What, Why};
+use sterna_stream::{Hlc, LogPos, Segment, StreamId};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::MissedTickBehavior;
+
+use super::stored::{Answered, Tables, item};
+use super::takeover::{Taken, take};
+use super::{Order, Shared, ingress};
+
+/// Batches of records that wait for the machine; the consumer pauses the partition at the bound.
+pub(super) const FEED_BATCHES: usize = 4;
+/// Answers taken in before what they call for is carried out.
+const ANSWERS_AT_ONCE: usize = 64;
+/// Segments in one append; below the table's bound for one call.
+const APPEND_ITEMS: usize = 64;
+/// Bytes of ingress read again at once.
+const REREAD_BYTES: usize = 1024 * 1024;
+/// Heartbeat and checkpoint (E22).
+const TICK: Duration = Duration::from_secs(1);
+
+/// One partition of this instance.
+pub(super) struct Driver {
+    pub(super) shared: Arc<Shared>,
+    pub(super) partition: u16,
+    pub(super) generation: u32,
+    pub(super) committed: Option<Offset>,
+    pub(super) orders: mpsc::Sender<Order>,
+}
+
+enum Done {
+    Puts(Vec<(StreamId, u64, Option<Answered>)>),
+    PutAgain(StreamId),
+    Head(StreamId, Vec<Stored>),
+    Range { stream: StreamId, since: Hlc, segments: Vec<Stored>, rest: Option<u64> },
+    Produced(LogPos, Option<Offset>),
+    Reread(Vec<Record>, Offset),
+    Nothing,
+}
+
+enum Ended {
+    Again,
+    Stop(Why),
+    Drained,
+}
+
+/// One term.
+struct Term<'a> {
+    driver: &'a Driver,
+    tables: Tables,
+    machine: Arc<Mutex<Partition>>,
+    actions: Vec<Action>,
+    pending: FuturesUnordered<BoxFuture<'static, Done>>,
+    /// Bytes of segments between their put or reading and their production, so that the log gets what the
+    /// table has.
+    encoded: Map<(StreamId, u64), Bytes>,
+    mark: Bytes,
+    commit: Offset,
+}
+
+impl Driver {
+    /// Sequences the partition until it is somebody else's, the role drains, or an alarm says that nothing
+    /// may go on.
+    pub(super) async fn run(self) {
+        let mut tables = self.shared.tables(self.partition);
+        loop {
+            let opening = match take(&self.shared, self.partition, self.committed).await {
+                Taken::Open(opening) => opening,
+                Taken::Refused(why) => return self.alarm(&why),
+                Taken::Again => {
+                    tables.pause().await;
+                    continue;
+                }
+            };
+            let (feed, batches) = mpsc::channel(FEED_BATCHES);
+            let (obeyed, begun) = oneshot::channel();
+            let (partition, generation, at) = (self.partition, self.generation, opening.resume);
+            let start = Order::Start { partition, generation, at, feed, obeyed };
+            // Whoever lost the partition meanwhile writes nothing, not even a mark (E21).
+            if self.orders.send(start).await.is_err() || begun.await.is_err() {
+                return;
+            }
+            let term = Term::new(&self, opening, tables.clone());
+            self.shared.machines.insert(self.partition, &term.machine);
+            match term.run(batches).await {
+                Ended::Again => tables.pause().await,
+                Ended::Stop(Why::Stale) | Ended::Drained => return,
+                Ended::Stop(why) => return self.alarm(&why),
+            }
+        }
+    }
+
+    fn alarm(&self, why: &Why) {
+        tracing::error!(
+            partition = self.partition, %why,
+            "alarm: the partition is not sequenced any more; accepted events wait in the ingress"
+        );
+        self.shared.alarms.raise(self.partition, why.clone());
+    }
+}
+
+impl<'a> Term<'a> {
+    fn new(driver: &'a Driver, opening: Opening, tables: Tables) -> Self {
+        let commit = opening.resume;
+        let machine = Partition::new(opening, driver.shared.config.limits.clone(), record::peek);
+        Self {
+            driver,
+            tables,
+            machine: Arc::new(Mutex::new(machine)),
+            actions: Vec::new(),
+            pending: FuturesUnordered::new(),
+            encoded: Map::default(),
+            mark: Bytes::new(),
+            commit,
+        }
+    }
+
+    async fn run(mut self, mut batches: mpsc::Receiver<Batch>) -> Ended {
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let drain = self.driver.shared.process.drain_signal();
+        let mut feeding = true;
+        loop {
+            tokio::select! {
+                biased;
+                _ = tick.tick() => self.tick().await,
+                Some(done) = self.pending.next(), if !self.pending.is_empty() => self.take_answers(done),
+                batch = batches.recv(), if feeding => match batch {
+                    Some(batch) => self.feed(batch).await,
+                    None if drain.is_raised() => feeding = false,
+                    None => self.handle(Input::Revoked),
+                },
+            }
+            if let Some(ended) = self.act().await {
+                return ended;
+            }
+            if !feeding && self.pending.is_empty() {
+                self.send_commit().await;
+                return Ended::Drained;
+            }
+        }
+    }
+
+    fn handle(&mut self, input: Input) {
+        let wall_ms = self.driver.shared.process.clock().wall_ms();
+        let mut machine = self.machine.lock().unwrap_or_else(PoisonError::into_inner);
+        machine.handle(input, wall_ms, &mut self.actions);
+    }
+
+    async fn feed(&mut self, batch: Batch) {
+        let records = batch.entries.into_iter().filter_map(ingress::record).collect();
+        self.handle(Input::Records(records));
+        let took = Order::Took { partition: self.driver.partition };
+        let _ = self.driver.orders.send(took).await;
+    }
+
+    async fn tick(&mut self) {
+        self.send_commit().await;
+        let tip = self.machine.lock().unwrap_or_else(PoisonError::into_inner).tip();
+        let Some((_, log_hash)) = tip else { return };
+        let shared = &self.driver.shared;
+        self.mark = record::encode_mark(v1::Mark {
+            origin: shared.config.origin.to_string(),
+            partition: self.driver.partition.into(),
+            wall_unix_ms: shared.process.clock().wall_ms(),
+            log_hash: Bytes::copy_from_slice(&log_hash.0),
+            ingress_done: self.commit,
+            ..v1::Mark::default()
+        });
+        let mark = sterna_stream::digest::LogHash::of_bytes(&self.mark);
+        self.handle(Input::Tick { mark });
+    }
+
+    async fn send_commit(&mut self) {
+        let (partition, generation) = (self.driver.partition, self.driver.generation);
+        let order = Order::Commit { partition, generation, upto: self.commit };
+        let _ = self.driver.orders.send(order).await;
+    }
+
+    // === answers ===
+
+    fn take_answers(&mut self, first: Done) {
+        self.answer(first);
+        for _ in 1..ANSWERS_AT_ONCE {
+            match self.pending.next().now_or_never() {
+                Some(Some(done)) => self.answer(done),
+                _ => return,
+            }
+        }
+    }
+
+    fn answer(&mut self, done: Done) {
+        match done {
+            Done::Puts(answers) => {
+                answers.into_iter().for_each(|(s, first, answer)| self.put(s, first, answer))
+            }
+            Done::PutAgain(stream) => self.handle(Input::Put { stream, answer: PutAnswer::Unknown }),
+            Done::Head(stream, chain) => {
+                let chain = chain.into_iter().map(|stored| self.keep(stored)).collect();
+                self.handle(Input::Head { stream, chain });
+            }
+            Done::Range { stream, since, segments, rest } => {
+                let segments = segments.into_iter().map(|stored| Arc::new(stored.segment)).collect();
+                let complete = rest.is_none();
+                self.handle(Input::Range { stream: stream.clone(), segments, complete });
+                if let Some(last) = rest {
+                    self.read_range(stream, since, last);
+                }
+            }
+            Done::Produced(pos, offset) => self.handle(Input::Produced { pos, offset }),
+            Done::Reread(records, next) => self.handle(Input::Reread { records, next }),
+            Done::Nothing => {}
+        }
+    }
+
+    fn put(&mut self, stream: StreamId, first: u64, answer: Option<Answered>) {
+        let Some((answer, bytes)) = answer else {
+            let mut tables = self.tables.clone();
+            self.pending.push(Box::pin(async move {
+                tables.pause().await;
+                Done::PutAgain(stream)
+            }));
+            return;
+        };
+        if let PutAnswer::Found(_) = &answer {
+            self.encoded.insert((stream.clone(), first), bytes);
+        }
+        self.handle(Input::Put { stream, answer });
+    }
+
+    fn keep(&mut self, stored: Stored) -> Arc<Segment> {
+        let key = (stored.segment.stream.clone(), stored.segment.first);
+        self.encoded.insert(key, stored.bytes);
+        Arc::new(stored.segment)
+    }
+
+    // === actions ===
+
+    async fn act(&mut self) -> Option<Ended> {
+        let mut puts = Vec::new();
+        let mut actions = std::mem::take(&mut self.actions);
+        for action in actions.drain(..) {
+            match action {
+                Action::Put(segment) => puts.push(self.encode(&segment)),
+                Action::Produce { pos, continues, what } => self.produce(pos, continues, &what),
+                Action::ReadHead { stream, resume } => {
+                    let head = self.tables.clone().head(stream.clone(), resume);
+                    self.pending.push(Box::pin(head.map(|chain| Done::Head(stream, chain))));
+                }
+                Action::ReadRange { stream, since, last, .. } => self.read_range(stream, since, last),
+                Action::Checkpoint(checkpoint) => self.checkpoint(&checkpoint),
+                Action::Commit(offset) => self.commit = offset,
+                Action::Reread { from, upto } => self.reread(from, upto),
+                Action::Pause(on) => {
+                    let order = Order::Pause { partition: self.driver.partition, on };
+                    let _ = self.driver.orders.send(order).await;
+                }
+                Action::Duplicate { stream, id, .. } => tracing::debug!(%stream, %id, "proven duplicate"),
+                Action::Restart => return Some(Ended::Again),
+                Action::Stop(why) => return Some(Ended::Stop(why)),
+            }
+        }
+        self.actions = actions;
+        self.append(puts);
+        None
+    }
+
+    fn encode(&mut self, segment: &Segment) -> v1::Item {
+        let bytes = record::encode_segment(segment);
+        self.encoded.insert((segment.stream.clone(), segment.first), bytes.clone());
+        item(segment, bytes)
+    }
+
+    fn append(&mut self, mut puts: Vec<v1::Item>) {
+        while !puts.is_empty() {
+            let rest = puts.split_off(puts.len().min(APPEND_ITEMS));
+            let items = std::mem::replace(&mut puts, rest);
+            let names: Vec<(StreamId, u64)> = items
+                .iter()
+                .map(|item| (item.stream.parse().expect("it was a stream id"), item.first))
+                .collect();
+            let answers = self.tables.clone().append(items);
+            let named = answers.map(|answers| {
+                let pairs = names.into_iter().zip(answers);
+                Done::Puts(pairs.map(|((stream, first), answer)| (stream, first, answer)).collect())
+            });
+            self.pending.push(Box::pin(named));
+        }
+    }
+
+    fn produce(&mut self, pos: LogPos, continues: Option<LogPos>, what: &What) {
+        let shared = &self.driver.shared;
+        let (key, value) = match what {
+            What::Segment(segment) => {
+                let key = Bytes::copy_from_slice(segment.stream.as_str().as_bytes());
+                let kept = self.encoded.remove(&(segment.stream.clone(), segment.first));
+                (key, kept.unwrap_or_else(|| record::encode_segment(segment)))
+            }
+            What::Mark => (Bytes::new(), self.mark.clone()),
+        };
+        let header = (LOG_POS.into(), Placed { pos, continues }.encode());
+        let produced = shared.log.produce(LogEntry {
+            topic: shared.config.log.clone(),
+            partition: self.driver.partition,
+            key,
+            value,
+            headers: [header].into_iter().collect(),
+            timestamp_ms: shared.process.clock().wall_ms(),
+        });
+        let answered = produced.map(move |result| match result {
+            Ok(offset) => Done::Produced(pos, Some(offset)),
+            Err(error) => {
+                tracing::warn!(n = pos.n, %error, "a log record was not produced: taking over again");
+                Done::Produced(pos, None)
+            }
+        });
+        self.pending.push(Box::pin(answered));
+    }
+
+    fn read_range(&mut self, stream: StreamId, since: Hlc, last: u64) {
+        let page = self.tables.clone().range(stream.clone(), since, last);
+        let done = page.map(move |page| {
+            let rest = page.rest.map(|span| span.upto);
+            Done::Range { stream, since, segments: page.segments, rest }
+        });
+        self.pending.push(Box::pin(done));
+    }
+
+    fn checkpoint(&mut self, made: &Checkpoint) {
+        let shared = self.driver.shared.clone();
+        let key = layout::checkpoint(&shared.config.origin, self.driver.partition, made.term, made.number, 0);
+        let value = checkpoint::encode(made);
+        self.pending.push(Box::pin(async move {
+            if let Err(error) = shared.table.put(key, value, Expect::Absent).await {
+                tracing::warn!(%error, "a checkpoint was not stored; the next one covers it");
+            }
+            Done::Nothing
+        }));
+    }
+
+    fn reread(&mut self, from: Offset, upto: Offset) {
+        let shared = self.driver.shared.clone();
+        let (partition, mut tables) = (self.driver.partition, self.tables.clone());
+        self.pending.push(Box::pin(async move {
+            loop {
+                match shared.log.read(&shared.config.ingress, partition, from, REREAD_BYTES).await {
+                    Ok(page) => {
+                        let next = if page.entries.is_empty() { upto } else { page.next.min(upto) };
+                        let below = page.entries.into_iter().filter(|entry| entry.offset < upto);
+                        return Done::Reread(below.filter_map(ingress::record).collect(), next);
+                    }
+                    Err(error) => tracing::warn!(%error, "the ingress could not be read again"),
+                }
+                tables.pause().await;
+            }
+        }));
+    }
+}

@@ -1,0 +1,113 @@
+//! Taking a partition over: gathers the evidence in the order that makes it consistent, and raises the term
+//! (E10, E21).
+//!
+//! The pure judgement is `sterna_stream::sequencer::takeover`; this file reads stores until they answer.
+
+use std::ops::Range;
+
+use sterna_log::{Error, Offset};
+use sterna_proto::checkpoint;
+use sterna_proto::record::{LOG_POS, LogRecord, Placed};
+use sterna_storage::{Expect, Put, layout};
+use sterna_stream::sequencer::takeover::{Evidence, LogEnd, Opening, Tail, open};
+use sterna_stream::sequencer::{Checkpoint, Why};
+
+use super::Shared;
+
+/// Bytes of the log read at once.
+const PAGE_BYTES: usize = 1024 * 1024;
+
+/// What a takeover came to.
+pub(super) enum Taken {
+    /// The term is this instance's.
+    Open(Opening),
+    /// Nothing may be sequenced.
+    Refused(Why),
+    /// A store did not answer, or another instance was faster: try again.
+    Again,
+}
+
+/// Takes `partition` over, whose group had committed `committed`.
+pub(super) async fn take(shared: &Shared, partition: u16, committed: Option<Offset>) -> Taken {
+    match try_take(shared, partition, committed).await {
+        Ok(taken) => taken,
+        Err(error) => {
+            tracing::warn!(partition, error, "a takeover was interrupted");
+            Taken::Again
+        }
+    }
+}
+
+async fn try_take(shared: &Shared, partition: u16, committed: Option<Offset>) -> Result<Taken, String> {
+    let checkpoint = newest_checkpoint(shared, partition).await?;
+    let log = match log_tail(shared, partition, checkpoint.as_ref()).await? {
+        Ok(tail) => tail,
+        Err(why) => return Ok(Taken::Refused(why)),
+    };
+    let ingress = ingress(shared, partition).await?;
+    let place = shared.place(partition);
+    let evidence = Evidence { place, checkpoint, committed, ingress, log };
+    let opening = match open(evidence) {
+        Ok(opening) => opening,
+        Err(why) => return Ok(Taken::Refused(why)),
+    };
+    let first = opening.checkpoint();
+    let key = layout::checkpoint(&shared.config.origin, partition, first.term, first.number, 0);
+    match shared.table.put(key, checkpoint::encode(&first), Expect::Absent).await {
+        Ok(Put::Done(_)) => Ok(Taken::Open(opening)),
+        Ok(Put::Found(_) | Put::Missing) => Ok(Taken::Again),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+async fn newest_checkpoint(shared: &Shared, partition: u16) -> Result<Option<Checkpoint>, String> {
+    let range = layout::checkpoints_latest(&shared.config.origin, partition).limit(1);
+    let page = shared.table.query(range).await.map_err(|error| error.to_string())?;
+    let item = page.items.into_iter().next();
+    item.map(|item| checkpoint::decode(&item.value)).transpose().map_err(|error| error.to_string())
+}
+
+async fn ingress(shared: &Shared, partition: u16) -> Result<Range<Offset>, String> {
+    let described = shared.log.describe(&shared.config.ingress, None).await;
+    let described = described.map_err(|error| error.to_string())?;
+    let extent =
+        described.partitions.get(usize::from(partition)).ok_or("the ingress has no such partition")?;
+    Ok(extent.earliest..extent.end)
+}
+
+/// Reads the log from the checkpoint's record to its end.
+async fn log_tail(
+    shared: &Shared,
+    partition: u16,
+    checkpoint: Option<&Checkpoint>,
+) -> Result<Result<Tail, Why>, String> {
+    let from = checkpoint.map_or_else(LogEnd::default, |checkpoint| checkpoint.log);
+    let mut tail = Tail::from(checkpoint);
+    let mut next = if from.at.n == 0 { earliest(shared, partition).await? } else { from.offset };
+    loop {
+        let page = match shared.log.read(&shared.config.log, partition, next, PAGE_BYTES).await {
+            Ok(page) => page,
+            Err(Error::OutOfRange { .. } | Error::MissingTopic(..)) => {
+                return Ok(Err(Why::LogShorter { claimed: from.at.n, found: 0 }));
+            }
+            Err(error) => return Err(error.to_string()),
+        };
+        if page.entries.is_empty() {
+            return Ok(Ok(tail));
+        }
+        next = page.next;
+        for entry in page.entries {
+            let placed = entry.record.header(LOG_POS).and_then(|bytes| Placed::decode(bytes).ok());
+            let Some(placed) = placed else { continue };
+            let value = entry.record.value;
+            let record = LogRecord::decode(value.clone()).map_err(|error| error.to_string())?;
+            tail.read(&record.counted(&value, placed), entry.offset);
+        }
+    }
+}
+
+async fn earliest(shared: &Shared, partition: u16) -> Result<Offset, String> {
+    let described = shared.log.describe(&shared.config.log, None).await.map_err(|error| error.to_string())?;
+    let extent = described.partitions.get(usize::from(partition)).ok_or("the log has no such partition")?;
+    Ok(extent.earliest)
+}

@@ -1,0 +1,229 @@
+//! Goal: whoever dies, stalls or is deposed at whatever moment, nothing accepted is lost or repeated.
+//! Method: instances are killed at many polls, paused past their session, and meet damaged logs; at rest the
+//! table's chains and the log are judged against what was accepted.
+
+use std::time::Duration;
+
+use sterna_log::Log;
+use sterna_log::faulty::ProduceFault;
+use sterna_process::State;
+use sterna_stream::sequencer::Why;
+
+use super::{World, config, pass, stream_in, streams, until};
+
+/// E10, E12, E21, E34: an instance that dies at any await is succeeded by one that goes on where it stood.
+#[tokio::test(start_paused = true)]
+async fn a_takeover_at_any_poll_loses_and_repeats_nothing() {
+    let mut died = 0;
+    for poll in 1..80 {
+        let mut world = World::new(config());
+        let first = world.start("messaging-0#1");
+        first.process.die_at_poll(poll);
+        for _ in 0..6 {
+            world.produce(&streams(5), 2).await;
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+        died += usize::from(first.process.state() == State::Dead);
+        first.process.kill();
+        let _second = world.start("messaging-0#2");
+        world.produce(&streams(5), 1).await;
+        world.settled().await;
+        world.judge().await;
+    }
+    assert!(died >= 40, "died {died} times by itself");
+}
+
+/// E12: the table may apply a put and not say so, lose it, or land it seconds later: what stands there is
+/// adopted, once.
+#[tokio::test(start_paused = true)]
+async fn lost_puts_are_adopted_and_stand_once() {
+    for seed in 0..12 {
+        let mut world = World::new(config());
+        world.minted = seed << 32;
+        let chances = sterna_storage::faulty::Chances {
+            unknown: 250,
+            lost: 150,
+            late: 100,
+            fail: 50,
+            ..Default::default()
+        };
+        world.faults.set_chances(chances);
+        let _instance = world.start("messaging-0");
+        for _ in 0..10 {
+            world.produce(&streams(4), 2).await;
+            tokio::time::sleep(Duration::from_millis(300)).await;
+        }
+        world.faults.set_chances(Default::default());
+        world.settled().await;
+        // Late puts land ten seconds after; equal ones change nothing and others find the place taken.
+        pass(15).await;
+        world.judge().await;
+        let taken = world.faults.taken();
+        assert!(taken.unknown > 0 && taken.lost > 0, "{taken:?}");
+    }
+}
+
+/// E1, E10: a log that ends before what was acknowledged is not this region's any more: an alarm, and nothing
+/// is sequenced; the other partition goes on.
+#[tokio::test(start_paused = true)]
+async fn a_truncated_log_is_an_alarm_and_nothing_is_sequenced() {
+    let mut world = World::new(config());
+    let (hurt, fine) = (stream_in(0), stream_in(1));
+    let first = world.start("messaging-0#1");
+    world.produce(&[hurt.clone(), fine.clone()], 10).await;
+    world.settled().await;
+    pass(5).await;
+    first.process.kill();
+    let before = world.records(true, 0).await.len();
+    assert!(before > 2, "segments and marks");
+    world.log.truncate(&world.config.log, 0, 1).unwrap();
+
+    let second = world.start("messaging-0#2");
+    until("the alarm", async || match second.messaging.alarms().of(0) {
+        Some(Why::LogShorter { .. }) => Ok(()),
+        other => Err(other),
+    })
+    .await;
+    let (stored, logged) = (world.stored().await[&hurt].len(), world.records(true, 0).await.len());
+    let accepted = world.accepted.clone();
+    world.produce(std::slice::from_ref(&hurt), 3).await;
+    world.accepted = accepted;
+    world.produce(std::slice::from_ref(&fine), 3).await;
+    pass(60).await;
+    assert_eq!(world.stored().await[&hurt].len(), stored, "nothing is put");
+    assert_eq!(world.records(true, 0).await.len(), logged, "nothing is produced, no mark either");
+    assert_eq!(second.messaging.alarms().of(1), None);
+    let ids = world.ids().await;
+    assert!(world.accepted.iter().all(|id| ids.contains(id)), "the other partition goes on");
+}
+
+/// E1, E10: an ingress that was made anew is an alarm too, at the takeover and under a running sequencer; an
+/// offset is never reset.
+#[tokio::test(start_paused = true)]
+async fn a_lost_ingress_is_an_alarm_at_takeover_and_underway() {
+    for underway in [false, true] {
+        let mut world = World::new(config());
+        let first = world.start("messaging-0#1");
+        world.produce(&[stream_in(0), stream_in(1)], 10).await;
+        world.settled().await;
+        pass(3).await;
+        let running = if underway {
+            world.log.recreate(&world.config.ingress).unwrap();
+            first
+        } else {
+            first.process.kill();
+            world.log.recreate(&world.config.ingress).unwrap();
+            world.start("messaging-0#2")
+        };
+        let accepted = world.accepted.clone();
+        world.produce(&[stream_in(0), stream_in(1)], 1).await;
+        for partition in 0..2 {
+            until("the alarm", async || match running.messaging.alarms().of(partition) {
+                Some(Why::IngressLost { .. }) => Ok(()),
+                other => Err((underway, partition, other)),
+            })
+            .await;
+        }
+        world.accepted = accepted;
+        pass(30).await;
+        world.judge().await;
+    }
+}
+
+/// E11, E12: two instances share the partitions; one that is paused past its session and wakes with what it
+/// had fetched meets its successor's segments, adopts them and stops.
+#[tokio::test(start_paused = true)]
+async fn a_zombie_that_wakes_leaves_chains_that_tile() {
+    for pause_after_ms in [0, 1, 7, 40, 150, 990] {
+        let mut world = World::new(config());
+        // Puts take a while, so that the pause falls into some.
+        let delay = Duration::from_millis(5);
+        world.faults.set_chances(sterna_storage::faulty::Chances {
+            delay_min: delay,
+            delay_max: 4 * delay,
+            ..Default::default()
+        });
+        let zombie = world.start("messaging-0");
+        world.produce(&streams(6), 2).await;
+        world.settled().await;
+        let other = world.start("messaging-1");
+        pass(3).await;
+        world.produce(&streams(6), 5).await;
+        tokio::time::sleep(Duration::from_millis(pause_after_ms)).await;
+        zombie.process.pause(true);
+        for _ in 0..10 {
+            world.produce(&streams(6), 1).await;
+            pass(2).await;
+        }
+        world.settled().await;
+        zombie.process.pause(false);
+        world.produce(&streams(6), 5).await;
+        pass(30).await;
+        world.settled().await;
+        world.judge().await;
+        for partition in 0..2 {
+            let alarms = [&zombie, &other].map(|instance| instance.messaging.alarms().of(partition));
+            assert_eq!(alarms, [None, None]);
+            let described =
+                world.log.describe(&world.config.ingress, Some(&world.config.group)).await.unwrap();
+            let extent = described.partitions[usize::from(partition)];
+            let from = extent.committed.unwrap();
+            let rest = world.log.read(&world.config.ingress, partition, from, usize::MAX).await.unwrap();
+            assert!(rest.entries.is_empty(), "all is committed by whoever owns it");
+        }
+    }
+}
+
+/// E10, E12: several segments of one stream may be in the table and not in the log; whoever takes over
+/// produces all of them, oldest first.
+#[tokio::test(start_paused = true)]
+async fn segments_that_the_log_never_got_are_produced_again() {
+    let mut world = World::new(config());
+    let stream = stream_in(0);
+    let first = world.start("messaging-0#1");
+    world.produce(std::slice::from_ref(&stream), 1).await;
+    world.settled().await;
+    pass(3).await;
+    world.log_faults.set(|chances| chances.unknown_after = Duration::from_secs(60));
+    world.log_faults.force(ProduceFault::Lost, Some(&world.config.log), 1_000);
+    for _ in 0..4 {
+        world.produce(std::slice::from_ref(&stream), 1).await;
+        pass(1).await;
+    }
+    first.process.kill();
+    world.log_faults.heal();
+    assert_eq!((world.stored().await[&stream].len(), world.logged().await.len()), (5, 1));
+    let _second = world.start("messaging-0#2");
+    world.settled().await;
+    world.judge().await;
+}
+
+/// E21: of two that take a partition over at once one raises the term; the other begins anew with a higher
+/// one, so no position is given twice.
+#[tokio::test(start_paused = true)]
+async fn no_two_instances_write_under_one_term() {
+    for pause_after in (0..6_000).step_by(250) {
+        let mut world = World::new(config());
+        let slow = Duration::from_secs(2);
+        world.log_faults.set(|chances| (chances.slow, chances.slow_max) = (1_000, slow));
+        let stalled = world.start("messaging-0");
+        tokio::time::sleep(Duration::from_millis(pause_after)).await;
+        stalled.process.pause(true);
+        let _other = world.start("messaging-1");
+        world.produce(&streams(4), 2).await;
+        pass(30).await;
+        world.log_faults.heal();
+        stalled.process.pause(false);
+        world.produce(&streams(4), 2).await;
+        pass(20).await;
+        world.settled().await;
+        world.judge().await;
+        for partition in 0..2 {
+            let mut positions = world.positions(partition).await;
+            let records = positions.len();
+            positions.sort_unstable();
+            positions.dedup();
+            assert_eq!(positions.len(), records, "paused after {pause_after} ms");
+        }
+    }
+}

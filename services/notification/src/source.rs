@@ -1,0 +1,152 @@
+//! Where a backlog's segments come from: the tails if they hold all of it, else the table.
+//!
+//! Tails are soft state and may miss origins, so what they must hold is named by the caller's head, which is
+//! not.
+
+use std::sync::Arc;
+
+use sterna_process::Link;
+use sterna_proto::record::Stored;
+use sterna_proto::v1;
+use sterna_proto::v1::persistence_client::PersistenceClient;
+use sterna_storage::Tails;
+use sterna_storage::tails::Part;
+use sterna_stream::{Cursor, Origin, Reason, Refusal, StreamId};
+
+/// Bytes of segments in one page; the segment that reaches it is the last.
+pub const PAGE_BYTES: usize = 128 * 1024;
+
+/// Segments of a region.
+#[derive(Clone)]
+pub struct Source {
+    tails: Arc<dyn Tails>,
+    persistence: PersistenceClient<Link>,
+}
+
+/// Some of what follows a cursor.
+#[derive(Debug, Default)]
+pub struct Run {
+    /// Whole segments, each origin ascending and dense.
+    pub segments: Vec<Stored>,
+    /// Whether more was readable.
+    pub more: bool,
+}
+
+impl Source {
+    /// A source over these stores.
+    pub fn new(tails: Arc<dyn Tails>, persistence: PersistenceClient<Link>) -> Self {
+        Self { tails, persistence }
+    }
+
+    /// About a page of what follows `after`, knowing that the stream reaches at least `head`.
+    ///
+    /// # Errors
+    /// The refusal of the table.
+    pub async fn following(&self, stream: &StreamId, after: &Cursor, head: &Cursor) -> Result<Run, Refusal> {
+        if let Some(run) = self.in_tails(stream, after, head).await {
+            return Ok(run);
+        }
+        let origins = all_origins(after, head);
+        let span = |o: &Origin| v1::Span { origin: o.to_string(), after: after.get(o), upto: 0 };
+        let request = v1::ReadRequest {
+            stream: stream.to_string(),
+            spans: origins.iter().map(span).collect(),
+            max_bytes: PAGE_BYTES as u32,
+            consistent: true,
+            ..v1::ReadRequest::default()
+        };
+        if request.spans.is_empty() {
+            return Ok(Run::default());
+        }
+        let answer = self.read(request).await?;
+        Ok(Run { segments: decode(answer.records)?, more: !answer.remaining.is_empty() })
+    }
+
+    /// How far this region's table holds the stream.
+    ///
+    /// # Errors
+    /// The refusal of the table.
+    pub async fn held(&self, stream: &StreamId) -> Result<Cursor, Refusal> {
+        let request = v1::HeadsRequest { streams: vec![stream.to_string()] };
+        let answer = self.persistence.clone().heads(request).await;
+        let heads = answer.map_err(|status| sterna_proto::refusal::from_status(&status))?.into_inner().heads;
+        let head = heads.first().and_then(|head| sterna_proto::convert::cursor(head.head.as_ref()).ok());
+        head.ok_or_else(|| Reason::Internal.because("persistence answered what is no head"))
+    }
+
+    /// Of each origin the newest segments of (after, head] that hold at least its newest `n` events there.
+    ///
+    /// # Errors
+    /// The refusal of the table.
+    pub async fn newest(
+        &self,
+        stream: &StreamId,
+        after: &Cursor,
+        head: &Cursor,
+        n: usize,
+    ) -> Result<Vec<Stored>, Refusal> {
+        let mut segments = Vec::new();
+        for (origin, upto) in head.iter().filter(|(origin, seq)| after.get(origin) < *seq) {
+            let span = v1::Span { origin: origin.to_string(), after: after.get(origin), upto };
+            let (mut spans, mut missing) = (vec![span], n);
+            while !spans.is_empty() && missing > 0 {
+                let request = v1::ReadRequest {
+                    stream: stream.to_string(),
+                    spans,
+                    newest_first: true,
+                    max_events: missing.try_into().unwrap_or(u32::MAX),
+                    consistent: true,
+                    ..v1::ReadRequest::default()
+                };
+                let answer = self.read(request).await?;
+                let page = decode(answer.records)?;
+                let events: usize = page.iter().map(|stored| stored.segment.stamps.len()).sum();
+                missing = missing.saturating_sub(events);
+                segments.extend(page);
+                spans = answer.remaining;
+            }
+        }
+        Ok(segments)
+    }
+
+    async fn in_tails(&self, stream: &StreamId, after: &Cursor, head: &Cursor) -> Option<Run> {
+        let parts = self.tails.read(stream, after, PAGE_BYTES).await.ok()?;
+        let reaches_back = |part: &Part| part.floor.saturating_sub(1) <= after.get(&part.origin);
+        let holds = |origin: &Origin, upto: u64| {
+            let from = after.get(origin);
+            let part = parts.iter().find(|part| part.origin == *origin);
+            upto <= from || part.is_some_and(|part| reaches_back(part) && part.head >= upto)
+        };
+        let complete = head.iter().all(|(origin, seq)| holds(origin, seq))
+            && parts.iter().all(|part| part.head <= after.get(&part.origin) || reaches_back(part));
+        if !complete {
+            return None;
+        }
+        let more = parts.iter().any(|part| {
+            let read = part.entries.last().map_or(after.get(&part.origin), |entry| entry.last);
+            read < part.head
+        });
+        let entries = parts.into_iter().flat_map(|part| part.entries);
+        let segments = entries.map(|entry| Stored::decode(entry.bytes)).collect::<Result<_, _>>().ok()?;
+        Some(Run { segments, more })
+    }
+
+    async fn read(&self, request: v1::ReadRequest) -> Result<v1::ReadAnswer, Refusal> {
+        let answer = self.persistence.clone().read(request).await;
+        answer.map(tonic::Response::into_inner).map_err(|status| sterna_proto::refusal::from_status(&status))
+    }
+}
+
+fn all_origins(after: &Cursor, head: &Cursor) -> Vec<Origin> {
+    let mut joined = head.clone();
+    joined.merge(after);
+    joined.iter().map(|(origin, _)| origin.clone()).collect()
+}
+
+fn decode(records: Vec<bytes::Bytes>) -> Result<Vec<Stored>, Refusal> {
+    let segments: Result<Vec<_>, _> = records.into_iter().map(Stored::decode).collect();
+    segments.map_err(|error| {
+        tracing::error!(%error, "persistence handed out what is no segment");
+        Reason::Internal.because("stored events are damaged")
+    })
+}

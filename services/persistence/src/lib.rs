@@ -1,0 +1,88 @@
+//! Persistence: the only owner of the event tables.
+//!
+//! It keeps segments under (stream, origin, first seq), each written once and never changed, and reads them
+//! back as dense chains. It decides nothing: who may write is the caller's role, what is written is the
+//! sequencer's. Reading order: [`chain`], then one file an operation: [`append`], [`ensure`], [`read`],
+//! [`heads`], [`lookup`].
+//!
+//! It does not cache, does not gate by policy (the reader does) and never calls another service.
+
+use std::sync::Arc;
+
+use sterna_process::Caller;
+use sterna_proto::v1;
+use sterna_proto::v1::persistence_server::{Persistence as Service, PersistenceServer};
+use sterna_storage::Table;
+use tonic::service::Routes;
+use tonic::{Request, Response, Status};
+
+pub mod append;
+pub mod chain;
+pub mod ensure;
+pub mod heads;
+pub mod lookup;
+pub mod read;
+
+#[cfg(test)]
+mod tests;
+
+/// The role, over a region's table.
+#[derive(Clone)]
+pub struct Persistence {
+    table: Arc<dyn Table>,
+}
+
+impl Persistence {
+    /// The role over `table`.
+    pub fn new(table: Arc<dyn Table>) -> Self {
+        Self { table }
+    }
+
+    /// Its services, to be served or linked directly.
+    pub fn routes(&self) -> Routes {
+        Routes::new(PersistenceServer::new(self.clone()))
+    }
+}
+
+#[tonic::async_trait]
+impl Service for Persistence {
+    async fn append(
+        &self,
+        request: Request<v1::AppendRequest>,
+    ) -> Result<Response<v1::AppendAnswer>, Status> {
+        Caller::of(&request)?.must_be(&["messaging"])?;
+        let results = append::append(&*self.table, request.into_inner().items).await.map_err(status)?;
+        Ok(Response::new(v1::AppendAnswer { results }))
+    }
+
+    async fn ensure(
+        &self,
+        request: Request<v1::EnsureRequest>,
+    ) -> Result<Response<v1::EnsureAnswer>, Status> {
+        Caller::of(&request)?.must_be(&["state"])?;
+        let request = request.into_inner();
+        let results = ensure::ensure(&*self.table, request.items, request.grace_ms).await.map_err(status)?;
+        Ok(Response::new(v1::EnsureAnswer { results }))
+    }
+
+    async fn read(&self, request: Request<v1::ReadRequest>) -> Result<Response<v1::ReadAnswer>, Status> {
+        read::read(&*self.table, request.into_inner()).await.map(Response::new).map_err(status)
+    }
+
+    async fn heads(&self, request: Request<v1::HeadsRequest>) -> Result<Response<v1::HeadsAnswer>, Status> {
+        let heads = heads::heads(&*self.table, &request.into_inner().streams).await.map_err(status)?;
+        Ok(Response::new(v1::HeadsAnswer { heads }))
+    }
+
+    async fn lookup(
+        &self,
+        request: Request<v1::LookupRequest>,
+    ) -> Result<Response<v1::LookupAnswer>, Status> {
+        lookup::lookup(&*self.table, request.into_inner()).await.map(Response::new).map_err(status)
+    }
+}
+
+fn status(error: chain::Error) -> Status {
+    tracing::warn!(%error, "an event table did not give what was asked");
+    sterna_proto::refusal::to_status(&error.refusal())
+}

@@ -1,0 +1,70 @@
+//! Append: what each item came to, and who may.
+
+use sterna_proto::v1;
+use sterna_proto::v1::appended::Outcome;
+use sterna_storage::faulty::Fault;
+use tonic::Code;
+
+use super::{Chain, World, items};
+
+async fn append(world: &World, items: Vec<v1::Item>) -> Vec<Outcome> {
+    let answer = world.called_by("messaging").append(v1::AppendRequest { items }).await.unwrap();
+    answer.into_inner().results.into_iter().map(|result| result.outcome.unwrap()).collect()
+}
+
+/// E12: who loses a conditional put is given what stands there, byte for byte.
+#[tokio::test(start_paused = true)]
+async fn what_was_absent_is_stored_and_what_was_taken_is_found() {
+    let world = World::new();
+    let (ours, theirs) = (Chain::of("us-east-1").sized(&[2, 1]), Chain::of("us-east-1").sized(&[3]));
+    assert_eq!(append(&world, items(&ours)).await, [Outcome::Stored(true), Outcome::Stored(true)]);
+    assert_eq!(append(&world, items(&theirs)).await, [Outcome::Found(ours[0].bytes.clone())]);
+    assert_eq!(
+        append(&world, items(&ours[1..])).await,
+        [Outcome::Found(ours[1].bytes.clone())],
+        "its own too"
+    );
+}
+
+/// E11, E12: each item has its own fate; what nobody knows is said so, applied or not, and changes no other.
+#[tokio::test(start_paused = true)]
+async fn items_are_independent_and_an_unknown_outcome_is_told_per_item() {
+    let world = World::new();
+    let chains = ["a", "b", "c", "d"].map(|origin| Chain::of(origin).sized(&[1]).remove(0));
+    world.faults.next_write(Fault::Unknown);
+    world.faults.next_write(Fault::Lost);
+    world.faults.next_write(Fault::Throttle);
+    let outcomes = append(&world, items(&chains)).await;
+    let unknown = || Outcome::Unknown(true);
+    assert_eq!(outcomes, [unknown(), unknown(), unknown(), Outcome::Stored(true)]);
+    let again = append(&world, items(&chains)).await;
+    let found = |n: usize| Outcome::Found(chains[n].bytes.clone());
+    assert_eq!(again, [found(0), Outcome::Stored(true), Outcome::Stored(true), found(3)]);
+}
+
+/// One malformed item and nothing is put: the caller's code is wrong, not its data.
+#[tokio::test(start_paused = true)]
+async fn a_malformed_item_puts_nothing() {
+    let world = World::new();
+    let mut items = items(&Chain::of("us-east-1").sized(&[1, 1]));
+    items[1].origin = "No Region".into();
+    let refused = world.called_by("messaging").append(v1::AppendRequest { items }).await.unwrap_err();
+    assert_eq!(refused.code(), Code::InvalidArgument);
+    assert!(world.inner.is_empty(sterna_storage::Name::Events));
+}
+
+/// E32: the caller's role guards writes: messaging appends, state ensures, nobody else does either.
+#[tokio::test(start_paused = true)]
+async fn only_messaging_appends_and_only_state_ensures() {
+    let world = World::new();
+    let items = items(&Chain::of("us-east-1").sized(&[1]));
+    for role in ["messaging", "state", "gateway", "notification", "persistence"] {
+        let mut client = world.called_by(role);
+        let appended = client.append(v1::AppendRequest { items: items.clone() }).await;
+        let code = appended.err().map(|status| status.code());
+        assert_eq!(code, (role != "messaging").then_some(Code::PermissionDenied), "{role} appends");
+        let ensured = client.ensure(v1::EnsureRequest { items: items.clone(), grace_ms: 0 }).await;
+        let code = ensured.err().map(|status| status.code());
+        assert_eq!(code, (role != "state").then_some(Code::PermissionDenied), "{role} ensures");
+    }
+}

@@ -1,0 +1,211 @@
+//! Consuming the logs: each segment is pushed, then put into the region's tail; offsets are committed behind
+//! both, and those of a mirror only behind segments that are readable in the local table (E20).
+//!
+//! Partition p of the own log and of every mirror belongs to one instance. What is replayed after a restart
+//! is recognised by seq: by the hub, by the tail, and by every shard. Reading order: this loop, `begin` (from
+//! where), `records` (one after the other).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sterna_log::{Consumer, Offset, Polled, Topic};
+use sterna_proto::record::Stored;
+use sterna_stream::map::Map;
+use sterna_stream::{Cursor, Region};
+use tokio::time::Instant;
+
+use crate::ensure::Ticket;
+use crate::handled::Handled;
+use crate::marks::{Begin, Counts};
+use crate::{Inner, attach};
+use begin::starts;
+use records::Owned;
+
+mod begin;
+mod records;
+
+/// How often offsets are committed, and waiting segments looked at.
+const SECOND: Duration = Duration::from_secs(1);
+/// Pause before the logs are joined again.
+const JOIN_PAUSE: Duration = Duration::from_millis(200);
+
+/// The topics consumed, in the order of the join, each with the region whose log it is.
+struct Topics(Vec<(Topic, Region)>);
+
+/// Consumes for the role's life.
+pub(crate) async fn run(role: Arc<Inner>) {
+    let drain = role.process.drain_signal();
+    let topics = Topics::of(&role);
+    let mut consumer = join(&role, &topics.names()).await;
+    let mut owned: Map<u16, Owned> = Map::default();
+    let mut second = tokio::time::interval(SECOND);
+    second.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            biased;
+            () = drain.raised() => break,
+            _ = second.tick() => {
+                every_second(&role, &topics, &mut *consumer, &mut owned).await;
+                look_again(&role).await;
+            }
+            done = role.ensure.finished() => finished(&role, &topics, done, &mut *consumer, &mut owned).await,
+            polled = consumer.next() => match polled {
+                Ok(polled) => take(&role, &topics, polled, &mut *consumer, &mut owned).await,
+                Err(error) => {
+                    tracing::error!(%error, "alarm: a log cannot be consumed; devices read the table");
+                    tokio::time::sleep(JOIN_PAUSE).await;
+                }
+            },
+        }
+    }
+    for own in owned.values_mut() {
+        settle(&role, &topics, &mut *consumer, own).await;
+    }
+}
+
+async fn take(
+    role: &Inner,
+    topics: &Topics,
+    polled: Polled,
+    consumer: &mut dyn Consumer,
+    owned: &mut Map<u16, Owned>,
+) {
+    match polled {
+        Polled::Assigned { partition, generation, committed } => {
+            let known: Vec<bool> = committed.iter().skip(1).map(|(_, offset)| offset.is_some()).collect();
+            let Begin { counts, lost } = Counts::load(role, partition, &known).await;
+            let starts = starts(role, partition, committed, &lost).await;
+            consumer.start(partition, &starts);
+            let starts = starts.into_iter().map(|(_, at)| at).collect();
+            owned.insert(partition, Owned::new(partition, generation, starts, counts));
+            role.hub.lock().own(partition);
+        }
+        Polled::Revoked { partition, generation, lost } => {
+            let Some(mut own) = owned.remove(&partition) else { return };
+            if own.generation != generation {
+                owned.insert(partition, own);
+                return;
+            }
+            if !lost {
+                settle(role, topics, consumer, &mut own).await;
+            }
+            role.hub.lock().disown(partition);
+        }
+        Polled::Records(batch) => {
+            let own = owned.get_mut(&batch.partition).filter(|own| own.generation == batch.generation);
+            if let Some(own) = own {
+                own.take(role, topics, batch).await;
+                pause_or_go_on(consumer, own);
+            }
+        }
+    }
+}
+
+async fn join(role: &Inner, topics: &[Topic]) -> Box<dyn Consumer> {
+    loop {
+        match role.log.join(&role.config.group, topics).await {
+            Ok(consumer) => return consumer,
+            Err(error) => tracing::warn!(%error, "the logs cannot be joined yet"),
+        }
+        tokio::time::sleep(JOIN_PAUSE).await;
+    }
+}
+
+/// Each partition's counts and offsets, its mark, and how far other regions have this one's log.
+async fn every_second(
+    role: &Inner,
+    topics: &Topics,
+    consumer: &mut dyn Consumer,
+    owned: &mut Map<u16, Owned>,
+) {
+    let mut partitions: Vec<u16> = owned.keys().copied().collect();
+    partitions.sort_unstable();
+    for partition in partitions {
+        let Some(own) = owned.get_mut(&partition) else { continue };
+        settle(role, topics, consumer, own).await;
+        own.counts.write_mark(role, partition);
+        if let Some(covered) = own.counts.news(partition) {
+            role.hub.lock().covered(&covered);
+        }
+    }
+}
+
+/// Stores how far the mirrors are counted, then commits: what is behind a commit is never counted again.
+async fn settle(role: &Inner, topics: &Topics, consumer: &mut dyn Consumer, own: &mut Owned) {
+    let partition = own.partition;
+    let upto: Vec<Offset> = own.topics.iter().map(Handled::upto).collect();
+    if !own.counts.store(role, partition).await || upto == own.committed {
+        return;
+    }
+    let named: Vec<_> = topics.names().into_iter().zip(upto.iter().copied()).collect();
+    match consumer.commit(partition, own.generation, &named).await {
+        Ok(()) => own.committed = upto,
+        Err(error) => tracing::warn!(partition, %error, "a commit failed; the next one covers it"),
+    }
+}
+
+/// Segments that wait for what they rest on may find it in the table, which has a way of its own (E24).
+async fn look_again(role: &Inner) {
+    let waiting = role.hub.lock().waiting();
+    if waiting.is_empty() {
+        return;
+    }
+    let mut found = Vec::new();
+    if let Ok(Ok(heads)) = tokio::time::timeout(SECOND, attach::heads(role, &waiting)).await {
+        found = heads.into_iter().map(|head| head.cursor).collect();
+    }
+    found.resize(waiting.len(), Cursor::new());
+    let mut hub = role.hub.lock();
+    for (stream, head) in waiting.iter().zip(found) {
+        hub.held(stream, &head, Instant::now());
+    }
+}
+
+async fn finished(
+    role: &Inner,
+    topics: &Topics,
+    done: Vec<Ticket>,
+    consumer: &mut dyn Consumer,
+    owned: &mut Map<u16, Owned>,
+) {
+    for ticket in done {
+        let own = owned.get_mut(&ticket.partition).filter(|own| own.generation == ticket.generation);
+        if let Some(own) = own {
+            own.ensured(role, topics, ticket.topic, ticket.number).await;
+            pause_or_go_on(consumer, own);
+        }
+    }
+}
+
+/// Too much that the table is not known to hold stops the partition's consumption, until it does.
+fn pause_or_go_on(consumer: &mut dyn Consumer, own: &mut Owned) {
+    let full = own.full();
+    if full != own.paused {
+        own.paused = full;
+        consumer.pause(own.partition, full);
+    }
+}
+
+// === impl Topics ===
+
+impl Topics {
+    fn of(role: &Inner) -> Self {
+        let mut topics = vec![(role.config.log.clone(), role.config.origin.region())];
+        topics
+            .extend(role.config.mirrors.iter().map(|mirror| (mirror.topic.clone(), mirror.origin.region())));
+        Self(topics)
+    }
+
+    fn names(&self) -> Vec<Topic> {
+        self.0.iter().map(|(topic, _)| topic.clone()).collect()
+    }
+
+    fn position(&self, topic: &Topic) -> Option<usize> {
+        self.0.iter().position(|(name, _)| name == topic)
+    }
+
+    /// A log holds its own region's events only, whatever a mirror's name says (A6).
+    fn may_hold(&self, topic: usize, stored: &Stored) -> bool {
+        stored.segment.origin.region() == self.0[topic].1
+    }
+}

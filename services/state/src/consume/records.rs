@@ -1,0 +1,177 @@
+//! The records of an owned partition, one after the other: pushed, then put into the region's tail.
+//!
+//! A mirrored member segment is shown only when it stands in the table (E24). Until it does, its partition is
+//! on pause and what was fetched behind it waits here; all other partitions go on.
+
+use std::collections::VecDeque;
+
+use sterna_log::{Batch, Offset, Record};
+use sterna_proto::record::{LOG_POS, LogRecord, Placed, Stored};
+use sterna_storage::Appended;
+use sterna_storage::tails::Entry;
+use tokio::time::Instant;
+
+use super::Topics;
+use crate::Inner;
+use crate::ensure::{GRACE, Job, OPEN_MAX, Ticket};
+use crate::handled::Handled;
+use crate::marks::Counts;
+
+/// A partition that is owned: its generation and what of each topic may be committed.
+pub(super) struct Owned {
+    pub(super) partition: u16,
+    pub(super) generation: u32,
+    pub(super) topics: Vec<Handled>,
+    pub(super) committed: Vec<Offset>,
+    pub(super) paused: bool,
+    pub(super) counts: Counts,
+    /// The member segment that must stand in the table first.
+    parked: Option<Parked>,
+    /// What was fetched and comes behind it. At most what the consumer had delivered when it was paused.
+    behind: VecDeque<Taken>,
+}
+
+struct Parked {
+    topic: usize,
+    number: u64,
+    stored: Stored,
+    placed: Option<Placed>,
+}
+
+struct Taken {
+    topic: usize,
+    /// The offset behind it.
+    next: Offset,
+    record: Record,
+}
+
+impl Owned {
+    /// Begins at these offsets, one for each topic.
+    pub(super) fn new(partition: u16, generation: u32, starts: Vec<Offset>, counts: Counts) -> Self {
+        Self {
+            partition,
+            generation,
+            topics: starts.iter().map(|at| Handled::from(*at)).collect(),
+            committed: starts,
+            paused: false,
+            counts,
+            parked: None,
+            behind: VecDeque::new(),
+        }
+    }
+
+    /// Whether nothing more may be delivered: too much is not known to be in the table, or a member segment
+    /// is not.
+    pub(super) fn full(&self) -> bool {
+        self.parked.is_some() || self.topics.iter().map(Handled::open).sum::<usize>() >= OPEN_MAX
+    }
+
+    /// Records of one topic came.
+    pub(super) async fn take(&mut self, role: &Inner, topics: &Topics, batch: Batch) {
+        let Some(topic) = topics.position(&batch.topic) else { return };
+        let mut entries = batch.entries.into_iter().peekable();
+        while let Some(entry) = entries.next() {
+            let next = entries.peek().map_or(batch.next, |following| following.offset);
+            self.behind.push_back(Taken { topic, next, record: entry.record });
+        }
+        self.go_on(role, topics).await;
+    }
+
+    /// A segment of another region stands in the table.
+    pub(super) async fn ensured(&mut self, role: &Inner, topics: &Topics, topic: usize, number: u64) {
+        self.topics[topic].done(number);
+        if let Some(parked) = self.parked.take_if(|parked| (parked.topic, parked.number) == (topic, number)) {
+            show(role, &parked.stored, parked.placed, 0).await;
+            self.go_on(role, topics).await;
+        }
+    }
+
+    async fn go_on(&mut self, role: &Inner, topics: &Topics) {
+        while self.parked.is_none() {
+            let Some(taken) = self.behind.pop_front() else { return };
+            self.one(role, topics, taken).await;
+        }
+    }
+
+    async fn one(&mut self, role: &Inner, topics: &Topics, taken: Taken) {
+        let Taken { topic, next, record } = taken;
+        let number = self.topics[topic].take(next);
+        let placed = record.header(LOG_POS).and_then(|bytes| Placed::decode(bytes).ok());
+        let bytes = record.value;
+        let decoded = match LogRecord::decode(bytes.clone()) {
+            Ok(decoded) => decoded,
+            Err(error) => {
+                tracing::error!(topic = %topics.0[topic].0, %error, "a log holds what is no record");
+                return self.topics[topic].done(number);
+            }
+        };
+        match topic {
+            0 => self.counts.own(placed),
+            mirror => self.counts.mirrored(mirror - 1, &decoded, &bytes, placed),
+        }
+        match decoded {
+            LogRecord::Segment(stored) if !topics.may_hold(topic, &stored) => {
+                let topic = &topics.0[topic].0;
+                tracing::error!(%topic, "alarm: a log holds another region's events; they are refused");
+            }
+            LogRecord::Segment(stored) if topic > 0 => {
+                return self.foreign(role, topic, number, stored, placed).await;
+            }
+            LogRecord::Segment(stored) => show(role, &stored, placed, stored.segment.last()).await,
+            LogRecord::Mark(mark) => self.counts.heard(role.config.origin.as_str(), &mark),
+            LogRecord::Unknown => tracing::debug!("a record of a later version was skipped"),
+        }
+        self.topics[topic].done(number);
+    }
+
+    /// A segment of another region: into the table at once if members change by it, else within the grace
+    /// time.
+    async fn foreign(
+        &mut self,
+        role: &Inner,
+        topic: usize,
+        number: u64,
+        stored: Stored,
+        placed: Option<Placed>,
+    ) {
+        role.hub.lock().arrived(&stored.segment);
+        let (partition, generation) = (self.partition, self.generation);
+        let ticket = Ticket { partition, generation, topic, number };
+        let members = !stored.segment.members.is_empty();
+        let due = if members { Instant::now() } else { Instant::now() + GRACE };
+        role.ensure.add(Job::new(ticket, &stored), due);
+        if members {
+            self.parked = Some(Parked { topic, number, stored, placed });
+        } else {
+            show(role, &stored, placed, 0).await;
+        }
+    }
+}
+
+/// Pushes a segment and keeps it in its tail. `ensured`: up to where the table is known to hold its chain;
+/// all of the own log is, because the sequencer put it there first.
+async fn show(role: &Inner, stored: &Stored, placed: Option<Placed>, ensured: u64) {
+    let (segment, bytes) = (stored.segment.clone(), stored.bytes.clone());
+    role.hub.lock().push(segment, bytes, placed, Instant::now());
+    keep(role, stored, ensured).await;
+}
+
+/// Adds a segment to its tail.
+async fn keep(role: &Inner, stored: &Stored, ensured: u64) {
+    let segment = &stored.segment;
+    let entry = Entry { first: segment.first, last: segment.last(), bytes: stored.bytes.clone() };
+    let appended = role.tails.append(&segment.stream, &segment.origin, entry.clone(), ensured).await;
+    let forgotten = match appended {
+        Ok(Appended::Done | Appended::Known(_)) => return,
+        // What a tail cannot hold is in the table, or in the queue that puts it there: readers wait for it.
+        Ok(Appended::Full | Appended::Gap(_)) => role.tails.forget(&segment.stream, &segment.origin).await,
+        Err(error) => Err(error),
+    };
+    let kept = match forgotten {
+        Ok(()) => role.tails.append(&segment.stream, &segment.origin, entry, ensured).await.map(|_| ()),
+        Err(error) => Err(error),
+    };
+    if let Err(error) = kept {
+        tracing::warn!(%error, "a tail was not kept; resumes read the table");
+    }
+}

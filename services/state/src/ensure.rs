@@ -1,0 +1,223 @@
+//! Two ways into the local table: replication usually brings a mirrored segment; after a grace time this
+//! region puts the identical item itself (E20). A mirror's offset is committed only behind segments that are
+//! readable here.
+//!
+//! A member segment is put at once, before anybody is shown it: whoever folds members reads the table (E24).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use sterna_proto::record::Stored;
+use sterna_proto::v1;
+use sterna_stream::map::Map;
+use sterna_stream::{Origin, StreamId};
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use crate::Inner;
+
+#[cfg(test)]
+mod tests;
+
+/// How long the table's own replication has, before this region puts a segment itself.
+pub const GRACE: Duration = Duration::from_secs(2);
+/// Segments asked for at once.
+const AT_ONCE: usize = 100;
+/// Pause before the table is asked again.
+const AGAIN: Duration = Duration::from_millis(200);
+/// Longest that one call may take.
+const DEADLINE: Duration = Duration::from_secs(10);
+/// Segments of one partition that are not known to be in the table; at the bound its consumption pauses.
+pub const OPEN_MAX: usize = 4_096;
+
+/// Where a record was consumed, for the commit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Ticket {
+    pub(crate) partition: u16,
+    pub(crate) generation: u32,
+    pub(crate) topic: usize,
+    pub(crate) number: u64,
+}
+
+/// A segment that must become readable here.
+pub(crate) struct Job {
+    ticket: Ticket,
+    chain: Chain,
+    first: u64,
+    last: u64,
+    record: Bytes,
+}
+
+type Chain = (StreamId, Origin);
+
+/// Jobs, and tickets of those that are done. Bounded by [`OPEN_MAX`] per partition.
+#[derive(Default)]
+pub(crate) struct Queue {
+    jobs: Mutex<Jobs>,
+    done: Mutex<Vec<Ticket>>,
+    /// A job came.
+    added: Notify,
+    /// A job is done.
+    finished: Notify,
+}
+
+#[derive(Default)]
+struct Jobs {
+    numbered: u64,
+    /// By when they fall due, then by number.
+    due: BTreeMap<(Instant, u64), Job>,
+    /// First seqs and numbers of the jobs that are not done, of each chain.
+    open: Map<Chain, BTreeSet<(u64, u64)>>,
+}
+
+impl Job {
+    /// Makes sure of `stored`, for the record of `ticket`.
+    pub(crate) fn new(ticket: Ticket, stored: &Stored) -> Self {
+        let segment = &stored.segment;
+        let chain = (segment.stream.clone(), segment.origin.clone());
+        Self { ticket, chain, first: segment.first, last: segment.last(), record: stored.bytes.clone() }
+    }
+}
+
+// === impl Queue ===
+
+impl Queue {
+    /// A job, not to be looked at before it is due.
+    pub(crate) fn add(&self, job: Job, due: Instant) {
+        let mut jobs = self.lock();
+        jobs.numbered += 1;
+        let number = jobs.numbered;
+        jobs.open.entry(job.chain.clone()).or_default().insert((job.first, number));
+        jobs.due.insert((due, number), job);
+        drop(jobs);
+        self.added.notify_one();
+    }
+
+    /// Waits until something is done, and takes its tickets.
+    pub(crate) async fn finished(&self) -> Vec<Ticket> {
+        loop {
+            let done = std::mem::take(&mut *self.done.lock().unwrap_or_else(PoisonError::into_inner));
+            if !done.is_empty() {
+                return done;
+            }
+            self.finished.notified().await;
+        }
+    }
+
+    /// Waits until jobs are due, and takes them with their numbers.
+    async fn due(&self) -> Vec<(u64, Job)> {
+        loop {
+            let next = {
+                let mut jobs = self.lock();
+                let due = jobs.take(Instant::now());
+                if !due.is_empty() {
+                    return due;
+                }
+                jobs.due.first_key_value().map(|((due, _), _)| *due)
+            };
+            tokio::select! {
+                biased;
+                () = self.added.notified() => {}
+                () = tokio::time::sleep_until(next.unwrap_or_else(Instant::now)), if next.is_some() => {}
+            }
+        }
+    }
+
+    fn again(&self, number: u64, job: Job) {
+        self.lock().due.insert((Instant::now() + AGAIN, number), job);
+    }
+
+    /// A job is done. Returns up to where the table holds its chain now.
+    fn finish(&self, number: u64, job: &Job) -> u64 {
+        let upto = self.lock().finish(number, job);
+        self.done.lock().unwrap_or_else(PoisonError::into_inner).push(job.ticket.clone());
+        self.finished.notify_one();
+        upto
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Jobs> {
+        self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Jobs {
+    fn take(&mut self, now: Instant) -> Vec<(u64, Job)> {
+        let mut taken = Vec::new();
+        while taken.len() < AT_ONCE {
+            let Some(first) = self.due.first_entry().filter(|first| first.key().0 <= now) else { break };
+            let ((_, number), job) = first.remove_entry();
+            taken.push((number, job));
+        }
+        taken
+    }
+
+    fn finish(&mut self, number: u64, job: &Job) -> u64 {
+        let Some(open) = self.open.get_mut(&job.chain) else { return job.last };
+        open.remove(&(job.first, number));
+        let Some((first, _)) = open.first() else {
+            self.open.remove(&job.chain);
+            return job.last;
+        };
+        job.last.min(first - 1)
+    }
+}
+
+/// Makes sure, for the role's life.
+pub(crate) async fn run(role: Arc<Inner>) {
+    let drain = role.process.drain_signal();
+    loop {
+        let jobs = tokio::select! {
+            biased;
+            () = drain.raised() => return,
+            jobs = role.ensure.due() => jobs,
+        };
+        let held = ensure(&role, &jobs).await;
+        let mut ends: BTreeMap<Chain, u64> = BTreeMap::new();
+        for ((number, job), held) in jobs.into_iter().zip(held) {
+            if !held {
+                role.ensure.again(number, job);
+                continue;
+            }
+            let upto = role.ensure.finish(number, &job);
+            role.hub.lock().ensured(&job.chain.0);
+            let end = ends.entry(job.chain).or_default();
+            *end = upto.max(*end);
+        }
+        for ((stream, origin), upto) in ends {
+            if let Err(error) = role.tails.trim(&stream, &origin, upto).await {
+                tracing::warn!(%error, "a tail was not trimmed");
+            }
+        }
+    }
+}
+
+async fn ensure(role: &Inner, jobs: &[(u64, Job)]) -> Vec<bool> {
+    let items: Vec<_> = jobs.iter().map(|(_, job)| item(job)).collect();
+    let mut held = ask(role, items).await;
+    held.resize(jobs.len(), false);
+    held
+}
+
+/// Whether each item stands now. A fork counts as handled: it is alarmed, quarantined and never overwritten
+/// (E23).
+async fn ask(role: &Inner, items: Vec<v1::Item>) -> Vec<bool> {
+    let mut request = tonic::Request::new(v1::EnsureRequest { items, grace_ms: 0 });
+    request.set_timeout(DEADLINE);
+    match role.persistence.clone().ensure(request).await {
+        Ok(answer) => {
+            let settled = [i32::from(v1::Ensured::Held), i32::from(v1::Ensured::Fork)];
+            answer.into_inner().results.into_iter().map(|result| settled.contains(&result)).collect()
+        }
+        Err(error) => {
+            tracing::warn!(%error, "mirrored segments could not be made sure of yet");
+            Vec::new()
+        }
+    }
+}
+
+fn item(job: &Job) -> v1::Item {
+    let (stream, origin) = (job.chain.0.to_string(), job.chain.1.to_string());
+    v1::Item { stream, origin, first: job.first, record: job.record.clone() }
+}

@@ -1,0 +1,374 @@
+//! Interest, joins and pushes: which shard follows which stream, and up to where it must read history itself.
+//!
+//! No I/O and no waiting. The order of a shard's queue is the promise: after `Joined {head}` every segment
+//! beyond `head` follows in it (E15). A stream is known here only while somebody follows it, so an idle
+//! region costs nothing.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use sterna_proto::record::Placed;
+use sterna_proto::v1::attach_down::What;
+use sterna_proto::{convert, v1};
+use sterna_stream::map::{Map, Set};
+use sterna_stream::{Cursor, Hlc, Segment, StreamId, partition};
+use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::time::{Duration, Instant};
+use tonic::Status;
+
+use followed::{Followed, Waiting};
+
+mod followed;
+#[cfg(test)]
+pub(crate) mod tests;
+
+/// How long a segment waits for what it rests on, before it is left to the backlog.
+pub const WAITING: Duration = Duration::from_secs(10);
+/// Segments of one stream that wait; further ones are left to the backlog.
+pub const WAITING_SEGMENTS: usize = 256;
+
+/// What a shard reads.
+pub type Down = Result<v1::AttachDown, Status>;
+
+/// Names one attachment of a shard; never used again.
+pub type ShardId = u64;
+
+/// The hub of an instance, shared by its tasks.
+#[derive(Clone)]
+pub struct Shared(Arc<Mutex<Hub>>);
+
+/// Who follows what.
+pub struct Hub {
+    partitions: u16,
+    push_queue: usize,
+    owned: Set<u16>,
+    shards: Map<ShardId, Shard>,
+    streams: Map<StreamId, Followed>,
+    unensured: Map<StreamId, Unensured>,
+    last_id: ShardId,
+    counters: Counters,
+}
+
+/// What happened so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Segments pushed, each counted per shard.
+    pub pushed: u64,
+    /// Segments that no shard wanted.
+    pub unwanted: u64,
+    /// Segments that were consumed before.
+    pub repeated: u64,
+    /// Shards cut off because their queue was full.
+    pub overflows: u64,
+    /// Segments that had to wait for what they rest on (E24).
+    pub waited: u64,
+    /// Segments that waited too long, or with too many, and were left to the backlog.
+    pub given_up: u64,
+    /// Ephemerals that a shard's queue had no room for.
+    pub shed: u64,
+}
+
+struct Shard {
+    queue: mpsc::Sender<Down>,
+    n: u64,
+    follows: Set<StreamId>,
+}
+
+/// What the table holds of a stream.
+#[derive(Clone, Debug, Default)]
+pub struct Head {
+    /// The newest seq of each origin.
+    pub cursor: Cursor,
+    /// The newest stamp of all.
+    pub newest: Hlc,
+}
+
+/// Segments of one stream, of other regions, that are not known to be in the local table yet.
+#[derive(Default)]
+struct Unensured {
+    segments: usize,
+    head: Cursor,
+}
+
+// === impl Shared ===
+
+impl Shared {
+    /// Shares a hub.
+    pub fn new(hub: Hub) -> Self {
+        Self(Arc::new(Mutex::new(hub)))
+    }
+
+    /// The hub, for one step.
+    pub fn lock(&self) -> MutexGuard<'_, Hub> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// === impl Hub ===
+
+impl Hub {
+    /// A hub that owns no partition yet.
+    pub fn new(partitions: u16, push_queue: usize) -> Self {
+        Self {
+            partitions,
+            push_queue,
+            owned: Set::default(),
+            shards: Map::default(),
+            streams: Map::default(),
+            unensured: Map::default(),
+            last_id: 0,
+            counters: Counters::default(),
+        }
+    }
+
+    /// What happened so far.
+    pub fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    /// Whether this instance answers for `partition`.
+    pub fn owns(&self, partition: u16) -> bool {
+        self.owned.contains(&partition)
+    }
+
+    /// Whether nobody follows anything.
+    pub fn is_idle(&self) -> bool {
+        self.streams.is_empty() && self.shards.values().all(|shard| shard.follows.is_empty())
+    }
+
+    /// A shard attaches; it reads the receiver until it is dropped or ends.
+    pub fn attach(&mut self) -> (ShardId, mpsc::Receiver<Down>) {
+        let (queue, receiver) = mpsc::channel(self.push_queue);
+        self.last_id += 1;
+        self.shards.insert(self.last_id, Shard { queue, n: 0, follows: Set::default() });
+        (self.last_id, receiver)
+    }
+
+    /// A shard is gone, or is to be.
+    pub fn detach(&mut self, id: ShardId) {
+        let Some(shard) = self.shards.remove(&id) else { return };
+        for stream in shard.follows {
+            self.leave(id, &stream);
+        }
+    }
+
+    /// A shard wants a stream. `true`: read the stream's heads, then call [`Hub::joined`]. What is consumed
+    /// from now on is counted into the head. `false`: this instance does not own it, which the shard is told.
+    pub fn follow(&mut self, id: ShardId, stream: &StreamId) -> bool {
+        if !self.owned.contains(&partition::of(stream, self.partitions)) {
+            let not_owner =
+                v1::Joined { stream: stream.to_string(), not_owner: true, ..v1::Joined::default() };
+            self.send(id, What::Joined(not_owner));
+            return false;
+        }
+        let Some(shard) = self.shards.get_mut(&id) else { return false };
+        shard.follows.insert(stream.clone());
+        let followed = self.streams.entry(stream.clone()).or_default();
+        if let Some(unensured) = self.unensured.get(stream) {
+            followed.consumed.merge(&unensured.head);
+        }
+        true
+    }
+
+    /// The heads of a stream were read, after [`Hub::follow`]: the shard joins at what is the further of
+    /// both.
+    pub fn joined(&mut self, id: ShardId, stream: &StreamId, head: Head) {
+        let Head { cursor: mut head, newest } = head;
+        let wanted = self.shards.get(&id).is_some_and(|shard| shard.follows.contains(stream));
+        let Some(followed) = self.streams.get_mut(stream).filter(|_| wanted) else { return };
+        followed.held.merge(&head);
+        head.merge(&followed.consumed);
+        followed.join(id, &head);
+        let joined = v1::Joined {
+            stream: stream.to_string(),
+            head: convert::cursor_field(&head),
+            known: convert::cursor_field(&head),
+            not_owner: false,
+            newest: newest.0,
+        };
+        self.send(id, What::Joined(joined));
+        self.release(stream);
+    }
+
+    /// A shard does not want a stream any more.
+    pub fn unfollow(&mut self, id: ShardId, stream: &StreamId) {
+        if let Some(shard) = self.shards.get_mut(&id) {
+            shard.follows.remove(stream);
+        }
+        self.leave(id, stream);
+    }
+
+    /// A segment was consumed: pushed to each shard that follows it, unless it was before. One that rests on
+    /// events which this region does not hold yet waits, and with it what follows of its origin (E24).
+    pub fn push(&mut self, segment: Segment, record: Bytes, placed: Option<Placed>, now: Instant) {
+        let Some(followed) = self.streams.get_mut(&segment.stream) else {
+            self.counters.unwanted += 1;
+            return;
+        };
+        if !followed.consumed.advance(&segment.origin, segment.last()) {
+            self.counters.repeated += 1;
+            return;
+        }
+        if followed.must_wait(&segment) {
+            self.counters.waited += 1;
+            if followed.waiting.len() < WAITING_SEGMENTS {
+                followed.waiting.push(Waiting { segment, record, placed, until: now + WAITING });
+            } else {
+                self.counters.given_up += 1;
+            }
+            return;
+        }
+        let stream = segment.stream.clone();
+        self.deliver(&segment, record, placed);
+        self.release(&stream);
+    }
+
+    fn deliver(&mut self, segment: &Segment, record: Bytes, placed: Option<Placed>) {
+        let Some(followed) = self.streams.get_mut(&segment.stream) else { return };
+        let recheck = followed.show(segment);
+        let live = std::mem::take(&mut followed.live);
+        for &id in &live {
+            let pos = placed.map(|placed| placed.pos.into());
+            self.send(id, What::Push(v1::Push { record: record.clone(), pos, recheck }));
+            self.counters.pushed += 1;
+        }
+        self.restore(&segment.stream, live);
+    }
+
+    /// Delivers what waited and need not any more.
+    fn release(&mut self, stream: &StreamId) {
+        loop {
+            let Some(followed) = self.streams.get_mut(stream) else { return };
+            let Some(at) = followed.first_ready() else { return };
+            let Waiting { segment, record, placed, .. } = followed.waiting.remove(at);
+            self.deliver(&segment, record, placed);
+        }
+    }
+
+    /// Streams in which something waits: their heads are to be read, for what they wait for may come by table
+    /// alone.
+    pub fn waiting(&self) -> Vec<StreamId> {
+        let mut streams: Vec<StreamId> = self
+            .streams
+            .iter()
+            .filter(|(_, f)| !f.waiting.is_empty())
+            .map(|(stream, _)| stream.clone())
+            .collect();
+        streams.sort_unstable();
+        streams
+    }
+
+    /// The table holds a stream up to here. What has waited too long is left to the backlog, which asks the
+    /// same.
+    pub fn held(&mut self, stream: &StreamId, head: &Cursor, now: Instant) {
+        let Some(followed) = self.streams.get_mut(stream) else { return };
+        followed.held.merge(head);
+        self.release(stream);
+        let Some(followed) = self.streams.get_mut(stream) else { return };
+        let before = followed.waiting.len();
+        followed.waiting.retain(|waiting| now < waiting.until);
+        self.counters.given_up += (before - followed.waiting.len()) as u64;
+    }
+
+    /// A segment of another region was consumed that may not be in the local table yet.
+    pub fn arrived(&mut self, segment: &Segment) {
+        let unensured = self.unensured.entry(segment.stream.clone()).or_default();
+        unensured.segments += 1;
+        unensured.head.advance(&segment.origin, segment.last());
+    }
+
+    /// A segment that had arrived is in the local table.
+    pub fn ensured(&mut self, stream: &StreamId) {
+        let Some(unensured) = self.unensured.get_mut(stream) else { return };
+        unensured.segments -= 1;
+        if unensured.segments == 0 {
+            self.unensured.remove(stream);
+        }
+    }
+
+    /// An ephemeral for everybody who follows its stream here. Shed first: a queue that is half full takes
+    /// none (E19).
+    pub fn ephemeral(&mut self, ephemeral: &v1::Ephemeral) {
+        let Ok(stream) = ephemeral.stream.parse::<StreamId>() else { return };
+        let live = self.streams.get(&stream).map(|followed| followed.live.clone());
+        for id in live.unwrap_or_default() {
+            if self.shards.get(&id).is_some_and(|shard| shard.queue.capacity() * 2 < self.push_queue) {
+                self.counters.shed += 1;
+            } else {
+                self.send(id, What::Ephemeral(ephemeral.clone()));
+            }
+        }
+    }
+
+    /// Other regions have this one's log up to somewhere: told to every shard (E9).
+    pub fn covered(&mut self, covered: &v1::Covered) {
+        let ids: Vec<ShardId> = self.shards.keys().copied().collect();
+        for id in ids {
+            self.send(id, What::Covered(*covered));
+        }
+    }
+
+    /// This instance owns `partition` from now on.
+    pub fn own(&mut self, partition: u16) {
+        self.owned.insert(partition);
+        self.resync(partition);
+    }
+
+    /// Another instance owns `partition`, or nobody does: shards must ask again.
+    pub fn disown(&mut self, partition: u16) {
+        self.owned.remove(&partition);
+        let partitions = self.partitions;
+        let gone: Vec<StreamId> =
+            self.streams.keys().filter(|s| partition::of(s, partitions) == partition).cloned().collect();
+        for stream in gone {
+            self.streams.remove(&stream);
+            for shard in self.shards.values_mut() {
+                shard.follows.remove(&stream);
+            }
+        }
+        self.resync(partition);
+    }
+
+    fn resync(&mut self, partition: u16) {
+        let ids: Vec<ShardId> = self.shards.keys().copied().collect();
+        for id in ids {
+            self.send(id, What::Resync(v1::Resync { partitions: vec![partition.into()] }));
+        }
+    }
+
+    /// Puts the pushed shards back, less those that were cut off while pushing.
+    fn restore(&mut self, stream: &StreamId, mut live: Vec<ShardId>) {
+        live.retain(|id| self.shards.contains_key(id));
+        if live.is_empty() {
+            self.forget_if_unfollowed(stream);
+        } else if let Some(followed) = self.streams.get_mut(stream) {
+            followed.live = live;
+        }
+    }
+
+    fn leave(&mut self, id: ShardId, stream: &StreamId) {
+        if let Some(followed) = self.streams.get_mut(stream) {
+            followed.live.retain(|shard| *shard != id);
+            self.forget_if_unfollowed(stream);
+        }
+    }
+
+    /// Forgets a stream that nobody follows, not even one whose heads are being read.
+    fn forget_if_unfollowed(&mut self, stream: &StreamId) {
+        let empty = self.streams.get(stream).is_some_and(|followed| followed.live.is_empty());
+        if empty && !self.shards.values().any(|shard| shard.follows.contains(stream)) {
+            self.streams.remove(stream);
+        }
+    }
+
+    fn send(&mut self, id: ShardId, what: What) {
+        let Some(shard) = self.shards.get_mut(&id) else { return };
+        shard.n += 1;
+        let down = v1::AttachDown { n: shard.n, what: Some(what) };
+        if let Err(error) = shard.queue.try_send(Ok(down)) {
+            self.counters.overflows += u64::from(matches!(error, TrySendError::Full(_)));
+            self.detach(id);
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! One followed stream: who gets its pushes, how far it was consumed, and what waits (E24).
+
+use bytes::Bytes;
+use sterna_proto::record::Placed;
+use sterna_stream::{Cursor, Segment};
+use tokio::time::Instant;
+
+use super::ShardId;
+
+#[derive(Default)]
+pub(super) struct Followed {
+    /// Shards that get pushes.
+    pub(super) live: Vec<ShardId>,
+    /// What was consumed since the first of them asked, and what was not in the table before that. No head is
+    /// below it.
+    pub(super) consumed: Cursor,
+    /// What this region is known to hold: pushed, or found in the table. What an event rests on must be in it
+    /// (E24).
+    pub(super) held: Cursor,
+    /// What every live shard has authorised its sessions against: in the head that it joined at, pushed to
+    /// it, or told as a recheck.
+    pub(super) settled: Cursor,
+    /// Segments that rest on events which are not held yet, in the order they came.
+    pub(super) waiting: Vec<Waiting>,
+}
+
+/// A segment that may not be shown yet.
+pub(super) struct Waiting {
+    pub(super) segment: Segment,
+    pub(super) record: Bytes,
+    pub(super) placed: Option<Placed>,
+    pub(super) until: Instant,
+}
+
+impl Followed {
+    /// Whether a segment rests on member events that are not held, or comes after one that waits.
+    pub(super) fn must_wait(&self, segment: &Segment) -> bool {
+        let behind = self.waiting.iter().any(|waiting| waiting.segment.origin == segment.origin);
+        behind || !rests_on(segment, &self.held)
+    }
+
+    /// The first that need not wait any more, the order within each origin kept.
+    pub(super) fn first_ready(&self) -> Option<usize> {
+        let first_of_origin = |at: usize| {
+            let origin = &self.waiting[at].segment.origin;
+            self.waiting[..at].iter().all(|earlier| earlier.segment.origin != *origin)
+        };
+        let ready = |at: usize| first_of_origin(at) && rests_on(&self.waiting[at].segment, &self.held);
+        (0..self.waiting.len()).find(|&at| ready(at))
+    }
+
+    /// A shard joins at `head`, to which it authorises its sessions.
+    pub(super) fn join(&mut self, id: ShardId, head: &Cursor) {
+        self.live.retain(|shard| *shard != id);
+        self.settled = if self.live.is_empty() { head.clone() } else { self.settled.meet(head) };
+        self.live.push(id);
+    }
+
+    /// A segment is shown to the live shards. Whether they have to authorise their sessions anew before:
+    /// it rests on what none of them was told of.
+    pub(super) fn show(&mut self, segment: &Segment) -> bool {
+        self.held.advance(&segment.origin, segment.last());
+        let recheck = !rests_on(segment, &self.settled);
+        self.settled.advance(&segment.origin, segment.last());
+        if recheck {
+            self.settled.merge(&segment.policy.member);
+        }
+        recheck
+    }
+}
+
+/// Whether what a segment rests on is within `cursor`. What it rests on of its own origin came before it
+/// anyway.
+fn rests_on(segment: &Segment, cursor: &Cursor) -> bool {
+    let mut needed = segment.policy.member.iter().filter(|(origin, _)| **origin != segment.origin);
+    needed.all(|(origin, seq)| cursor.get(origin) >= seq)
+}

@@ -1,0 +1,311 @@
+//! Any interleaving of what shards wish, what logs bring and what the table holds.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
+use super::*;
+
+const STREAMS: [&str; 2] = ["a", "b"];
+const SHARDS: usize = 3;
+
+/// A step; numbers choose a shard, stream or origin.
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    /// An origin sequences an event that rests on the other's newest, or on nothing.
+    Sequence {
+        stream: usize,
+        home: bool,
+        rests: bool,
+    },
+    /// Replication brings the oldest event of the other region that the table lacks.
+    Replicate(usize),
+    /// The log, or the mirror, brings the next event.
+    Consume {
+        stream: usize,
+        home: bool,
+    },
+    /// The consumer is set back by one event.
+    Repeat {
+        stream: usize,
+        home: bool,
+    },
+    /// The oldest mirrored event that was consumed stands in the table.
+    Ensure(usize),
+    Follow(usize, usize),
+    ReadHeads(usize),
+    Join(usize),
+    Unfollow(usize, usize),
+    /// The shard loses its stream and attaches anew.
+    Cut(usize),
+    /// Segments that wait are looked for in the table.
+    LookAgain,
+    /// The partition goes to another instance and comes back.
+    Lose,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let (stream, shard) = (0..STREAMS.len(), 0..SHARDS);
+    let both = (stream.clone(), any::<bool>());
+    prop_oneof![
+        4 => (both.clone(), any::<bool>())
+            .prop_map(|((stream, home), rests)| Step::Sequence { stream, home, rests }),
+        1 => stream.clone().prop_map(Step::Replicate),
+        5 => both.clone().prop_map(|(stream, home)| Step::Consume { stream, home }),
+        1 => both.prop_map(|(stream, home)| Step::Repeat { stream, home }),
+        2 => stream.clone().prop_map(Step::Ensure),
+        3 => (shard.clone(), stream.clone()).prop_map(|(shard, stream)| Step::Follow(shard, stream)),
+        3 => shard.clone().prop_map(Step::ReadHeads),
+        3 => shard.clone().prop_map(Step::Join),
+        1 => (shard.clone(), stream).prop_map(|(shard, stream)| Step::Unfollow(shard, stream)),
+        1 => shard.prop_map(Step::Cut),
+        1 => Just(Step::LookAgain),
+        1 => Just(Step::Lose),
+    ]
+}
+
+/// What one origin has of one stream. Seqs are from 1, one event a segment.
+#[derive(Default)]
+struct Chain {
+    /// What each event rests on.
+    rests: Vec<String>,
+    consumed: u64,
+    ensured: u64,
+    /// How far the table has it.
+    table: u64,
+}
+
+impl Chain {
+    fn len(&self) -> u64 {
+        self.rests.len() as u64
+    }
+}
+
+/// A shard's knowledge of one stream.
+#[derive(Default)]
+struct Known {
+    head: Cursor,
+    pushed: BTreeMap<Origin, Vec<u64>>,
+    /// What its sessions are authorised against.
+    settled: Cursor,
+}
+
+struct Shard {
+    reader: Reader,
+    follows: BTreeMap<StreamId, Option<Known>>,
+    pending: Option<(usize, Option<Cursor>)>,
+}
+
+struct Model {
+    hub: Hub,
+    chains: BTreeMap<(usize, bool), Chain>,
+    shards: Vec<Shard>,
+}
+
+fn origin(home: bool) -> &'static str {
+    if home { US } else { EU }
+}
+
+impl Model {
+    fn new() -> Self {
+        let mut hub = owner(10_000);
+        let shards = (0..SHARDS).map(|_| Shard::attach(&mut hub)).collect();
+        let chains = (0..STREAMS.len()).flat_map(|stream| [(stream, true), (stream, false)]);
+        Self { hub, chains: chains.map(|key| (key, Chain::default())).collect(), shards }
+    }
+
+    fn step(&mut self, step: Step) {
+        match step {
+            Step::Sequence { stream, home, rests } => self.sequence(stream, home, rests),
+            Step::Replicate(stream) => {
+                let chain = self.chain(stream, false);
+                chain.table = (chain.table + 1).min(chain.len());
+            }
+            Step::Consume { stream, home } => self.consume(stream, home),
+            Step::Repeat { stream, home } if self.chain(stream, home).consumed > 0 => {
+                let seq = self.chain(stream, home).consumed;
+                self.push(stream, home, seq);
+            }
+            Step::Ensure(stream) => self.ensure(stream),
+            Step::Follow(shard, stream) if self.shards[shard].pending.is_none() => {
+                let Shard { reader, follows, pending } = &mut self.shards[shard];
+                assert!(self.hub.follow(reader.id, &id(STREAMS[stream])));
+                follows.insert(id(STREAMS[stream]), None);
+                *pending = Some((stream, None));
+            }
+            Step::ReadHeads(shard) => {
+                if let Some((stream, None)) = self.shards[shard].pending {
+                    self.shards[shard].pending = Some((stream, Some(self.table(stream))));
+                }
+            }
+            Step::Join(shard) => {
+                if let Some((stream, Some(head))) = self.shards[shard].pending.clone() {
+                    let (id, head) = (id(STREAMS[stream]), Head { cursor: head, newest: Hlc(1) });
+                    self.hub.joined(self.shards[shard].reader.id, &id, head);
+                    self.shards[shard].pending = None;
+                }
+            }
+            Step::Unfollow(shard, stream) if self.shards[shard].pending.is_none() => {
+                self.shards[shard].read();
+                self.hub.unfollow(self.shards[shard].reader.id, &id(STREAMS[stream]));
+                self.shards[shard].follows.remove(&id(STREAMS[stream]));
+            }
+            Step::Cut(shard) => {
+                self.hub.detach(self.shards[shard].reader.id);
+                self.shards[shard] = Shard::attach(&mut self.hub);
+            }
+            Step::LookAgain => self.look_again(),
+            Step::Lose => {
+                self.hub.disown(0);
+                self.hub.own(0);
+            }
+            Step::Repeat { .. } | Step::Follow(..) | Step::Unfollow(..) => {}
+        }
+        self.shards.iter_mut().for_each(Shard::read);
+    }
+
+    fn chain(&mut self, stream: usize, home: bool) -> &mut Chain {
+        self.chains.get_mut(&(stream, home)).unwrap()
+    }
+
+    fn table(&self, stream: usize) -> Cursor {
+        let held =
+            [true, false].map(|home| (origin(home).parse().unwrap(), self.chains[&(stream, home)].table));
+        held.into_iter().collect()
+    }
+
+    fn sequence(&mut self, stream: usize, home: bool, rests: bool) {
+        let other = self.chain(stream, !home).len();
+        let rests = if rests && other > 0 { format!("{}:{other}", origin(!home)) } else { String::new() };
+        let chain = self.chain(stream, home);
+        chain.rests.push(rests);
+        // The sequencer puts into the table first.
+        chain.table = if home { chain.len() } else { chain.table };
+    }
+
+    fn consume(&mut self, stream: usize, home: bool) {
+        let chain = self.chain(stream, home);
+        if chain.consumed < chain.len() {
+            chain.consumed += 1;
+            let seq = chain.consumed;
+            if !home {
+                self.hub.arrived(&segment(STREAMS[stream], EU, seq, ""));
+            }
+            self.push(stream, home, seq);
+        }
+    }
+
+    fn push(&mut self, stream: usize, home: bool, seq: u64) {
+        let rests = self.chain(stream, home).rests[seq as usize - 1].clone();
+        push(&mut self.hub, segment(STREAMS[stream], origin(home), seq, &rests));
+    }
+
+    fn ensure(&mut self, stream: usize) {
+        let chain = self.chain(stream, false);
+        if chain.ensured < chain.consumed {
+            chain.ensured += 1;
+            chain.table = chain.table.max(chain.ensured);
+            self.hub.ensured(&id(STREAMS[stream]));
+        }
+    }
+
+    fn look_again(&mut self) {
+        for stream in self.hub.waiting() {
+            let at = STREAMS.iter().position(|name| id(name) == stream).unwrap();
+            let table = self.table(at);
+            self.hub.held(&stream, &table, Instant::now());
+        }
+    }
+
+    /// At rest every joined shard has everything: up to its head from history, the rest by push.
+    fn judge(&mut self) {
+        while self.chains.values().any(|chain| chain.consumed < chain.len()) {
+            let behind: Vec<_> = self.chains.keys().copied().collect();
+            behind.into_iter().for_each(|(stream, home)| self.step(Step::Consume { stream, home }));
+        }
+        (0..STREAMS.len()).for_each(|stream| {
+            while self.chain(stream, false).ensured < self.chain(stream, false).len() {
+                self.step(Step::Ensure(stream));
+            }
+        });
+        self.step(Step::LookAgain);
+        assert_eq!(self.hub.waiting(), []);
+        assert!(self.hub.unensured.is_empty());
+        for shard in &self.shards {
+            for (stream, known) in &shard.follows {
+                let Some(known) = known else { continue };
+                let at = STREAMS.iter().position(|name| id(name) == *stream).unwrap();
+                known.judge(at, &self.chains);
+            }
+        }
+    }
+}
+
+impl Shard {
+    fn attach(hub: &mut Hub) -> Self {
+        Self { reader: Reader::attach(hub), follows: BTreeMap::new(), pending: None }
+    }
+
+    fn read(&mut self) {
+        for what in self.reader.read().unwrap() {
+            match what {
+                What::Joined(joined) => {
+                    let head = convert::cursor(joined.head.as_ref()).unwrap();
+                    let known = Known { settled: head.clone(), head, pushed: BTreeMap::new() };
+                    *self.follows.get_mut(&joined.stream.parse().unwrap()).unwrap() = Some(known);
+                }
+                What::Push(push) => {
+                    let segment = Stored::decode(push.record).unwrap().segment;
+                    let known = self.follows.get_mut(&segment.stream).expect("pushed to who did not ask");
+                    // What comes before the answer is within its head.
+                    if let Some(known) = known {
+                        known.pushed(&segment, push.recheck);
+                    }
+                }
+                What::Resync(_) => self.follows.clear(),
+                What::Ephemeral(_) | What::Covered(_) => unreachable!(),
+            }
+        }
+    }
+}
+
+impl Known {
+    fn pushed(&mut self, segment: &Segment, recheck: bool) {
+        for (origin, seq) in segment.policy.member.iter() {
+            assert!(
+                recheck || self.settled.get(origin) >= seq,
+                "E24: shown before what it rests on was told"
+            );
+        }
+        if recheck {
+            self.settled.merge(&segment.policy.member);
+        }
+        self.settled.advance(&segment.origin, segment.first);
+        self.pushed.entry(segment.origin.clone()).or_default().push(segment.first);
+    }
+
+    fn judge(&self, stream: usize, chains: &BTreeMap<(usize, bool), Chain>) {
+        for home in [true, false] {
+            let origin: Origin = origin(home).parse().unwrap();
+            let (head, all) = (self.head.get(&origin), chains[&(stream, home)].len());
+            let pushed = self.pushed.get(&origin).map_or(&[][..], Vec::as_slice);
+            assert!(head <= all, "{origin}: a head beyond what there is");
+            assert!(pushed.is_sorted(), "{origin}: out of order {pushed:?}");
+            let beyond: Vec<u64> = pushed.iter().copied().filter(|seq| *seq > head).collect();
+            assert_eq!(beyond, (head + 1..=all).collect::<Vec<_>>(), "{origin} after head {head}");
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 3_000, ..ProptestConfig::default() })]
+
+    /// E15, E24: whatever interleaves, history up to the head and the pushes behind it are the whole stream,
+    /// each event beyond the head once and in order, and nothing comes before what it rests on.
+    #[test]
+    fn history_up_to_the_head_and_pushes_are_everything(steps in prop::collection::vec(step(), 1..80)) {
+        let mut model = Model::new();
+        steps.into_iter().for_each(|step| model.step(step));
+        model.judge();
+    }
+}

@@ -1,0 +1,116 @@
+//! E24: nothing is shown before what it rests on is held here.
+
+use super::*;
+
+/// E24: Bob is removed in one region, then something is said in another about it; the second waits for the
+/// first.
+#[test]
+fn a_segment_waits_for_what_it_rests_on() {
+    let mut hub = owner(8);
+    let mut reader = Reader::attach(&mut hub);
+    reader.join(&mut hub, "a", "us-east-1:4,eu-west-1:1");
+    push(&mut hub, segment("a", EU, 2, "us-east-1:5"));
+    push(&mut hub, segment("a", EU, 3, ""));
+    assert_eq!(reader.words(), ["joined eu-west-1:1,us-east-1:4"]);
+    assert_eq!(hub.waiting(), [id("a")]);
+    push(&mut hub, segment("a", US, 5, ""));
+    assert_eq!(reader.words(), ["us-east-1:5", "eu-west-1:2", "eu-west-1:3"], "each origin in order");
+    assert_eq!(hub.waiting(), []);
+    assert_eq!(hub.counters().waited, 2);
+}
+
+/// E24: what waits of one origin holds up no other.
+#[test]
+fn another_origin_is_not_held_up() {
+    let mut hub = owner(8);
+    let mut reader = Reader::attach(&mut hub);
+    reader.join(&mut hub, "a", "");
+    push(&mut hub, segment("a", EU, 1, "ap-southeast-1:1"));
+    push(&mut hub, segment("a", US, 1, ""));
+    assert_eq!(reader.words(), ["joined ", "us-east-1:1"]);
+}
+
+/// E24: two origins may wait for each other's earlier events; each step frees the next.
+#[test]
+fn a_chain_of_waits_is_resolved_at_once() {
+    let mut hub = owner(8);
+    let mut reader = Reader::attach(&mut hub);
+    reader.join(&mut hub, "a", "");
+    push(&mut hub, segment("a", EU, 1, "ap-southeast-1:1"));
+    push(&mut hub, segment("a", US, 1, "eu-west-1:1"));
+    push(&mut hub, segment("a", "ap-southeast-1", 1, ""));
+    assert_eq!(reader.words(), ["joined ", "ap-southeast-1:1", "eu-west-1:1", "us-east-1:1"]);
+}
+
+/// E24: what it waits for may come by the table alone; then no push told the shards of it, so they are told
+/// to authorise again, once.
+#[test]
+fn what_is_held_by_the_table_alone_is_told_as_a_recheck() {
+    let mut hub = owner(8);
+    let mut reader = Reader::attach(&mut hub);
+    reader.join(&mut hub, "a", "");
+    push(&mut hub, segment("a", EU, 1, "us-east-1:5"));
+    hub.held(&id("a"), &cursor("us-east-1:4"), Instant::now());
+    assert_eq!(reader.words(), ["joined "]);
+    hub.held(&id("a"), &cursor("us-east-1:5"), Instant::now());
+    push(&mut hub, segment("a", EU, 2, "us-east-1:5"));
+    assert_eq!(reader.words(), ["recheck eu-west-1:1", "eu-west-1:2"]);
+}
+
+/// E24: a shard that joined at an older head than another was told of is told again.
+#[test]
+fn a_later_shard_with_an_older_head_is_told_to_recheck_too() {
+    let mut hub = owner(8);
+    let [mut first, mut second] = [0, 1].map(|_| Reader::attach(&mut hub));
+    first.join(&mut hub, "a", "");
+    push(&mut hub, segment("a", EU, 1, "us-east-1:5"));
+    hub.held(&id("a"), &cursor("us-east-1:5"), Instant::now());
+    second.join(&mut hub, "a", "us-east-1:4");
+    push(&mut hub, segment("a", EU, 2, "us-east-1:5"));
+    assert_eq!(first.words(), ["joined ", "recheck eu-west-1:1", "recheck eu-west-1:2"]);
+    assert_eq!(second.words(), ["joined eu-west-1:1,us-east-1:4", "recheck eu-west-1:2"]);
+}
+
+/// E24: the head that a second shard joins at may be what the first one's segments wait for.
+#[test]
+fn a_join_releases_what_its_head_was_waited_for() {
+    let mut hub = owner(8);
+    let [mut first, mut second] = [0, 1].map(|_| Reader::attach(&mut hub));
+    first.join(&mut hub, "a", "");
+    push(&mut hub, segment("a", EU, 1, "us-east-1:5"));
+    second.join(&mut hub, "a", "us-east-1:5");
+    assert_eq!(first.words(), ["joined ", "recheck eu-west-1:1"]);
+    assert_eq!(second.words(), ["joined eu-west-1:1,us-east-1:5", "recheck eu-west-1:1"]);
+}
+
+/// E24: the wait is bounded in time; what waited too long is left to the backlog, which asks the same.
+#[test]
+fn what_waits_too_long_is_given_up_and_counted() {
+    let mut hub = owner(8);
+    let mut reader = Reader::attach(&mut hub);
+    reader.join(&mut hub, "a", "");
+    let now = Instant::now();
+    push(&mut hub, segment("a", EU, 1, "us-east-1:5"));
+    hub.held(&id("a"), &Cursor::new(), now);
+    assert_eq!(hub.counters().given_up, 0);
+    hub.held(&id("a"), &Cursor::new(), Instant::now() + WAITING);
+    assert_eq!((hub.counters().given_up, hub.waiting().len()), (1, 0));
+    push(&mut hub, segment("a", EU, 2, ""));
+    assert_eq!(reader.words(), ["joined ", "eu-west-1:2"], "the gap tells the shard to pull");
+}
+
+/// E24: the wait is bounded in number; a repeat of what waits takes no place.
+#[test]
+fn too_many_that_wait_are_given_up_and_counted() {
+    let mut hub = owner(2 * WAITING_SEGMENTS);
+    let mut reader = Reader::attach(&mut hub);
+    reader.join(&mut hub, "a", "");
+    for seq in 1..=WAITING_SEGMENTS as u64 + 3 {
+        push(&mut hub, segment("a", EU, seq, "us-east-1:1"));
+        push(&mut hub, segment("a", EU, seq, "us-east-1:1"));
+    }
+    let Counters { repeated, given_up, .. } = hub.counters();
+    assert_eq!((repeated, given_up), (WAITING_SEGMENTS as u64 + 3, 3));
+    push(&mut hub, segment("a", US, 1, ""));
+    assert_eq!(reader.words().len(), 2 + WAITING_SEGMENTS);
+}

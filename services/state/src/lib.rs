@@ -1,0 +1,144 @@
+//! State: who follows what, and live fan-out from the log to every shard that wants it.
+//!
+//! Each instance consumes partitions of the region's log, and of every mirror of another region's, and pushes
+//! each segment once to each interested shard. A push stream is reliable or reset: what cannot be pushed ends
+//! the stream, the shard attaches again and compares all heads (E15). Behind the push the segment goes into
+//! the region's tail.
+//!
+//! Reading order: [`hub`] (interest, joins and pushes; no I/O), [`attach`] (one shard), [`consume`] (the
+//! log). It authorises nothing, decodes no payload and keeps no session's state.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use futures_util::Stream;
+use sterna_log::{Group, Log, Topic};
+use sterna_process::{Caller, End, Link, Process};
+use sterna_proto::v1;
+use sterna_proto::v1::persistence_client::PersistenceClient;
+use sterna_proto::v1::state_server::{State as Service, StateServer};
+use sterna_storage::{Table, Tails};
+use sterna_stream::Origin;
+use tonic::service::Routes;
+use tonic::{Request, Response, Status, Streaming};
+
+pub mod attach;
+pub mod consume;
+pub mod ensure;
+pub mod handled;
+pub mod hub;
+mod marks;
+#[cfg(test)]
+mod tests;
+
+/// What a region's state is told at start.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The region's origin in its present incarnation.
+    pub origin: Origin,
+    /// Partitions of all logs.
+    pub partitions: u16,
+    /// The region's own log.
+    pub log: Topic,
+    /// The mirrors of the other regions' logs.
+    pub mirrors: Vec<Mirror>,
+    /// The consumer group of its instances.
+    pub group: Group,
+    /// Messages that may wait for one shard; at the bound its stream is ended (E15).
+    pub push_queue: usize,
+}
+
+/// A copy of another region's log.
+#[derive(Clone, Debug)]
+pub struct Mirror {
+    /// Whose log it is, in its present life.
+    pub origin: Origin,
+    /// Its topic here.
+    pub topic: Topic,
+}
+
+/// What the role is made of.
+pub struct Parts {
+    /// The owner of its tasks.
+    pub process: Process,
+    /// The region's log, which also holds the mirrors.
+    pub log: Arc<dyn Log>,
+    /// The region's table, for its own counts.
+    pub table: Arc<dyn Table>,
+    /// The region's tails.
+    pub tails: Arc<dyn Tails>,
+    /// The way to persistence.
+    pub persistence: Link,
+}
+
+/// The role.
+#[derive(Clone)]
+pub struct State(Arc<Inner>);
+
+pub(crate) struct Inner {
+    pub(crate) config: Config,
+    pub(crate) process: Process,
+    pub(crate) log: Arc<dyn Log>,
+    pub(crate) table: Arc<dyn Table>,
+    pub(crate) tails: Arc<dyn Tails>,
+    pub(crate) persistence: PersistenceClient<Link>,
+    pub(crate) hub: hub::Shared,
+    pub(crate) ensure: ensure::Queue,
+}
+
+impl Config {
+    /// The defaults for `origin`, without mirrors.
+    ///
+    /// # Panics
+    /// Never: the topic and group names are constants.
+    pub fn new(origin: Origin) -> Self {
+        let log: Topic = "sterna-log".parse().expect("a topic's name");
+        Self {
+            partitions: 4,
+            log: log.in_incarnation(origin.incarnation()),
+            mirrors: Vec::new(),
+            group: "sterna-state".parse().expect("a group's name"),
+            push_queue: 8_192,
+            origin,
+        }
+    }
+}
+
+impl State {
+    /// Starts the role: it joins the log's consumer group.
+    pub fn start(config: Config, parts: Parts) -> Self {
+        let hub = hub::Shared::new(hub::Hub::new(config.partitions, config.push_queue));
+        let inner = Arc::new(Inner {
+            config,
+            process: parts.process.clone(),
+            log: parts.log,
+            table: parts.table,
+            tails: parts.tails,
+            persistence: PersistenceClient::new(parts.persistence),
+            hub,
+            ensure: ensure::Queue::default(),
+        });
+        parts.process.spawn("the table's second way", End::Fatal, ensure::run(inner.clone()));
+        parts.process.spawn("the log consumer", End::Fatal, consume::run(inner.clone()));
+        Self(inner)
+    }
+
+    /// Its services, to be served or linked directly.
+    pub fn routes(&self) -> Routes {
+        Routes::new(StateServer::new(self.clone()))
+    }
+}
+
+#[tonic::async_trait]
+impl Service for State {
+    type AttachStream = Pin<Box<dyn Stream<Item = Result<v1::AttachDown, Status>> + Send>>;
+
+    async fn attach(
+        &self,
+        request: Request<Streaming<v1::AttachUp>>,
+    ) -> Result<Response<Self::AttachStream>, Status> {
+        Caller::of(&request)?.must_be(&["gateway"])?;
+        let pushes = attach::attach(self.0.clone(), request.into_inner());
+        Ok(Response::new(Box::pin(pushes)))
+    }
+}

@@ -1,0 +1,169 @@
+//! How far this region has the others' logs, and how far they have its own (E9, E21, E22).
+//!
+//! Mirrored records are counted as they are consumed: a mirrored topic is as durable as the own log. Once a
+//! second the counts go into the own log as a mark without a number, which the others' mirrors bring them;
+//! what their marks say of this region's log is told to the shards, for second acks. Counts survive restarts
+//! as control items.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use prost::Message;
+use sterna_log::Record;
+use sterna_proto::record::{LogRecord, Placed};
+use sterna_proto::v1;
+use sterna_storage::{Consistency, Expect, Key, layout};
+use sterna_stream::LogPos;
+use sterna_stream::digest::LogHash;
+
+use sterna_stream::watermark::{Seen, Watermark};
+
+use crate::Inner;
+
+/// Pause before a count is asked for again.
+const LOAD_PAUSE: Duration = Duration::from_millis(200);
+
+/// The counts of one owned partition.
+#[derive(Default)]
+pub(crate) struct Counts {
+    /// Per mirror, in the order of the configuration: the count, and what of it is stored.
+    mirrors: Vec<(Watermark, LogPos)>,
+    /// The newest own record that was consumed.
+    consumed: LogPos,
+    /// The furthest that any other region has the own log.
+    covered: LogPos,
+    told: LogPos,
+}
+
+/// What a partition's counts begin with.
+pub(crate) struct Begin {
+    pub(crate) counts: Counts,
+    /// Per mirror: whether its count is lost, so that it has to be read from its beginning.
+    pub(crate) lost: Vec<bool>,
+}
+
+impl Counts {
+    /// Goes on from the stored counts. `known` says per mirror whether the group has read it before.
+    pub(crate) async fn load(role: &Inner, partition: u16, known: &[bool]) -> Begin {
+        let (mut mirrors, mut lost) = (Vec::new(), Vec::new());
+        for (at, mirror) in role.config.mirrors.iter().enumerate() {
+            let stored = stored(role, key(role, &mirror.origin, partition)).await;
+            lost.push(stored.is_none() && known.get(at).copied().unwrap_or(false));
+            let watermark = stored.unwrap_or_default();
+            let pos = watermark.pos();
+            mirrors.push((watermark, pos));
+        }
+        Begin { counts: Self { mirrors, ..Self::default() }, lost }
+    }
+
+    /// A record of the own log was consumed.
+    pub(crate) fn own(&mut self, placed: Option<Placed>) {
+        self.consumed = placed.map_or(self.consumed, |placed| placed.pos.max(self.consumed));
+    }
+
+    /// A record of the mirror `at` was consumed; `bytes` are its own.
+    pub(crate) fn mirrored(&mut self, at: usize, record: &LogRecord, bytes: &Bytes, placed: Option<Placed>) {
+        let (Some(placed), Some((watermark, _))) = (placed, self.mirrors.get_mut(at)) else { return };
+        if watermark.seen(&record.counted(bytes, placed)) == Seen::Differs {
+            tracing::error!(n = placed.pos.n, "alarm: a mirrored log contradicts what was counted of it");
+        }
+    }
+
+    /// A mark of another region's state: how far it has which log.
+    pub(crate) fn heard(&mut self, own: &str, mark: &v1::Mark) {
+        for watermark in mark.watermarks.iter().filter(|watermark| watermark.origin == own) {
+            self.covered = self.covered.max(LogPos { term: watermark.term, n: watermark.n });
+        }
+    }
+
+    /// Stores what moved since the last time. `false`: something is not stored, and nothing that was counted
+    /// may be committed.
+    pub(crate) async fn store(&mut self, role: &Inner, partition: u16) -> bool {
+        let mut all = true;
+        for (at, (watermark, stored)) in self.mirrors.iter_mut().enumerate() {
+            if watermark.pos() == *stored {
+                continue;
+            }
+            if store(role, at, partition, watermark).await {
+                *stored = watermark.pos();
+            } else {
+                all = false;
+            }
+        }
+        all
+    }
+
+    /// What shards must be told: how far others have the own log, if that moved.
+    pub(crate) fn news(&mut self, partition: u16) -> Option<v1::Covered> {
+        if self.covered == self.told {
+            return None;
+        }
+        self.told = self.covered;
+        let (pos, consumed) = (Some(self.covered.into()), Some(self.consumed.into()));
+        Some(v1::Covered { partition: partition.into(), pos, consumed })
+    }
+
+    /// Says in the own log how far this region has the others'. Alone it has nothing to say.
+    pub(crate) fn write_mark(&self, role: &Inner, partition: u16) {
+        if self.mirrors.is_empty() {
+            return;
+        }
+        let watermark = |(at, (watermark, _)): (usize, &(Watermark, LogPos))| v1::Watermark {
+            origin: role.config.mirrors[at].origin.to_string(),
+            term: watermark.pos().term,
+            n: watermark.pos().n,
+        };
+        let wall_unix_ms = role.process.clock().wall_ms();
+        let mark = v1::Mark {
+            origin: role.config.origin.to_string(),
+            partition: partition.into(),
+            wall_unix_ms,
+            watermarks: self.mirrors.iter().enumerate().map(watermark).collect(),
+            ..v1::Mark::default()
+        };
+        // Nobody waits for it: the next second's mark says the same and more.
+        drop(role.log.produce(Record {
+            topic: role.config.log.clone(),
+            partition,
+            key: Bytes::new(),
+            value: sterna_proto::record::encode_mark(mark),
+            headers: Default::default(),
+            timestamp_ms: wall_unix_ms,
+        }));
+    }
+}
+
+fn key(role: &Inner, of: &sterna_stream::Origin, partition: u16) -> Key {
+    layout::control(&role.config.origin.region(), &format!("watermark#{of}#{partition:05}"))
+}
+
+/// The stored count; `None`: there is none. A table that does not answer is asked again: its silence is no
+/// reason to read a mirror from its beginning.
+async fn stored(role: &Inner, key: Key) -> Option<Watermark> {
+    let items = loop {
+        match role.table.get(std::slice::from_ref(&key), Consistency::Consistent).await {
+            Ok(items) => break items,
+            Err(error) => tracing::warn!(%error, "a count cannot be read yet"),
+        }
+        tokio::time::sleep(LOAD_PAUSE).await;
+    };
+    let item = v1::Counted::decode(items.into_iter().next()??.value).ok()?;
+    let hash: [u8; 32] = item.log_hash.as_ref().try_into().ok()?;
+    Some(Watermark::at(LogPos { term: item.term, n: item.n }, LogHash(hash)))
+}
+
+async fn store(role: &Inner, at: usize, partition: u16, watermark: &Watermark) -> bool {
+    let item = v1::Counted {
+        term: watermark.pos().term,
+        n: watermark.pos().n,
+        log_hash: Bytes::copy_from_slice(&watermark.hash().0),
+    };
+    let key = key(role, &role.config.mirrors[at].origin, partition);
+    match role.table.put(key, item.encode_to_vec().into(), Expect::Any).await {
+        Ok(_) => true,
+        Err(error) => {
+            tracing::warn!(%error, "a count was not stored; the next one covers it");
+            false
+        }
+    }
+}

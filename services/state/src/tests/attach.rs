@@ -1,0 +1,90 @@
+//! One shard's stream.
+
+use super::*;
+
+/// E32: interest and live events are for gateways.
+#[tokio::test(start_paused = true)]
+async fn only_a_gateway_may_attach() {
+    let mut world = World::new();
+    let instance = world.start();
+    for role in ["state", "messaging", "notification", "client"] {
+        let refused = Shard::attach(&instance, &world.keys, role).await.map(|_| ()).unwrap_err();
+        assert_eq!(refused.code(), tonic::Code::PermissionDenied, "{role}");
+    }
+    assert!(Shard::attach(&instance, &world.keys, "gateway").await.is_ok());
+}
+
+/// E15: a shard joins at what the table holds, and gets what the own log brings.
+#[tokio::test(start_paused = true)]
+async fn a_shard_joins_at_the_tables_head() {
+    let mut world = World::new();
+    let mut chain = Chain::of(US);
+    for _ in 0..3 {
+        world.sequenced(&chain.next()).await;
+    }
+    let instance = world.start();
+    let mut shard = world.shard(&instance, STREAM).await;
+    assert_eq!(shard.told(1).await, ["joined us-east-1:3"]);
+    world.sequenced(&chain.next()).await;
+    assert_eq!(shard.told(1).await, ["us-east-1:4"]);
+}
+
+/// E15: heads that cannot be read end the stream, never are an empty answer; the shard comes again.
+#[tokio::test(start_paused = true)]
+async fn a_shard_whose_heads_cannot_be_read_is_cut_off() {
+    let mut world = World::new();
+    let instance = world.start();
+    world.faults.set_down(true);
+    let mut shard = world.shard(&instance, STREAM).await;
+    assert_eq!(shard.told_within(Duration::from_secs(60)).await, [""; 0]);
+    assert!(shard.next().await.is_none());
+    assert_eq!(world.faults.taken().failed, 3, "it was tried three times");
+    assert!(instance.state.0.hub.lock().is_idle());
+    world.faults.set_down(false);
+    let mut shard = world.shard(&instance, STREAM).await;
+    assert_eq!(shard.told(1).await, ["joined "]);
+}
+
+/// E15: what is not wanted any more while its heads are read is not pushed, and forgotten.
+#[tokio::test(start_paused = true)]
+async fn an_unfollow_during_a_pending_follow_ends_it() {
+    let mut world = World::new();
+    let instance = world.start();
+    let slow = Duration::from_secs(1);
+    world.faults.set_chances(Chances { delay_min: slow, delay_max: slow, ..Chances::default() });
+    let mut shard = world.shard(&instance, STREAM).await;
+    shard.wish(Wish::Unfollow(v1::Streams { streams: vec![STREAM.into()] })).await;
+    let mut chain = Chain::of(US);
+    sleep(Duration::from_millis(500)).await;
+    world.sequenced(&chain.next()).await;
+    until("the join", async || instance.state.0.hub.lock().is_idle()).await;
+    world.sequenced(&chain.next()).await;
+    assert_eq!(shard.told_within(Duration::from_secs(10)).await, ["joined us-east-1:1"]);
+}
+
+/// E15: a shard that goes away, or whose stream is dropped, leaves nothing behind.
+#[tokio::test(start_paused = true)]
+async fn a_shard_that_ends_is_forgotten() {
+    let mut world = World::new();
+    let instance = world.start();
+    let mut shard = world.shard(&instance, STREAM).await;
+    shard.told(1).await;
+    drop(shard);
+    until("nothing of it", async || instance.state.0.hub.lock().is_idle()).await;
+}
+
+/// E19: an ephemeral reaches everybody who follows its stream here.
+#[tokio::test(start_paused = true)]
+async fn an_ephemeral_reaches_the_streams_followers() {
+    let mut world = World::new();
+    let instance = world.start();
+    let mut shards = [world.shard(&instance, STREAM).await, world.shard(&instance, STREAM).await];
+    for shard in &mut shards {
+        shard.told(1).await;
+    }
+    let ephemeral = v1::Ephemeral { stream: STREAM.into(), ..v1::Ephemeral::default() };
+    shards[0].wish(Wish::Ephemeral(ephemeral)).await;
+    for shard in &mut shards {
+        assert_eq!(shard.told(1).await, ["ephemeral"]);
+    }
+}

@@ -1,0 +1,248 @@
+//! `sterna chat`: a terminal in a stream. History and live, who is typing, and every reconnect visible.
+
+use std::future::Future;
+use std::io::Write;
+
+use bytes::Bytes;
+use sterna_client::driver::DeviceClock;
+use sterna_client::machine::Failure;
+use sterna_client::storage::MemoryStorage;
+use sterna_client::transport::websocket::WebSocket;
+use sterna_client::transport::{Connector, Opening, Transport};
+use sterna_client::{Client, Config, Draft, Events, Notice, Outcome, Parts, State, Wish};
+use sterna_process::{End, Process, Seeded, SystemClock};
+use sterna_protocol::frame::{Device, Ephemeral, Secret};
+use sterna_protocol::{Encoding, Payload};
+use sterna_stream::{StreamId, UserId};
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+
+use crate::founder::{self, Founder};
+
+/// Lines that wait to be sent.
+const LINES: usize = 64;
+/// Longest line, bytes.
+const LINE_BYTES: usize = 16 * 1024;
+
+/// Why there is nothing to talk in.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The address.
+    #[error("{0:?} is no address: write ws://host:port/v1/connect (wss:// needs a proxy that ends TLS)")]
+    Url(String),
+    /// Nobody there.
+    #[error(
+        "cannot connect to {url}: {failure:?}; is `sterna serve` or `sterna demo --listen` running there?"
+    )]
+    Connect {
+        /// Where.
+        url: String,
+        /// How it failed.
+        failure: Failure,
+    },
+    /// The stream was not made.
+    #[error("the stream was not made")]
+    Founding(#[from] founder::Error),
+    /// The session cannot go on.
+    #[error("stopped: {0}")]
+    Stopped(String),
+    /// No randomness.
+    #[error("the system gives no randomness")]
+    Random(#[from] getrandom::Error),
+}
+
+/// What is wanted.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The gateway.
+    pub url: String,
+    /// The user's token.
+    pub token: String,
+    /// The stream; `None`: make one.
+    pub stream: Option<StreamId>,
+    /// Who may write in the new one.
+    pub invite: Vec<UserId>,
+    /// How much of the history.
+    pub tail: u32,
+}
+
+/// Talks until the lines end or the session stops. `lines` are what the user enters.
+///
+/// # Errors
+/// [`Error`].
+pub async fn run(
+    options: Options,
+    owner: &Process,
+    mut lines: mpsc::Receiver<String>,
+    out: &mut dyn Write,
+) -> Result<(), Error> {
+    let seed = getrandom::u64()?;
+    let random = Seeded::new(seed, "chat");
+    let address = address(&options.url)?;
+    let stream = match &options.stream {
+        Some(stream) => stream.clone(),
+        None => {
+            let failed = |failure| Error::Connect { url: options.url.clone(), failure };
+            let socket = open(&address, &options.url).await.map_err(failed)?;
+            let token = Secret::new(options.token.clone());
+            let mut founder = Founder::greet(socket, token, random.child("founder")).await?;
+            let stream = founder.create(&options.invite, &SystemClock).await?;
+            founder.leave().await;
+            stream
+        }
+    };
+    say(out, &format!("stream {stream}"));
+    let (client, mut events) = start(&options, owner, random)?;
+    let wish = Wish { tail: Some(options.tail), presence: false };
+    // A client that has ended says so below.
+    let _ = client.follow(stream.clone(), wish).await;
+    let _ = client.connect().await;
+    loop {
+        tokio::select! {
+            biased;
+            notice = events.next() => match notice {
+                Some(notice) => {
+                    if let Some(line) = told(&notice)? {
+                        say(out, &line);
+                    }
+                }
+                None => return Ok(()),
+            },
+            line = lines.recv() => match line.as_deref().map(str::trim) {
+                None | Some("/quit") => break,
+                Some("") => {}
+                Some("/typing") => typing(&client, &stream).await,
+                Some(text) => publish(&client, owner, &stream, text),
+            },
+        }
+    }
+    let _ = client.disconnect().await;
+    drop(client);
+    while events.next().await.is_some() {}
+    Ok(())
+}
+
+fn start(options: &Options, owner: &Process, mut random: Seeded) -> Result<(Client, Events), Error> {
+    let token = options.token.clone();
+    let device = Device(random.event_id(&SystemClock));
+    let parts = Parts {
+        storage: Box::new(MemoryStorage::new(device)),
+        connector: Box::new(Tcp),
+        tokens: Box::new(move || std::future::ready(Some(Secret::new(token.clone())))),
+        clock: Box::new(DeviceClock),
+        random: Box::new(move || rand::Rng::next_u64(&mut random)),
+    };
+    let (client, events, driver) = sterna_client::start(Config::new(options.url.as_str()), parts)
+        .map_err(|error| Error::Stopped(error.to_string()))?;
+    owner.spawn_local("the client", End::Expected, run_driver(driver));
+    Ok((client, events))
+}
+
+async fn run_driver<E: std::fmt::Display>(driver: impl Future<Output = Result<(), E>>) {
+    if let Err(error) = driver.await {
+        tracing::error!(%error, "the client ended");
+    }
+}
+
+/// A notice in words, if it is for the user.
+fn told(notice: &Notice) -> Result<Option<String>, Error> {
+    Ok(Some(match notice {
+        Notice::Shown { event, late, .. } => {
+            let text = match serde_json::from_slice::<serde_json::Value>(event.payload.as_bytes()) {
+                Ok(payload) if event.kind.as_str() == "message" => {
+                    payload["text"].as_str().map_or_else(|| payload.to_string(), str::to_owned)
+                }
+                _ => format!("({}) {}", event.kind, event.payload.as_str()),
+            };
+            // Whoever wrote it shall not move this terminal's cursor.
+            let text: String = text.chars().filter(|letter| !letter.is_control()).collect();
+            let late = if *late { "(late) " } else { "" };
+            format!("{late}{}: {text}", event.author)
+        }
+        Notice::State(State::Live) => "-- live".to_owned(),
+        Notice::State(State::Waiting) => "-- connection lost, coming back".to_owned(),
+        Notice::State(State::Connecting) => "-- connecting".to_owned(),
+        Notice::Welcome { region, user } => format!("-- in {region} as {user}"),
+        Notice::Skipped(_, holes) if !holes.is_empty() => "-- earlier messages are not shown".to_owned(),
+        Notice::Struggling { attempts, .. } => format!("-- {attempts} attempts failed in a row"),
+        Notice::Ephemeral(ephemeral) => match &ephemeral.user {
+            Some(user) if ephemeral.kind.as_str() == "typing" => format!("-- {user} is typing"),
+            _ => return Ok(None),
+        },
+        Notice::Left { stream, code, retry_after_ms: None } => {
+            return Err(Error::Stopped(format!("{stream}: {code}; ask a member to invite you")));
+        }
+        Notice::Published { outcome: Outcome::Refused { code, detail }, .. } => {
+            format!("-- not sent: {code} {}", detail.as_deref().unwrap_or_default())
+        }
+        Notice::Stopped { end, error } => {
+            let said = error.as_ref().map(|error| error.code.to_string()).unwrap_or_default();
+            return Err(Error::Stopped(format!("{end:?} {said}")));
+        }
+        _ => return Ok(None),
+    }))
+}
+
+fn publish(client: &Client, owner: &Process, stream: &StreamId, text: &str) {
+    let end = text.floor_char_boundary(LINE_BYTES);
+    let json = serde_json::json!({ "text": &text[..end] }).to_string();
+    let payload = Payload::parse(Bytes::from(json)).expect("serde writes JSON");
+    let draft = Draft { stream: stream.clone(), kind: "message".parse().expect("a kind's name"), payload };
+    let client = client.clone();
+    owner.spawn_local("a message", End::Expected, async move {
+        // What becomes of it is told as a notice.
+        let _ = client.publish(draft).await;
+    });
+}
+
+async fn typing(client: &Client, stream: &StreamId) {
+    let kind = "typing".parse().expect("a kind's name");
+    let _ = client.ephemeral(Ephemeral { stream: stream.clone(), user: None, kind, payload: None }).await;
+}
+
+fn say(out: &mut dyn Write, line: &str) {
+    // Whoever closed the output sees nothing either.
+    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+}
+
+/// Lines of standard input, read on a thread of their own: nothing else can wait for a terminal.
+#[allow(clippy::disallowed_methods, reason = "reading a terminal blocks; the thread ends with the process")]
+pub fn lines() -> mpsc::Receiver<String> {
+    let (send, receive) = mpsc::channel(LINES);
+    std::thread::spawn(move || {
+        for line in std::io::stdin().lines().map_while(Result::ok) {
+            if send.blocking_send(line).is_err() {
+                return;
+            }
+        }
+    });
+    receive
+}
+
+/// Connects over TCP.
+struct Tcp;
+
+impl Connector for Tcp {
+    fn open(&mut self, url: &str) -> Opening {
+        let url = url.to_owned();
+        Box::pin(async move {
+            let address = address(&url).map_err(|_| Failure::Unreachable)?;
+            Ok(Box::new(open(&address, &url).await?) as Box<dyn Transport>)
+        })
+    }
+}
+
+async fn open(address: &str, url: &str) -> Result<WebSocket<TcpStream>, Failure> {
+    let socket = TcpStream::connect(address).await.map_err(|_| Failure::Unreachable)?;
+    let _ = socket.set_nodelay(true);
+    WebSocket::upgrade(socket, url, Encoding::Json).await
+}
+
+/// Host and port of a `ws://` address.
+fn address(url: &str) -> Result<String, Error> {
+    let none = || Error::Url(url.to_owned());
+    let rest = url.strip_prefix("ws://").ok_or_else(none)?;
+    let host = rest.split('/').next().filter(|host| !host.is_empty()).ok_or_else(none)?;
+    let has_port = host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+    Ok(if has_port { host.to_owned() } else { format!("{host}:80") })
+}

@@ -1,0 +1,191 @@
+//! What can be asked for on the command line.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
+use sterna_stream::{StreamId, UserId};
+
+use crate::demo;
+
+/// A multi-region active-active real-time backend.
+#[derive(Debug, Parser)]
+#[command(
+    name = "sterna",
+    version,
+    propagate_version = true,
+    max_term_width = 100,
+    arg_required_else_help = false
+)]
+pub struct Cli {
+    /// What to do; without it, the demo.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// What is logged to standard error, as `tracing` filters say it [default: info for serve, else error].
+    #[arg(long, global = true, env = "STERNA_LOG", value_name = "FILTER")]
+    pub log: Option<String>,
+    /// Logs as JSON, a line each.
+    #[arg(long, global = true, env = "STERNA_LOG_JSON")]
+    pub log_json: bool,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run a region in memory with simulated people, crash its roles, and check that nothing is lost.
+    #[command(after_help = "Examples:\n  sterna demo\n  sterna demo --people 60 --rate 200 --seconds 30\n  \
+        sterna demo --json > report.json\n  sterna demo --seconds 300 --listen 127.0.0.1:8080\n\n\
+        The exit code is 1 if any promise was broken.")]
+    Demo(DemoArgs),
+    /// Serve one region, with stores in memory: what it holds is gone when it ends.
+    #[command(after_help = "Examples:\n  sterna serve\n  sterna serve --config region.toml\n  \
+        STERNA_LISTEN__ADDRESS=0.0.0.0:8080 sterna serve\n\n\
+        Ctrl-C ends it in good order; a second Ctrl-C at once.")]
+    Serve {
+        /// Laid over the defaults that `sterna config print` shows.
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+    },
+    /// Show or check a configuration.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Talk in a stream from this terminal.
+    #[command(
+        after_help = "Examples:\n  sterna chat --token $(sterna token --user ana) --create --invite bo\n  \
+        sterna chat --token $(sterna token --user bo) --stream demo/chat/4fzq...\n\n\
+        A line is a message. /typing says that you are typing, /quit leaves."
+    )]
+    Chat(ChatArgs),
+    /// Issue a token for a user, signed with the development secret or a configuration's.
+    #[command(after_help = "Example:\n  sterna token --user ana --tenant acme --hours 8")]
+    Token(TokenArgs),
+    /// Print the version.
+    Version,
+    /// Print a completion script.
+    #[command(
+        after_help = "Example:\n  sterna completions bash > ~/.local/share/bash-completion/completions/sterna"
+    )]
+    Completions {
+        /// For this shell.
+        shell: Shell,
+    },
+}
+
+/// `sterna demo`.
+#[derive(Args, Debug)]
+pub struct DemoArgs {
+    /// People, each with one device.
+    #[arg(long, default_value_t = demo::Options::default().people)]
+    pub people: usize,
+    /// Events per second, of all people together.
+    #[arg(long, default_value_t = demo::Options::default().rate)]
+    pub rate: u32,
+    /// How long they talk.
+    #[arg(long, default_value_t = demo::Options::default().seconds)]
+    pub seconds: u64,
+    /// Where all randomness comes from.
+    #[arg(long, default_value_t = demo::Options::default().seed)]
+    pub seed: u64,
+    /// Listen here too, for `sterna chat` to join.
+    #[arg(long, value_name = "ADDRESS")]
+    pub listen: Option<SocketAddr>,
+    /// Print the report as JSON and nothing else.
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl Cli {
+    /// What is logged: a demo breaks things on purpose, and a server says what it does.
+    pub fn log_filter(&self) -> &str {
+        let usual = if matches!(self.command, Some(Command::Serve { .. })) { "info" } else { "error" };
+        self.log.as_deref().unwrap_or(usual)
+    }
+}
+
+impl DemoArgs {
+    /// What `options` say, shown to people.
+    pub fn of(options: demo::Options) -> Self {
+        let demo::Options { people, rate, seconds, seed, listen } = options;
+        Self { people, rate, seconds, seed, listen, json: false }
+    }
+
+    /// The demo's own form of it.
+    pub fn options(&self) -> demo::Options {
+        let Self { people, rate, seconds, seed, listen, json: _ } = *self;
+        demo::Options { people, rate, seconds, seed, listen }
+    }
+}
+
+/// `sterna config`.
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Print the defaults with their explanations; a file to start from.
+    Print,
+    /// Check a file, the environment laid over it; says what is wrong and where.
+    Check {
+        /// The file.
+        file: PathBuf,
+    },
+}
+
+/// `sterna chat`.
+#[derive(Args, Debug)]
+pub struct ChatArgs {
+    /// The gateway.
+    #[arg(long, default_value = "ws://127.0.0.1:8080/v1/connect")]
+    pub url: String,
+    /// Who you are: what `sterna token` printed.
+    #[arg(long, env = "STERNA_TOKEN", hide_env_values = true)]
+    pub token: String,
+    /// The stream to talk in.
+    #[arg(long, required_unless_present = "create", conflicts_with = "create")]
+    pub stream: Option<StreamId>,
+    /// Make a new stream and talk there.
+    #[arg(long)]
+    pub create: bool,
+    /// Who else may write in the new stream; may be repeated.
+    #[arg(long, requires = "create", value_name = "USER")]
+    pub invite: Vec<UserId>,
+    /// How much of the history to show.
+    #[arg(long, default_value_t = 50)]
+    pub tail: u32,
+}
+
+/// `sterna token`.
+#[derive(Args, Debug)]
+pub struct TokenArgs {
+    /// The user.
+    #[arg(long)]
+    pub user: UserId,
+    /// The user's tenant.
+    #[arg(long, default_value = demo::TENANT)]
+    pub tenant: String,
+    /// How long it is good for.
+    #[arg(long, default_value_t = 24, value_parser = clap::value_parser!(u64).range(1..=8_760))]
+    pub hours: u64,
+    /// Sign with this configuration's secret.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn without_a_command_it_is_the_demo_and_a_stream_is_needed_to_talk() {
+        assert!(Cli::try_parse_from(["sterna"]).unwrap().command.is_none());
+        assert!(Cli::try_parse_from(["sterna", "chat", "--token", "t"]).is_err());
+        assert!(Cli::try_parse_from(["sterna", "chat", "--token", "t", "--create"]).is_ok());
+        assert!(Cli::try_parse_from(["sterna", "chat", "--token", "t", "--stream", "no id"]).is_err());
+    }
+}

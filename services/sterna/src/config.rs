@@ -1,0 +1,296 @@
+//! The configuration of `serve`: the embedded defaults, a file, the environment, laid over each other in this
+//! order, then checked as a whole.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use figment::Figment;
+use figment::providers::{Env, Serialized};
+use serde::Deserialize;
+use sterna_cluster::{Plan, Secrets};
+use sterna_gateway::edge::{Limits, Origins};
+use sterna_protocol::frame::Endpoint;
+use sterna_stream::Region;
+
+/// The defaults, each explained.
+pub const DEFAULT: &str = include_str!("default.toml");
+/// What environment variables begin with.
+const PREFIX: &str = "STERNA_";
+/// Variables that are the command line's.
+const OF_THE_COMMAND_LINE: &[&str] = &["log", "log_json", "token"];
+/// Shortest secret, bytes.
+const SECRET_BYTES: usize = 16;
+/// Most partitions.
+const PARTITIONS: u16 = 1_024;
+
+/// Why a configuration is refused; each says where and what would do.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No such file, or not to be read.
+    #[error("cannot read {0}: `sterna config print` writes one to start from")]
+    Read(PathBuf, #[source] std::io::Error),
+    /// Not TOML.
+    #[error("{0} is not TOML")]
+    Form(PathBuf, #[source] toml::de::Error),
+    /// A name unknown, a value of a wrong type.
+    #[error("the configuration does not fit: see `sterna config print` for every name and its meaning")]
+    Fit(#[source] Box<figment::Error>),
+    /// A value out of its bounds.
+    #[error("{field}: {problem}")]
+    Value {
+        /// Where.
+        field: &'static str,
+        /// What is wrong, and what would do.
+        problem: String,
+    },
+}
+
+/// A configuration.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Which region this is.
+    pub region: RegionConfig,
+    /// Where clients come.
+    pub listen: Listen,
+    /// Where it keeps what outlives processes.
+    pub stores: Stores,
+    /// What is not to be known.
+    pub secrets: SecretsConfig,
+    /// How it ends.
+    pub drain: Drain,
+}
+
+/// `[region]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RegionConfig {
+    name: String,
+    incarnation: u32,
+    partitions: u16,
+}
+
+/// `[listen]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Listen {
+    /// Where clients connect.
+    pub address: SocketAddr,
+    url: String,
+    origins: Vec<String>,
+    handshakes_per_s: u32,
+    connections: usize,
+    sessions: usize,
+}
+
+/// `[stores]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Stores {
+    /// Which.
+    pub kind: StoreKind,
+}
+
+/// Where data is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StoreKind {
+    /// In this process.
+    Memory,
+}
+
+/// `[secrets]`.
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SecretsConfig {
+    content: String,
+    grants: String,
+    links: String,
+    tokens: String,
+}
+
+/// `[drain]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Drain {
+    /// How long health says so before sessions are sent away, seconds.
+    pub notice_s: u32,
+}
+
+// === impl Config ===
+
+impl Config {
+    /// Reads the defaults, `file` and the environment.
+    ///
+    /// # Errors
+    /// The first thing that is wrong.
+    pub fn read(file: Option<&Path>) -> Result<Self, Error> {
+        let text = match file {
+            Some(path) => {
+                let text = std::fs::read_to_string(path).map_err(|error| Error::Read(path.into(), error))?;
+                Some((path, text))
+            }
+            None => None,
+        };
+        let laid_over = text.as_ref().map(|(path, text)| (*path, text.as_str()));
+        Self::from_layers(laid_over, Env::prefixed(PREFIX).ignore(OF_THE_COMMAND_LINE).split("__"))
+    }
+
+    fn from_layers(file: Option<(&Path, &str)>, environment: Env) -> Result<Self, Error> {
+        let parse = |path: &Path, text: &str| {
+            toml::from_str::<toml::Table>(text).map_err(|error| Error::Form(path.into(), error))
+        };
+        let mut layers = Figment::new();
+        layers = layers.merge(Serialized::defaults(parse(Path::new("the defaults"), DEFAULT)?));
+        if let Some((path, text)) = file {
+            layers = layers.merge(Serialized::defaults(parse(path, text)?));
+        }
+        let config: Self =
+            layers.merge(environment).extract().map_err(|error| Error::Fit(Box::new(error)))?;
+        config.plan()?;
+        Ok(config)
+    }
+
+    /// The plan of the region, with everything checked.
+    ///
+    /// # Errors
+    /// [`Error::Value`].
+    pub fn plan(&self) -> Result<Plan, Error> {
+        let value = |field, problem: String| Err(Error::Value { field, problem });
+        let RegionConfig { name, incarnation, partitions } = &self.region;
+        let Ok(region) = name.parse::<Region>() else {
+            return value("region.name", format!("{name:?} is no region name: choose one like us-east-1"));
+        };
+        if *incarnation == 0 {
+            return value("region.incarnation", "0 is none: the first is 1".to_owned());
+        }
+        if !(1..=PARTITIONS).contains(partitions) {
+            return value("region.partitions", format!("{partitions} is out of 1 to {PARTITIONS}"));
+        }
+        for (field, secret) in self.secrets.all() {
+            if secret.len() < SECRET_BYTES {
+                return value(
+                    field,
+                    format!("shorter than {SECRET_BYTES} bytes: `openssl rand -hex 32` makes one"),
+                );
+            }
+        }
+        if self.listen.handshakes_per_s == 0 || self.listen.connections == 0 || self.listen.sessions == 0 {
+            return value("listen", "a limit of 0 would let nobody in: choose 1 or more".to_owned());
+        }
+        let mut plan = Plan::small(region, 0);
+        (plan.incarnation, plan.partitions) = (*incarnation, *partitions);
+        plan.limits.sessions = self.listen.sessions;
+        plan.endpoints = vec![Endpoint { region: plan.region.clone(), url: self.url().into() }];
+        plan.secrets = self.secrets.secrets();
+        Ok(plan)
+    }
+
+    /// How clients come here.
+    pub fn url(&self) -> String {
+        if self.listen.url.is_empty() {
+            format!("ws://{}/v1/connect", self.listen.address)
+        } else {
+            self.listen.url.clone()
+        }
+    }
+
+    /// Whose pages may connect.
+    pub fn origins(&self) -> Origins {
+        let listed = &self.listen.origins;
+        if listed.iter().any(|one| one == "*") { Origins::Any } else { Origins::Listed(listed.clone()) }
+    }
+
+    /// The edge's bounds.
+    pub fn edge_limits(&self) -> Limits {
+        let Listen { handshakes_per_s, connections, .. } = self.listen;
+        Limits { handshakes_per_s, connections }
+    }
+
+    /// What should not be so where strangers come.
+    pub fn warnings(&self) -> Vec<String> {
+        let public = !self.listen.address.ip().is_loopback();
+        let known =
+            self.secrets.all().into_iter().filter(|(_, secret)| secret.starts_with("sterna development"));
+        let warn = |(field, _)| {
+            format!(
+                "{field} is the one everybody knows, and {} is not loopback: set your own",
+                self.listen.address
+            )
+        };
+        known.filter(|_| public).map(warn).collect()
+    }
+}
+
+// === impl SecretsConfig ===
+
+impl SecretsConfig {
+    fn all(&self) -> [(&'static str, &str); 4] {
+        let Self { content, grants, links, tokens } = self;
+        [
+            ("secrets.content", content),
+            ("secrets.grants", grants),
+            ("secrets.links", links),
+            ("secrets.tokens", tokens),
+        ]
+    }
+
+    fn secrets(&self) -> Secrets {
+        let bytes = |text: &String| Bytes::copy_from_slice(text.as_bytes());
+        let Self { content, grants, links, tokens } = self;
+        Secrets { content: bytes(content), grants: bytes(grants), links: bytes(links), tokens: bytes(tokens) }
+    }
+}
+
+impl std::fmt::Debug for SecretsConfig {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SecretsConfig(..)")
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Config, String> {
+        let none = Env::prefixed("STERNA_TEST_OF_CONFIG_");
+        Config::from_layers(Some((Path::new("region.toml"), text)), none).map_err(|error| {
+            let source = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+            format!("{error}: {source}")
+        })
+    }
+
+    #[test]
+    fn the_defaults_stand_and_a_file_is_laid_over_them() {
+        let config = read("").unwrap();
+        assert_eq!(config.url(), "ws://127.0.0.1:8080/v1/connect");
+        assert_eq!((config.origins(), config.warnings().len()), (Origins::Listed(vec![]), 0));
+        let file = "[region]\nname = \"eu-west-1\"\n[listen]\naddress = \"0.0.0.0:80\"\norigins = [\"*\"]";
+        let config = read(file).unwrap();
+        let plan = config.plan().unwrap();
+        assert_eq!((plan.region.as_str(), plan.partitions), ("eu-west-1", 16));
+        assert_eq!((config.origins(), config.warnings().len()), (Origins::Any, 4));
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_with_what_would_do() {
+        for (file, says) in [
+            ("[region]\nnmae = \"x\"", "nmae"),
+            ("[regions]", "regions"),
+            ("[region]\npartitions = \"many\"", "partitions"),
+            ("[region]\nname = \"No Region\"", "choose one like us-east-1"),
+            ("[region]\nincarnation = 0", "the first is 1"),
+            ("[region]\npartitions = 0", "1 to 1024"),
+            ("[secrets]\nlinks = \"short\"", "secrets.links: shorter than 16 bytes"),
+            ("[listen]\naddress = \"here\"", "address"),
+            ("[listen]\nsessions = 0", "choose 1 or more"),
+            ("[stores]\nkind = \"tape\"", "tape"),
+            ("region", "region.toml is not TOML"),
+        ] {
+            let error = read(file).unwrap_err();
+            assert!(error.contains(says), "{file}: {error}");
+        }
+    }
+}

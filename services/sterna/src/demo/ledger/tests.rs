@@ -1,0 +1,157 @@
+//! The ledger bites: each broken promise, made on purpose, is a failure.
+
+use sterna_stream::Hlc;
+
+use super::*;
+
+const MEMBERS: [DeviceNumber; 3] = [1, 2, 3];
+
+fn room() -> StreamId {
+    "demo/chat/room".parse().unwrap()
+}
+
+fn place(seq: u64) -> Place {
+    Place { hlc: Hlc::at(seq), origin: "us-east-1".parse().unwrap(), seq }
+}
+
+fn show(ledger: &mut Ledger, device: DeviceNumber, label: Label, seq: u64) {
+    let shown = Shown { place: place(seq), late: false, now: Instant::now(), calm: true };
+    ledger.shown(device, &room(), label, shown);
+}
+
+/// Ten events by device 1, acked; device 1 shows all of them.
+fn sent() -> Ledger {
+    let mut ledger = Ledger::default();
+    ledger.room(room(), MEMBERS);
+    for label in 1..=10 {
+        ledger.sent(label, &room(), 1, Instant::now(), true);
+        ledger.acked(label, Instant::now(), true);
+        show(&mut ledger, 1, label, label);
+    }
+    ledger
+}
+
+/// Device 2 shows all, device 3 what is left for the test.
+fn all_but_the_third() -> Ledger {
+    let mut ledger = sent();
+    (1..=10).for_each(|label| show(&mut ledger, 2, label, label));
+    ledger
+}
+
+#[test]
+fn what_everybody_shows_once_and_in_order_holds() {
+    let mut ledger = all_but_the_third();
+    assert_eq!(ledger.open(), 10);
+    (1..=10).for_each(|label| show(&mut ledger, 3, label, label));
+    let good = Verdict { sent: 10, acked: 10, delivered: 30, ..Verdict::default() };
+    assert_eq!((ledger.verdict(), ledger.open()), (good, 0));
+    assert!(good.holds());
+    assert_eq!((ledger.ack.len(), ledger.delivery.len()), (10, 20), "authors are not delivered to");
+}
+
+/// G2: one acked event that one device never showed.
+#[test]
+fn a_lost_event_is_a_failure() {
+    let mut ledger = all_but_the_third();
+    (1..=10).filter(|label| *label != 7).for_each(|label| show(&mut ledger, 3, label, label));
+    assert_eq!(ledger.verdict().lost, 1);
+    assert!(!ledger.verdict().holds());
+}
+
+/// G3: shown again, at its own place or at another.
+#[test]
+fn an_event_shown_twice_is_a_failure() {
+    for again_at in [10, 11] {
+        let mut ledger = all_but_the_third();
+        (1..=10).for_each(|label| show(&mut ledger, 3, label, label));
+        show(&mut ledger, 3, 10, again_at);
+        assert_eq!(ledger.verdict().shown_twice, 1);
+        assert!(!ledger.verdict().holds());
+    }
+}
+
+/// G4: two devices that show the same events in different orders, or one that shows one above others without
+/// saying so.
+#[test]
+fn another_order_is_a_failure() {
+    let mut ledger = all_but_the_third();
+    for (label, seq) in [(1, 1), (3, 2), (2, 3), (4, 4), (5, 5), (6, 6), (7, 7), (8, 8), (9, 9), (10, 10)] {
+        show(&mut ledger, 3, label, seq);
+    }
+    assert_eq!(ledger.verdict().reordered, 4, "two events and two places");
+    assert!(!ledger.verdict().holds());
+
+    let mut ledger = all_but_the_third();
+    for label in [1, 3, 2, 4, 5, 6, 7, 8, 9, 10] {
+        show(&mut ledger, 3, label, label);
+    }
+    assert_eq!(ledger.verdict().reordered, 1);
+    assert!(!ledger.verdict().holds());
+}
+
+#[test]
+fn a_late_insertion_that_is_announced_is_none() {
+    let mut ledger = all_but_the_third();
+    for label in [1, 3, 2, 4, 5, 6, 7, 8, 9, 10] {
+        let shown = Shown { place: place(label), late: label == 2, now: Instant::now(), calm: true };
+        ledger.shown(3, &room(), label, shown);
+    }
+    assert!(ledger.verdict().holds());
+}
+
+/// Twins: the later one is taken off the screen when the earlier comes.
+#[test]
+fn a_twin_that_is_hidden_again_was_not_shown_twice() {
+    let mut ledger = all_but_the_third();
+    (1..=9).for_each(|label| show(&mut ledger, 3, label, label));
+    show(&mut ledger, 3, 10, 12);
+    ledger.hidden(3, &room(), &[place(12)]);
+    show(&mut ledger, 3, 10, 10);
+    assert_eq!(ledger.verdict().delivered, 30);
+    assert!(ledger.verdict().holds());
+    // Hidden and never shown again is lost.
+    ledger.hidden(3, &room(), &[place(10)]);
+    assert_eq!(ledger.verdict().lost, 1);
+}
+
+#[test]
+fn what_nobody_sent_there_is_a_failure() {
+    let mut ledger = all_but_the_third();
+    (1..=10).for_each(|label| show(&mut ledger, 3, label, label));
+    show(&mut ledger, 3, 99, 11);
+    let other: StreamId = "demo/chat/other".parse().unwrap();
+    ledger.room(other.clone(), MEMBERS);
+    let shown = Shown { place: place(1), late: false, now: Instant::now(), calm: true };
+    ledger.shown(3, &other, 1, shown);
+    assert_eq!(ledger.verdict().invented, 2);
+    assert!(!ledger.verdict().holds());
+}
+
+#[test]
+fn an_event_without_an_answer_is_a_failure_and_a_refused_one_is_none() {
+    let mut ledger = all_but_the_third();
+    (1..=10).for_each(|label| show(&mut ledger, 3, label, label));
+    ledger.sent(11, &room(), 1, Instant::now(), true);
+    assert_eq!((ledger.verdict().unanswered, ledger.open()), (1, 1));
+    assert!(!ledger.verdict().holds());
+    ledger.refused(11);
+    assert_eq!(ledger.verdict().refused, 1);
+    assert!(ledger.verdict().holds());
+    assert!(!Ledger::default().verdict().holds(), "a run without events shows nothing");
+}
+
+/// What a killed device still had stored must arrive; what it had not stored may be gone.
+#[test]
+fn only_what_a_killed_device_had_not_stored_may_be_missing() {
+    let mut ledger = all_but_the_third();
+    (1..=10).for_each(|label| show(&mut ledger, 3, label, label));
+    for label in [11, 12, 13] {
+        ledger.sent(label, &room(), 1, Instant::now(), true);
+    }
+    ledger.killed(2, &BTreeSet::new());
+    assert_eq!(ledger.verdict().unanswered, 3, "another device's");
+    ledger.killed(1, &BTreeSet::from([11]));
+    assert_eq!((ledger.verdict().unanswered, ledger.verdict().unsaved), (1, 2));
+    show(&mut ledger, 1, 12, 11);
+    assert_eq!((ledger.verdict().unsaved, ledger.verdict().lost), (1, 2), "it was sent after all");
+}

@@ -1,0 +1,67 @@
+//! `sterna serve`: one region over TCP, until it is told to stop.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sterna_cluster::MemoryStores;
+use sterna_gateway::edge::bind;
+use sterna_process::{Drain, SystemClock};
+use tokio::net::TcpStream;
+
+use crate::config::{self, Config, StoreKind};
+use crate::site::Site;
+
+/// Why it does not serve, or not any more.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The configuration.
+    #[error(transparent)]
+    Config(#[from] config::Error),
+    /// The address.
+    #[error("cannot listen on {0}: set [listen] address, or STERNA_LISTEN__ADDRESS, to a free one")]
+    Listen(std::net::SocketAddr, #[source] std::io::Error),
+    /// No seed from the system.
+    #[error("the system gives no randomness")]
+    Random(#[from] getrandom::Error),
+    /// A role ended by itself.
+    #[error("a role ended by itself: {0}; the region was ended, start it again")]
+    Role(String),
+}
+
+/// Serves until `stop` is raised, then ends in good order; `ready` is told the address that was bound.
+///
+/// # Errors
+/// [`Error`].
+pub async fn run(
+    config: &Config,
+    stop: &Drain,
+    ready: impl FnOnce(std::net::SocketAddr),
+) -> Result<(), Error> {
+    let mut plan = config.plan()?;
+    plan.seed = getrandom::u64()?;
+    let listening = |error| Error::Listen(config.listen.address, error);
+    let listener = bind(config.listen.address).map_err(listening)?;
+    let address = listener.local_addr().map_err(listening)?;
+    for warning in config.warnings() {
+        tracing::warn!("{warning}");
+    }
+    let stores = match config.stores.kind {
+        StoreKind::Memory => MemoryStores::new(&plan).stores(),
+    };
+    let (origins, limits) = (config.origins(), config.edge_limits());
+    let site: Site<TcpStream> = Site::start(plan, stores, Arc::new(SystemClock), origins, limits);
+    site.edge().listen(listener, std::convert::identity);
+    tracing::info!(%address, region = config.plan()?.region.as_str(), "serving");
+    ready(address);
+    let failed = tokio::select! {
+        biased;
+        () = stop.raised() => None,
+        failed = site.failed() => Some(failed),
+    };
+    tracing::info!("stopping");
+    let cut = site.drain(Duration::from_secs(config.drain.notice_s.into())).await;
+    if !cut.is_empty() {
+        tracing::warn!(?cut, "these did not end by themselves");
+    }
+    failed.map_or(Ok(()), |failed| Err(Error::Role(failed)))
+}

@@ -1,0 +1,143 @@
+//! `serve` and `chat` together, over TCP: what one types the other reads, history included, and the end of
+//! everything is seen. Real sockets, so nothing runs in paused time: what a terminal shows is looked at again
+//! and again, with a bound.
+
+#![allow(clippy::unwrap_used, reason = "a test that meets the unexpected fails right there")]
+
+use std::cell::RefCell;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use sterna::config::Config;
+use sterna::{chat, serve, tokens};
+use sterna_process::{Drain, End, Process, SystemClock};
+use tokio::runtime::{Builder, LocalOptions};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Duration, sleep, timeout};
+
+/// What a terminal shows.
+#[derive(Clone, Default)]
+struct Terminal(Rc<RefCell<String>>);
+
+impl Write for Terminal {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.borrow_mut().push_str(std::str::from_utf8(bytes).unwrap());
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Terminal {
+    /// Waits until `text` is shown.
+    async fn shows(&self, text: &str) {
+        let shown = async {
+            while !self.0.borrow().contains(text) {
+                sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let in_time = timeout(Duration::from_secs(20), shown).await;
+        assert!(in_time.is_ok(), "waited for {text:?}: {}", self.0.borrow());
+    }
+}
+
+struct Person {
+    terminal: Terminal,
+    types: mpsc::Sender<String>,
+    ended: oneshot::Receiver<Result<(), chat::Error>>,
+}
+
+/// Opens `sterna chat`; without a stream it makes one.
+fn person(owner: &Process, address: SocketAddr, name: &str, stream: Option<&str>) -> Person {
+    let token = tokens::issue("demo", &name.parse().unwrap(), 1, None, &SystemClock).unwrap();
+    let options = chat::Options {
+        url: format!("ws://{address}/v1/connect"),
+        token,
+        stream: stream.map(|stream| stream.parse().unwrap()),
+        invite: vec!["bo".parse().unwrap()],
+        tail: 50,
+    };
+    let (types, lines) = mpsc::channel(8);
+    let (end, ended) = oneshot::channel();
+    let terminal = Terminal::default();
+    let (mut out, inside) = (terminal.clone(), owner.clone());
+    owner.spawn_local("a chat", End::Expected, async move {
+        let _ = end.send(chat::run(options, &inside, lines, &mut out).await);
+    });
+    Person { terminal, types, ended }
+}
+
+/// Serves on a free port.
+async fn region(owner: &Process) -> (SocketAddr, Drain, oneshot::Receiver<Result<(), serve::Error>>) {
+    // Tests of one process run side by side: each has a file of its own.
+    static FILES: AtomicU32 = AtomicU32::new(0);
+    let number = FILES.fetch_add(1, Ordering::Relaxed);
+    let file = std::env::temp_dir().join(format!("sterna-serve-{}-{number}.toml", std::process::id()));
+    std::fs::write(&file, "[listen]\naddress = \"127.0.0.1:0\"\n").unwrap();
+    let config = Config::read(Some(Path::new(&file))).unwrap();
+    std::fs::remove_file(&file).unwrap();
+    let (bound, address) = oneshot::channel();
+    let (end, ended) = oneshot::channel();
+    let stop = Drain::new();
+    let raised = stop.clone();
+    owner.spawn_local("serving", End::Expected, async move {
+        let ready = |address| bound.send(address).unwrap();
+        let _ = end.send(serve::run(&config, &raised, ready).await);
+    });
+    (address.await.unwrap(), stop, ended)
+}
+
+fn run(test: impl Future<Output = ()>) {
+    let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default()).unwrap();
+    runtime.block_on(test);
+}
+
+#[test]
+fn what_one_types_the_other_reads_with_the_history() {
+    run(async {
+        let owner = Process::new("test", 1, Arc::new(SystemClock));
+        let (address, stop, served) = region(&owner).await;
+        let ana = person(&owner, address, "ana", None);
+        ana.terminal.shows("-- live").await;
+        let first = ana.terminal.0.borrow().lines().next().unwrap().to_owned();
+        let stream = first.strip_prefix("stream ").unwrap();
+        ana.types.send("hello \u{1b}[31mthere".to_owned()).await.unwrap();
+        ana.terminal.shows("ana: hello [31mthere").await;
+
+        let bo = person(&owner, address, "bo", Some(stream));
+        bo.terminal.shows("ana: hello [31mthere").await;
+        bo.terminal.shows("-- live").await;
+        bo.types.send("/typing".to_owned()).await.unwrap();
+        ana.terminal.shows("-- bo is typing").await;
+        bo.types.send("hello ana".to_owned()).await.unwrap();
+        ana.terminal.shows("bo: hello ana").await;
+
+        let stranger = person(&owner, address, "eve", Some(stream));
+        let refused = stranger.ended.await.unwrap().unwrap_err();
+        assert!(refused.to_string().contains("not_found; ask a member to invite you"), "{refused}");
+
+        bo.types.send("/quit".to_owned()).await.unwrap();
+        bo.ended.await.unwrap().unwrap();
+        stop.raise();
+        served.await.unwrap().unwrap();
+        ana.terminal.shows("-- connection lost, coming back").await;
+    });
+}
+
+#[test]
+fn errors_name_what_would_do() {
+    run(async {
+        let owner = Process::new("test", 1, Arc::new(SystemClock));
+        let (address, stop, served) = region(&owner).await;
+        stop.raise();
+        served.await.unwrap().unwrap();
+        let nobody = person(&owner, address, "ana", None).ended.await.unwrap().unwrap_err();
+        assert!(nobody.to_string().contains("is `sterna serve`"), "{nobody}");
+    });
+}

@@ -1,0 +1,179 @@
+//! `cargo xtask sim`: runs seeds, or the known mistakes. Prints each failure with its seed and trace.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::{Command, ExitCode, Stdio};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use sterna_simulation::mutants::{CHOSEN, MUTANTS, SEEDS, WAITING};
+use sterna_simulation::paths::{self, Path};
+use sterna_simulation::run::{self, Outcome};
+
+/// Seeds from which on the rare paths are counted on: fewer show single runs only.
+const SEEDS_THAT_COUNT: u32 = 20;
+
+#[derive(Parser)]
+struct Arguments {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// Runs seeds.
+    Run {
+        /// How many.
+        #[arg(long, default_value_t = 200)]
+        seeds: u32,
+        /// The first one.
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// What to print of green ones, too.
+        #[arg(long, default_value = "nothing")]
+        show: Show,
+        /// Stop at the first red one.
+        #[arg(long)]
+        until_red: bool,
+    },
+    /// Switches on one known mistake after the other; each must turn a seed red.
+    Mutants,
+}
+
+/// What is printed of a run, whatever became of it.
+#[derive(Clone, Copy, ValueEnum)]
+enum Show {
+    Nothing,
+    /// The trace's hash.
+    Hash,
+    /// The whole trace.
+    Trace,
+}
+
+fn main() -> ExitCode {
+    match Arguments::parse().what {
+        What::Run { seeds, seed, show, until_red } => run_seeds(seeds, seed, show, until_red),
+        What::Mutants => run_mutants(),
+    }
+}
+
+/// What all runs gave so far.
+#[derive(Default)]
+struct Sum {
+    passed: u32,
+    failed: Vec<u64>,
+    paths: BTreeMap<Path, u64>,
+    events: usize,
+    simulated_ms: u64,
+}
+
+fn run_seeds(seeds: u32, first: u64, show: Show, until_red: bool) -> ExitCode {
+    let next = AtomicU64::new(first);
+    let sum = Mutex::new(Sum::default());
+    let end = first + u64::from(seeds);
+    let workers = thread::available_parallelism().map_or(1, usize::from);
+    thread::scope(|scope| {
+        for _ in 0..workers {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    let stop = until_red
+                        && !sum.lock().expect("no run panics while it holds this").failed.is_empty();
+                    if seed >= end || stop {
+                        return;
+                    }
+                    let outcome = run::seed_or_panic(seed);
+                    report(&outcome, show);
+                    sum.lock().expect("no run panics while it holds this").add(&outcome);
+                }
+            });
+        }
+    });
+    let sum = sum.into_inner().expect("no run panics while it holds this");
+    sum.print(seeds >= SEEDS_THAT_COUNT && !until_red)
+}
+
+fn report(outcome: &Outcome, show: Show) {
+    match show {
+        Show::Nothing => {}
+        Show::Hash => println!("seed {}: {}", outcome.seed, outcome.hash),
+        Show::Trace => println!("{}", outcome.lines.join("\n")),
+    }
+    if outcome.problem.is_none() {
+        return;
+    }
+    println!("{}", run::story(outcome));
+    let file = PathBuf::from("target").join(format!("simulation-{}.trace", outcome.seed));
+    match std::fs::write(&file, outcome.lines.join("\n")) {
+        Ok(()) => println!("the whole trace: {}", file.display()),
+        Err(error) => println!("the trace could not be written to {}: {error}", file.display()),
+    }
+    println!("again: cargo xtask sim --seeds 1 --seed {}\n", outcome.seed);
+}
+
+impl Sum {
+    fn add(&mut self, outcome: &Outcome) {
+        match outcome.problem {
+            None => self.passed += 1,
+            Some(_) => self.failed.push(outcome.seed),
+        }
+        for (path, times) in &outcome.paths {
+            *self.paths.entry(*path).or_default() += times;
+        }
+        self.events += outcome.events;
+        self.simulated_ms += outcome.ms;
+    }
+
+    fn print(&self, paths_count: bool) -> ExitCode {
+        let (table, rare) = paths::table(&self.paths);
+        println!("rare paths taken:\n{table}");
+        let simulated = Duration::from_millis(self.simulated_ms);
+        println!("{} events in {simulated:?} of simulated time", self.events);
+        let rare = if paths_count { rare } else { Vec::new() };
+        rare.iter().for_each(|path| println!("taken less than {} times: {path:?}", paths::LEAST));
+        if !self.failed.is_empty() {
+            println!("red seeds: {:?}", self.failed);
+        }
+        let failed = self.failed.len() + rare.len();
+        result(self.passed, failed)
+    }
+}
+
+fn run_mutants() -> ExitCode {
+    if !cfg!(sterna_mutants) {
+        println!("the known mistakes are not built in: cargo xtask mutants builds with --cfg sterna_mutants");
+        return result(0, 1);
+    }
+    let (mut killed, mut survived) = (0, 0);
+    for mutant in MUTANTS {
+        let found = finds(mutant);
+        println!("{mutant}: {}", if found { "found" } else { "SURVIVED" });
+        if found { killed += 1 } else { survived += 1 }
+    }
+    for (mutant, what) in WAITING {
+        println!("{mutant}: not tried, waits for {what}");
+    }
+    result(killed, survived)
+}
+
+/// Whether some seed is red with this mistake.
+fn finds(mutant: &str) -> bool {
+    let Ok(program) = std::env::current_exe() else { return false };
+    let seeds = SEEDS.to_string();
+    let run = Command::new(program)
+        .args(["run", "--seeds", &seeds, "--until-red"])
+        .env(CHOSEN, mutant)
+        .stdout(Stdio::null())
+        .status();
+    run.is_ok_and(|status| !status.success())
+}
+
+/// The line that is counted.
+fn result(passed: u32, failed: usize) -> ExitCode {
+    let word = if failed == 0 { "ok" } else { "FAILED" };
+    println!("test result: {word}. {passed} passed; {failed} failed; 0 ignored; 0 measured; 0 filtered out");
+    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}

@@ -1,0 +1,84 @@
+//! How often the rare paths were taken. A suite whose runs never meet them shows nothing.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Least often that each required path is taken over the default seeds.
+pub const LEAST: u64 = 10;
+
+/// A path that an ordinary run hardly takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Path {
+    /// A segment's put was answered: nobody knows.
+    LostPut,
+    /// A put found its own bytes: an attempt before it had been applied.
+    FoundOwn,
+    /// A put found another writer's segment.
+    Adoption,
+    /// A segment stands in the log twice.
+    Reproduced,
+    /// A segment stands in the log where no watermark counts it.
+    Uncounted,
+    /// Ingress records were delivered to a sequencer again.
+    Replay,
+    /// A partition got another sequencer.
+    Takeover,
+    /// A commit of a former owner was refused.
+    Fenced,
+    /// The ingress was read again from the first skipped offset.
+    Reread,
+    /// A proven duplicate: the ingress has it twice, the table once.
+    Duplicate,
+    /// A device fell out of a ring (4001).
+    RingOverflow,
+    /// A state instance was assigned a partition anew: shards compare heads.
+    Resync,
+    /// A device resumed with a cursor.
+    Resume,
+    /// Something landed long after it was given up.
+    LateLanding,
+    /// A removed member was kept out.
+    KeptOut,
+}
+
+/// Paths that must be taken, with what a single region can show.
+pub const REQUIRED: [Path; 7] = [
+    Path::LostPut,
+    Path::Adoption,
+    Path::Replay,
+    Path::RingOverflow,
+    Path::Resync,
+    Path::Duplicate,
+    Path::Reread,
+];
+
+/// Counts per path. Clones are the same ones.
+#[derive(Clone, Debug, Default)]
+pub struct Paths(Arc<Mutex<BTreeMap<Path, u64>>>);
+
+impl Paths {
+    /// A path was taken.
+    pub fn took(&self, path: Path) {
+        self.add(path, 1);
+    }
+
+    /// A path was taken this often.
+    pub fn add(&self, path: Path, times: u64) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(path).or_default() += times;
+    }
+
+    /// The counts.
+    pub fn counts(&self) -> BTreeMap<Path, u64> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// The counts of all runs as a table, and the required paths that were taken less than [`LEAST`] times.
+pub fn table(counts: &BTreeMap<Path, u64>) -> (String, Vec<Path>) {
+    let rows = counts.iter().map(|(path, times)| {
+        let needed = if REQUIRED.contains(path) { format!("at least {LEAST}") } else { String::new() };
+        format!("  {:<14}{times:>9}  {needed}", format!("{path:?}"))
+    });
+    let rare = REQUIRED.into_iter().filter(|path| counts.get(path).is_none_or(|times| *times < LEAST));
+    (rows.collect::<Vec<_>>().join("\n"), rare.collect())
+}

@@ -1,0 +1,120 @@
+//! Who is to do what, and when: rooms, members, traffic, absences. Drawn before the run begins.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use crate::dice::Dice;
+use crate::person::Wish;
+use crate::setting::Setting;
+
+/// Traffic and faults end here, milliseconds of the run.
+pub const HEAL_AT_MS: u64 = 62_000;
+/// Traffic begins here.
+const TRAFFIC_FROM_MS: u64 = 4_000;
+/// Bytes that one event's text has at most, mostly far fewer.
+const TEXT_BYTES: u64 = 2_000;
+
+/// A room as it is meant to end up.
+#[derive(Clone, Debug)]
+pub struct Room {
+    /// The person who creates it.
+    pub owner: usize,
+    /// People in it, the owner too.
+    pub members: BTreeSet<usize>,
+    /// Of them, those who are put out.
+    pub removed: BTreeSet<usize>,
+}
+
+/// The script of a run.
+#[derive(Clone, Debug)]
+pub struct Script {
+    /// The rooms; the last one has everybody.
+    pub rooms: Vec<Room>,
+    /// (milliseconds, person, wish), in order of time.
+    pub wishes: Vec<(u64, usize, Wish)>,
+}
+
+impl Script {
+    /// The script of a seed. `guests` are names of people who are let into the first and the last room and
+    /// are nobody of the script's.
+    pub fn of(seed: u64, setting: &Setting, guests: &[String]) -> Self {
+        let dice = &mut Dice::new(seed, "script");
+        let mut script = Self { rooms: rooms(dice, setting), wishes: Vec::new() };
+        script.furnish(dice, guests);
+        script.talk(dice, setting);
+        script.leave(dice, setting);
+        script.wishes.sort_by_key(|(at, person, _)| (*at, *person));
+        script
+    }
+
+    /// Everybody comes into their rooms; some are put out again.
+    fn furnish(&mut self, dice: &mut Dice, guests: &[String]) {
+        let last = self.rooms.len() - 1;
+        let mut wishes = Vec::new();
+        for (number, room) in self.rooms.iter_mut().enumerate() {
+            wishes.push((dice.between(100, 800), room.owner, Wish::Create(number)));
+            wishes.push((900, room.owner, Wish::Follow(number)));
+            for member in room.members.iter().filter(|member| **member != room.owner) {
+                wishes.push((dice.between(1_000, 2_500), room.owner, Wish::Add(number, name(*member))));
+                wishes.push((dice.between(900, 8_000), *member, Wish::Follow(number)));
+            }
+            if number == 0 || number == last {
+                let add = |guest: &String| (1_500, room.owner, Wish::Add(number, guest.clone()));
+                wishes.extend(guests.iter().map(add));
+            }
+            let others: Vec<usize> = room.members.iter().copied().filter(|m| *m != room.owner).collect();
+            if !others.is_empty() && dice.chance(600) {
+                let removed = *dice.pick(&others);
+                room.removed.insert(removed);
+                let at = dice.between(TRAFFIC_FROM_MS + 5_000, HEAL_AT_MS - 2_000);
+                wishes.push((at, room.owner, Wish::Remove(number, name(removed))));
+            }
+        }
+        self.wishes.extend(wishes);
+    }
+
+    fn talk(&mut self, dice: &mut Dice, setting: &Setting) {
+        let mut left = setting.says;
+        while left > 0 {
+            let person = dice.index(setting.people);
+            let own: Vec<usize> =
+                (0..self.rooms.len()).filter(|room| self.rooms[*room].members.contains(&person)).collect();
+            let room = *dice.pick(&own);
+            let at = dice.between(TRAFFIC_FROM_MS, HEAL_AT_MS);
+            // Now and then somebody pastes a page of short lines: the stream stands alone for a while.
+            let lines = if dice.chance(30) { left.min(24) } else { 1 };
+            for _ in 0..lines {
+                let bytes = if dice.chance(20) { dice.between(200, TEXT_BYTES) } else { dice.between(1, 60) };
+                self.wishes.push((at, person, Wish::Say(room, bytes as usize)));
+            }
+            left -= lines;
+        }
+    }
+
+    fn leave(&mut self, dice: &mut Dice, setting: &Setting) {
+        for person in 0..setting.people {
+            for _ in 0..dice.index(3) {
+                let at = dice.between(TRAFFIC_FROM_MS, HEAL_AT_MS - 1_000);
+                let gone = Duration::from_millis(dice.between(50, 12_000));
+                self.wishes.push((at, person, Wish::Vanish(gone)));
+            }
+        }
+    }
+}
+
+fn rooms(dice: &mut Dice, setting: &Setting) -> Vec<Room> {
+    let mut rooms = Vec::new();
+    for _ in 0..setting.rooms {
+        let members: BTreeSet<usize> = (0..dice.between(2, 7)).map(|_| dice.index(setting.people)).collect();
+        let all: Vec<usize> = members.iter().copied().collect();
+        rooms.push(Room { owner: *dice.pick(&all), members, removed: BTreeSet::new() });
+    }
+    let owner = dice.index(setting.people);
+    rooms.push(Room { owner, members: (0..setting.people).collect(), removed: BTreeSet::new() });
+    rooms
+}
+
+/// The name of a person of the script.
+pub fn name(person: usize) -> String {
+    format!("p{person:02}")
+}

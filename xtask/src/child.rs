@@ -1,0 +1,177 @@
+//! Runs one program of a step: its output appears as it is written, and its test results are counted on the
+//! way.
+//!
+//! Standard error goes straight through. Standard output is read line by line, printed, and searched for the
+//! test harness's `test result:` lines. Colours are switched off unless a person watches.
+
+use std::io::{BufRead, BufReader, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// Test results counted so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Tally {
+    pub(crate) passed: u64,
+    pub(crate) failed: u64,
+}
+
+impl Tally {
+    /// Adds what a line of output says, if it is a summary line of the test harness.
+    fn read(&mut self, line: &str) {
+        let Some((_, counts)) = line.split_once("test result:") else { return };
+        let plain = without_colours(counts);
+        for part in plain.split([';', '.']) {
+            let mut words = part.split_whitespace();
+            let number = words.next().and_then(|word| word.parse::<u64>().ok());
+            match (number, words.next()) {
+                (Some(number), Some("passed")) => self.passed += number,
+                (Some(number), Some("failed")) => self.failed += number,
+                _ => {}
+            }
+        }
+    }
+
+    pub(crate) fn add(&mut self, other: Tally) {
+        self.passed += other.passed;
+        self.failed += other.failed;
+    }
+}
+
+/// A cargo call: arguments, and variables set for it.
+#[derive(Clone, Debug)]
+pub(crate) struct Cargo {
+    root: PathBuf,
+    args: Vec<String>,
+    vars: Vec<(&'static str, String)>,
+}
+
+impl Cargo {
+    /// `cargo` with `args`, a line split at its blanks, run in `root`.
+    pub(crate) fn new(root: &Path, args: &str) -> Cargo {
+        Cargo {
+            root: root.to_owned(),
+            args: args.split_whitespace().map(str::to_owned).collect(),
+            vars: Vec::new(),
+        }
+    }
+
+    pub(crate) fn var(mut self, name: &'static str, value: impl Into<String>) -> Cargo {
+        self.vars.push((name, value.into()));
+        self
+    }
+
+    /// What a person types to run the same.
+    pub(crate) fn shown(&self) -> String {
+        let mut words: Vec<String> =
+            self.vars.iter().map(|(name, value)| format!("{name}=\"{value}\"")).collect();
+        words.push("cargo".to_owned());
+        words.extend(self.args.iter().cloned());
+        words.join(" ")
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        command.args(&self.args).current_dir(&self.root);
+        // What `cargo run` set for this program is not meant for the one it starts.
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("CARGO_PKG_") {
+                command.env_remove(name);
+            }
+        }
+        if std::env::var_os("CARGO_TERM_COLOR").is_none() {
+            let colour = if std::io::stdout().is_terminal() { "always" } else { "never" };
+            command.env("CARGO_TERM_COLOR", colour);
+        }
+        command.envs(self.vars.iter().map(|(name, value)| (name, value)));
+        command
+    }
+
+    /// Runs it, shows its output and counts its test results. The error says how it ended.
+    pub(crate) fn run(&self) -> (Tally, Result<(), String>) {
+        let mut tally = Tally::default();
+        let ended = self.watch(&mut tally);
+        (tally, ended)
+    }
+
+    /// Runs it as a command of its own.
+    pub(crate) fn run_alone(&self) -> Result<(), String> {
+        self.run().1.map_err(|ended| format!("{ended}: {}", self.shown()))
+    }
+
+    /// Runs it and returns what it printed.
+    pub(crate) fn output(&self) -> Result<String, String> {
+        let done = self.command().stderr(Stdio::inherit()).output();
+        let done =
+            done.map_err(|error| format!("cannot start cargo ({error}); install it from rustup.rs"))?;
+        if !done.status.success() {
+            return Err(format!("{} ended with {}", self.shown(), done.status));
+        }
+        String::from_utf8(done.stdout).map_err(|_| format!("{} printed no text", self.shown()))
+    }
+
+    fn watch(&self, tally: &mut Tally) -> Result<(), String> {
+        let started = self.command().stdout(Stdio::piped()).spawn();
+        let mut child =
+            started.map_err(|error| format!("cannot start cargo ({error}); install it from rustup.rs"))?;
+        let mut lines = BufReader::new(child.stdout.take().expect("stdout was asked for as a pipe"));
+        let mut line = Vec::new();
+        let mut out = std::io::stdout();
+        while lines.read_until(b'\n', &mut line).map_err(|error| format!("reading its output: {error}"))? > 0
+        {
+            tally.read(&String::from_utf8_lossy(&line));
+            out.write_all(&line).and_then(|()| out.flush()).map_err(|error| format!("printing: {error}"))?;
+            line.clear();
+        }
+        let status = child.wait().map_err(|error| format!("waiting for it: {error}"))?;
+        if status.success() { Ok(()) } else { Err(format!("ended with {status}")) }
+    }
+}
+
+/// The line without terminal colour sequences (`ESC [ … m`).
+fn without_colours(line: &str) -> String {
+    let mut plain = String::with_capacity(line.len());
+    let mut rest = line;
+    while let Some(at) = rest.find('\u{1b}') {
+        plain.push_str(&rest[..at]);
+        rest = rest[at..].split_once('m').map_or("", |(_, after)| after);
+    }
+    plain + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn count(lines: &[&str]) -> (u64, u64) {
+        let mut tally = Tally::default();
+        lines.iter().for_each(|line| tally.read(line));
+        (tally.passed, tally.failed)
+    }
+
+    #[test]
+    fn results_of_several_test_programs_are_summed() {
+        let ok = "test result: ok. 12 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; in 0.01s\n";
+        let red = "test result: FAILED. 3 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out\n";
+        assert_eq!(count(&["running 12 tests", ok, red, "5 passed; 1 failed"]), (15, 2));
+    }
+
+    #[test]
+    fn colours_do_not_hide_a_result() {
+        let line =
+            "test result: \u{1b}[31mFAILED\u{1b}(B\u{1b}[m. 3 passed; \u{1b}[31m2 failed\u{1b}[m; 0 ignored";
+        assert_eq!(count(&[line]), (3, 2));
+    }
+
+    #[test]
+    fn a_call_is_shown_as_a_person_would_type_it() {
+        let call = Cargo::new(Path::new("."), "doc --no-deps").var("RUSTDOCFLAGS", "-D warnings");
+        assert_eq!(call.shown(), "RUSTDOCFLAGS=\"-D warnings\" cargo doc --no-deps");
+    }
+
+    #[test]
+    fn a_call_that_fails_is_an_error() {
+        let (tally, ended) = Cargo::new(Path::new("."), "no-such-command").run();
+        assert_eq!(tally, Tally::default());
+        assert!(ended.unwrap_err().contains("exit status"));
+    }
+}

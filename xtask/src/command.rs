@@ -1,0 +1,131 @@
+//! What can be asked of `cargo xtask`, read once from the arguments.
+//!
+//! An argument that nobody knows is an error that names what is known; nothing is guessed and nothing
+//! ignored.
+
+/// The names of all commands; tidy checks that the documents mention no others.
+pub(crate) const NAMES: [&str; 6] = ["test", "tidy", "sim", "bench", "mutants", "help"];
+
+/// Seeds that `sim` runs when the caller names no number.
+pub(crate) const SEEDS: u32 = 20;
+
+/// What `cargo xtask help` prints.
+pub(crate) const HELP: &str = "\
+The project's own commands.
+
+    cargo xtask test [--fast]            everything that must be green before a commit lands:
+                                         format, tidy, clippy, documentation, all tests, simulation, mutants.
+                                         The last line is `N passed, N failed`.
+                                         --fast: format, tidy, clippy and tests, without documentation,
+                                         its examples, simulation seeds and mutants
+    cargo xtask tidy                     sizes, names, dependency arrows, banned calls, licences, and whether
+                                         the documents still tell the truth; takes seconds
+    cargo xtask sim [--seeds N] [--seed S]
+                                         N simulated runs (20), one for each seed from S (1) upwards;
+                                         one failed seed again: --seeds 1 --seed <it>
+    cargo xtask mutants                  builds the known mistakes in, one at a time;
+                                         the simulation must find each
+    cargo xtask bench [WHAT]             measures, optimised; WHAT picks one benchmark
+    cargo xtask help                     this page";
+
+/// One command with its options.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Command {
+    Test { fast: bool },
+    Tidy,
+    Sim { seeds: u32, seed: u64 },
+    Bench { what: Option<String> },
+    Mutants,
+    Help,
+}
+
+impl Command {
+    /// Reads the arguments after the program's name. The error says what would have been right.
+    pub(crate) fn parse(args: &[String]) -> Result<Command, String> {
+        let Some((name, rest)) = args.split_first() else { return Ok(Command::Help) };
+        let rest: Vec<&str> = rest.iter().map(String::as_str).collect();
+        match (name.as_str(), rest.as_slice()) {
+            ("help" | "--help" | "-h", _) | (_, ["--help" | "-h"]) => Ok(Command::Help),
+            ("test", []) => Ok(Command::Test { fast: false }),
+            ("test", ["--fast"]) => Ok(Command::Test { fast: true }),
+            ("tidy", []) => Ok(Command::Tidy),
+            ("mutants", []) => Ok(Command::Mutants),
+            ("sim", options) => Command::sim(options),
+            ("bench", []) => Ok(Command::Bench { what: None }),
+            ("bench", [what]) if !what.starts_with('-') => {
+                Ok(Command::Bench { what: Some((*what).to_owned()) })
+            }
+            (known, extra) if NAMES.contains(&known) => Err(format!(
+                "`{known}` does not take `{}`; `cargo xtask help` lists what it takes",
+                extra.join(" ")
+            )),
+            (unknown, _) => Err(format!(
+                "there is no command `{unknown}`; there are {} (`cargo xtask help`)",
+                NAMES.join(", ")
+            )),
+        }
+    }
+
+    fn sim(mut options: &[&str]) -> Result<Command, String> {
+        let (mut seeds, mut seed) = (SEEDS, 1);
+        while let [option, rest @ ..] = options {
+            let [value, rest @ ..] = rest else {
+                return Err(format!(
+                    "`{option}` needs a number, as in `cargo xtask sim --seeds 20 --seed 1`"
+                ));
+            };
+            match *option {
+                "--seeds" => seeds = number(option, value)?,
+                "--seed" => seed = number(option, value)?,
+                _ => return Err(format!("`sim` does not take `{option}`; it takes --seeds N and --seed S")),
+            }
+            options = rest;
+        }
+        if seeds == 0 {
+            return Err("`--seeds 0` would check nothing; ask for at least 1".to_owned());
+        }
+        Ok(Command::Sim { seeds, seed })
+    }
+}
+
+fn number<T: std::str::FromStr>(option: &str, value: &str) -> Result<T, String> {
+    value.parse().map_err(|_| format!("`{option} {value}`: `{value}` is not a whole number in range"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Result<Command, String> {
+        Command::parse(&line.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn every_command_is_read_with_its_options() {
+        assert_eq!(parse("test"), Ok(Command::Test { fast: false }));
+        assert_eq!(parse("test --fast"), Ok(Command::Test { fast: true }));
+        assert_eq!(parse("sim"), Ok(Command::Sim { seeds: SEEDS, seed: 1 }));
+        assert_eq!(parse("sim --seed 9 --seeds 3"), Ok(Command::Sim { seeds: 3, seed: 9 }));
+        assert_eq!(parse("bench path"), Ok(Command::Bench { what: Some("path".to_owned()) }));
+        assert_eq!(parse(""), Ok(Command::Help));
+        assert_eq!(parse("sim --help"), Ok(Command::Help));
+    }
+
+    #[test]
+    fn a_wrong_argument_is_named_together_with_what_is_right() {
+        assert!(parse("tset").unwrap_err().contains("test, tidy, sim"));
+        assert!(parse("test --quick").unwrap_err().contains("--quick"));
+        assert!(parse("sim --seeds").unwrap_err().contains("needs a number"));
+        assert!(parse("sim --seeds many").unwrap_err().contains("many"));
+        assert!(parse("sim --seeds 0").unwrap_err().contains("at least 1"));
+        assert!(parse("sim --speed 3").unwrap_err().contains("--seeds N"));
+    }
+
+    #[test]
+    fn the_help_page_shows_every_command() {
+        for name in NAMES {
+            assert!(HELP.contains(&format!("cargo xtask {name}")), "{name} is missing on the help page");
+            assert!(!parse(name).is_err_and(|problem| problem.contains("no command")), "{name} is not read");
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! Calls of the programs that run for long: simulated seeds, mutants, benchmarks.
+//!
+//! The simulation is a program of its own (`simulation/src/main.rs`). While that file does not exist, `cargo
+//! xtask test` says so by name and goes on; from the day it exists, every failure of it is a failure of
+//! `test`.
+
+use std::path::Path;
+
+use crate::child::Cargo;
+
+/// Set when the known mistakes are compiled in; which of them acts is chosen at run time.
+const MUTANTS_FLAG: &str = "--cfg sterna_mutants";
+
+/// Whether the simulation's program exists; the error says what is missing.
+pub(crate) fn built(root: &Path) -> Result<(), String> {
+    let program = "simulation/src/main.rs";
+    if root.join(program).is_file() { Ok(()) } else { Err(format!("{program} does not exist")) }
+}
+
+/// `seeds` simulated runs, from `seed` upwards.
+pub(crate) fn seeds(root: &Path, seeds: u32, seed: u64) -> Cargo {
+    Cargo::new(root, &format!("run --package sterna-simulation -- run --seeds {seeds} --seed {seed}"))
+}
+
+/// Every known mistake in turn; each must be found. They are compiled into a target folder of their own, so
+/// that the two builds do not throw each other away.
+pub(crate) fn mutants(root: &Path) -> Cargo {
+    let given = std::env::var("RUSTFLAGS").unwrap_or_default();
+    Cargo::new(root, "run --package sterna-simulation --target-dir target/mutants -- mutants")
+        .var("RUSTFLAGS", format!("{given} {MUTANTS_FLAG}").trim())
+}
+
+/// The known mistakes of the sequencer's core, each of which its model must find.
+pub(crate) fn model_mutants(root: &Path) -> Cargo {
+    let given = std::env::var("RUSTFLAGS").unwrap_or_default();
+    Cargo::new(root, "test --package sterna-stream --lib --target-dir target/mutants each_known_mistake")
+        .var("RUSTFLAGS", format!("{given} {MUTANTS_FLAG}").trim())
+}
+
+/// All benchmarks, or one.
+pub(crate) fn bench(root: &Path, what: Option<&str>) -> Cargo {
+    Cargo::new(root, &format!("run --release --package sterna-bench -- {}", what.unwrap_or_default()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_program_is_named() {
+        let problem = built(Path::new("no/such/checkout")).unwrap_err();
+        assert!(problem.contains("simulation/src/main.rs"));
+    }
+
+    #[test]
+    fn mutants_are_built_apart_under_their_switch() {
+        let shown = mutants(Path::new(".")).shown();
+        assert!(shown.contains(MUTANTS_FLAG) && shown.contains("target/mutants"), "{shown}");
+    }
+}

@@ -7,7 +7,7 @@
 pub(crate) const NAMES: [&str; 6] = ["test", "tidy", "sim", "bench", "mutants", "help"];
 
 /// Seeds that `sim` runs when the caller names no number.
-pub(crate) const SEEDS: u32 = 20;
+pub(crate) const SEEDS: u32 = 200;
 
 /// What `cargo xtask help` prints.
 pub(crate) const HELP: &str = "\

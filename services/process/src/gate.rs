@@ -5,6 +5,9 @@
 //! that a caller holds are dropped at once; whoever waits is woken to see it. While paused nothing is polled
 //! and nothing is lost. A poll that is under way on another thread ends at its next await. While running, a
 //! pass is one atomic load.
+//!
+//! `die_at_poll` never kills within a poll of the same role: whoever polls could not be stopped there and
+//! would go on as a dead process. Polls are nested where a role's task polls a call whose body is the role's.
 
 mod body;
 mod gated;
@@ -51,6 +54,8 @@ struct Inside {
     dead: bool,
     paused: bool,
     polls_left: Option<u64>,
+    /// Counted polls that have begun and not ended.
+    under_way: usize,
     seats: Slab<Entry>,
 }
 
@@ -69,6 +74,8 @@ pub(crate) trait Sever: Send + Sync {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Pass {
     Go,
+    /// As `Go`, but whoever polls says afterwards that the poll is over: [`Gate::polled`].
+    Counted,
     Wait,
     Dead,
 }
@@ -113,13 +120,25 @@ impl Gate {
             return Pass::Wait;
         }
         let Some(left) = &mut inside.polls_left else { return Pass::Go };
-        *left -= 1;
-        if *left > 0 {
-            return Pass::Go;
+        *left = left.saturating_sub(1);
+        if *left == 0 && inside.under_way == 0 {
+            drop(inside);
+            self.kill();
+            return Pass::Dead;
         }
+        inside.under_way += 1;
+        Pass::Counted
+    }
+
+    /// A counted poll is over. A death that fell due within it happens now.
+    pub(crate) fn polled(&self) {
+        let mut inside = self.lock();
+        inside.under_way = inside.under_way.saturating_sub(1);
+        let due = inside.under_way == 0 && inside.polls_left == Some(0);
         drop(inside);
-        self.kill();
-        Pass::Dead
+        if due {
+            self.kill();
+        }
     }
 
     pub(crate) fn pause(&self, on: bool) {

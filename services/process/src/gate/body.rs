@@ -59,10 +59,11 @@ impl HttpBody for GatedBody {
         if this.ended {
             return Poll::Ready(None);
         }
-        match this.seat.gate.pass() {
+        let pass = this.seat.gate.pass();
+        match pass {
             Pass::Wait if this.seat.wait(cx) => return Poll::Pending,
             Pass::Wait | Pass::Dead => return this.end(),
-            Pass::Go => {}
+            Pass::Go | Pass::Counted => {}
         }
         let polled = {
             let mut slot = this.slot.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -71,6 +72,9 @@ impl HttpBody for GatedBody {
                 None => Err(Gone::Dead),
             }
         };
+        if pass == Pass::Counted {
+            this.seat.gate.polled();
+        }
         match polled {
             Ok(Poll::Pending) if this.seat.wait(cx) => Poll::Pending,
             Ok(Poll::Ready(frame)) if !this.seat.gate.is_dead() => {

@@ -37,14 +37,18 @@ impl<F: Future> Future for Gated<F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        let polled = match this.seat.gate.pass() {
+        let pass = this.seat.gate.pass();
+        let polled = match pass {
             Pass::Wait if this.seat.wait(cx) => return Poll::Pending,
             Pass::Wait | Pass::Dead => Err(Gone::Dead),
-            Pass::Go => match this.inner.as_mut().as_pin_mut() {
+            Pass::Go | Pass::Counted => match this.inner.as_mut().as_pin_mut() {
                 Some(inner) => caught(|| inner.poll(cx)),
                 None => Err(Gone::Dead),
             },
         };
+        if pass == Pass::Counted {
+            this.seat.gate.polled();
+        }
         let outcome = match polled {
             Ok(Poll::Pending) if this.seat.wait(cx) => return Poll::Pending,
             // Killed during this very poll: what it would have answered is not said any more.

@@ -36,7 +36,29 @@ async fn a_pause_keeps_the_count_of_polls() {
     gate.pause(true);
     assert_eq!((gate.pass(), gate.pass(), gate.pass()), (Pass::Wait, Pass::Wait, Pass::Wait));
     gate.pause(false);
-    assert_eq!((gate.pass(), gate.pass(), gate.pass()), (Pass::Go, Pass::Dead, Pass::Dead));
+    assert_eq!(gate.pass(), Pass::Counted);
+    gate.polled();
+    assert_eq!((gate.pass(), gate.pass()), (Pass::Dead, Pass::Dead));
+}
+
+/// E34: a death that falls due in a poll within a poll of the same role waits for the outer one: whatever the
+/// role's code does is done alive, and none of it is done afterwards.
+#[tokio::test(start_paused = true)]
+async fn nothing_goes_on_after_a_death_within_a_poll() {
+    for n in 1..12u64 {
+        let gate = Gate::open();
+        let states = Arc::new(Mutex::new(Vec::new()));
+        let (inside, seen) = (gate.clone(), states.clone());
+        gate.die_at_poll(n);
+        let outer = Gated::new(&gate, async move {
+            for _ in 0..3 {
+                let _ = Gated::new(&inside, tokio::task::yield_now()).await;
+                seen.lock().unwrap().push(inside.state());
+            }
+        });
+        assert_eq!(outer.await.is_err(), n < 11, "poll {n} of ten");
+        assert!(states.lock().unwrap().iter().all(|state| *state == State::Running), "poll {n}");
+    }
 }
 
 /// The registry is bounded by what is alive: whatever ends gives its seat back.

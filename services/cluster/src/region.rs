@@ -11,6 +11,7 @@ use bytes::Bytes;
 use sterna_access::members::stored::StoredEvents;
 use sterna_access::{GrantKey, MemberAuthorizer, TokenVerifier};
 use sterna_gateway::gateway::{Config as GatewayConfig, Gateway, Parts as GatewayParts};
+use sterna_gateway::leaving::Leaving;
 use sterna_gateway::outward::Links;
 use sterna_messaging::{Config as MessagingConfig, Messaging, Parts as MessagingParts};
 use sterna_notification::Notification;
@@ -130,6 +131,24 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Region<S> {
             Place::Gateway(shard) => return self.shard(&process, shard),
         };
         self.slots[&place].fill(Link::direct(&process, require_caller(routes, &self.keys)));
+    }
+
+    /// Sends every session of every shard elsewhere, paced; those that stay meet the drain. Returns when
+    /// nobody is left who may still go. The region is not borrowed meanwhile.
+    pub fn leave(&self, leaving: &Leaving) -> impl Future<Output = ()> + use<S> {
+        let gateways: Vec<Gateway<S>> = self.gateways.values().cloned().collect();
+        // Each shard has its part of the pace.
+        let per_s = leaving.per_s / u32::try_from(gateways.len()).unwrap_or(1).max(1);
+        let leaving = Leaving { per_s: per_s.max(1), ..leaving.clone() };
+        async move {
+            let all = gateways.iter().map(|gateway| Box::pin(gateway.leave(leaving.clone())));
+            let mut all: Vec<_> = all.collect();
+            std::future::poll_fn(|context| {
+                all.retain_mut(|one| one.as_mut().poll(context).is_pending());
+                if all.is_empty() { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
+            })
+            .await;
+        }
     }
 
     /// Ends the region in good order: each role after those that ask it. Says which were cut at their bound.

@@ -110,8 +110,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Inner<S> {
             }
             ClientFrame::Ephemeral(ephemeral) => self.say(session, ephemeral),
             ClientFrame::Ping => self.send(session, &ServerFrame::Pong),
-            // Neither stored cursors nor moves are there yet: both are taken without effect.
-            ClientFrame::Cursor(_) | ClientFrame::MoveFailed(_) => {}
+            ClientFrame::MoveFailed(failed) => self.move_failed(session, &failed),
+            // Stored cursors are not there yet: they are taken without effect.
+            ClientFrame::Cursor(_) => {}
             ClientFrame::Pong | ClientFrame::Hello(_) => {}
         }
         Flow::Continue
@@ -174,6 +175,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Inner<S> {
         if let Some(conversation) = self.conversations.borrow_mut().remove(&session) {
             self.due.borrow_mut().remove(&(conversation.due_ms, session));
         }
+        self.departed(session);
         self.left.notify_waiters();
     }
 }

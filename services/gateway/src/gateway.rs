@@ -23,6 +23,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 use crate::conversation::Conversation;
 use crate::encode::{self, Subprotocols};
 use crate::held::Held;
+use crate::leaving::Departure;
 use crate::limits::Limits;
 use crate::outward::publish::Unanswered;
 use crate::outward::{Inlets, Links, Outward, attach, backlog, publish};
@@ -69,7 +70,7 @@ pub struct Parts {
 }
 
 /// Handle of one shard's service; clones name the same one.
-pub struct Gateway<S>(Rc<Inner<S>>);
+pub struct Gateway<S>(pub(crate) Rc<Inner<S>>);
 
 pub(crate) struct Inner<S> {
     pub(crate) config: Config,
@@ -88,6 +89,8 @@ pub(crate) struct Inner<S> {
     pub(crate) second_acks: RefCell<SecondAcks>,
     /// What waits until sessions are authorised again.
     pub(crate) held: RefCell<Map<StreamId, Held>>,
+    /// Who was asked to go elsewhere.
+    pub(crate) departure: RefCell<Departure>,
     pub(crate) requests: Cell<u64>,
     /// A session ended or a command was answered.
     pub(crate) left: Notify,
@@ -120,6 +123,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Gateway<S> {
             unanswered: RefCell::default(),
             second_acks: RefCell::default(),
             held: RefCell::default(),
+            departure: RefCell::default(),
             requests: Cell::new(0),
             left: Notify::new(),
         });
@@ -184,6 +188,7 @@ async fn seconds<S: AsyncRead + AsyncWrite + Unpin + 'static>(inner: Rc<Inner<S>
         second.tick().await;
         inner.settle_late();
         inner.close_due();
+        inner.close_departed();
         inner.second_acks.borrow_mut().forget(Instant::now());
         inner.outward.refused_asks().into_iter().for_each(|waiting| inner.nothing_yet(waiting));
     }

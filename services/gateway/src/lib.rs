@@ -4,7 +4,8 @@
 //! consists of), `ring` and `session` (the two structures whose size and layout the figures depend on),
 //! `tick` and `flush` (writing), `join` (following), [`reader`] (listening), `beat` (time), [`wire`]
 //! (frames), [`limits`]. Then what is built on it: [`gateway`] (the service), `conversation` (what a session
-//! says), [`held`] (what waits for a decision), [`outward`] (the other roles), [`encode`];
+//! says), [`held`] (what waits for a decision), [`leaving`] (sending sessions elsewhere), [`outward`] (the
+//! other roles), [`encode`];
 //! in front of it all [`edge`] (HTTP and the upgrade).
 //!
 //! Events take one path: `Shard::push` → ring entry → tick → one vectored write per session. Nothing here
@@ -19,6 +20,7 @@ mod flush;
 pub mod gateway;
 pub mod held;
 mod join;
+pub mod leaving;
 pub mod limits;
 pub mod outward;
 pub mod reader;

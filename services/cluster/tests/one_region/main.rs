@@ -12,6 +12,8 @@ use tokio::io::DuplexStream;
 use tokio::time::Duration;
 
 mod crash;
+mod device;
+mod moving;
 mod person;
 
 use person::Person;
@@ -28,7 +30,10 @@ struct World {
 
 impl World {
     fn new(seed: u64) -> Self {
-        let plan = Plan::small("us-east-1".parse().unwrap(), seed);
+        Self::of(Plan::small("us-east-1".parse().unwrap(), seed))
+    }
+
+    fn of(plan: Plan) -> Self {
         let stores = MemoryStores::new(&plan);
         let clock = ManualClock::new(NOW);
         let region = Region::start(plan.clone(), stores.stores(), Arc::new(clock.clone()));

@@ -42,6 +42,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Inner<S> {
                     conversation.open = Some(Box::new(open));
                 }
                 self.admitted(session, &identity, hello, now_ms);
+                self.invite(session);
             }
             (Ok(identity), Some(before))
                 if identity.tenant == before.tenant && identity.user == before.user =>

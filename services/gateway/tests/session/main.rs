@@ -11,6 +11,7 @@ mod ephemeral;
 mod fakes;
 mod following;
 mod greeting;
+mod leaving;
 mod members;
 mod person;
 mod publishing;

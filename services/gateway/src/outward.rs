@@ -21,12 +21,15 @@ use crate::session::SessionId;
 
 pub(crate) mod attach;
 pub(crate) mod backlog;
+mod compare;
 pub(crate) mod publish;
 
 /// Asks that wait for notification; a further one is dropped, and the shard asks again.
 pub const ASKS: usize = 1_024;
 /// Commands that wait for one messaging instance; a further one is refused as `overloaded`.
 pub const COMMANDS: usize = 1_024;
+/// Streams named in one message to state.
+const STREAMS_AT_ONCE: usize = 200;
 /// Pause before a broken stream is opened again, drawn between these.
 const PAUSE_MS: std::ops::Range<u64> = 20..250;
 
@@ -130,6 +133,11 @@ impl Outward {
     /// The messaging instance that takes a stream's commands.
     pub(crate) fn instance(&self, stream: &StreamId) -> usize {
         usize::from(partition::of(stream, self.partitions)) % self.commands.len().max(1)
+    }
+
+    /// Whether somebody here follows a stream.
+    fn wants(&self, stream: &StreamId) -> bool {
+        self.passing.borrow().contains_key(stream)
     }
 
     /// The newest stamp of a stream that came by here, of any origin; zero if its ring is not there.

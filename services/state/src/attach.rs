@@ -1,10 +1,12 @@
 //! One attached shard: its wishes go to the hub, the hub's queue goes to it.
 //!
 //! The task that reads wishes ends with the shard's stream; the queue ends when the hub cuts the shard off.
-//! Either end means the same to the shard: attach again, compare all heads.
+//! Either end means the same to the shard: attach again, compare all heads. Answers to wishes wait until the
+//! queue is at most half full, so that a shard may follow more streams than its queue holds, and asking for
+//! all of them leaves room for pushes.
 
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard};
 use std::task::{Context, Poll};
 
 use futures_util::Stream;
@@ -12,11 +14,11 @@ use sterna_process::End;
 use sterna_proto::v1::attach_up::What;
 use sterna_proto::{convert, v1};
 use sterna_stream::{Hlc, StreamId};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tonic::Streaming;
 
 use crate::Inner;
-use crate::hub::{Down, Head, ShardId};
+use crate::hub::{Down, Head, Hub, ShardId};
 
 /// Streams whose heads are read at once.
 const HEADS_AT_ONCE: usize = 256;
@@ -26,67 +28,119 @@ const HEADS_TRIES: usize = 3;
 /// Attaches whoever sends `wishes`.
 pub(crate) fn attach(role: Arc<Inner>, wishes: Streaming<v1::AttachUp>) -> impl Stream<Item = Down> + use<> {
     let (id, queue) = role.hub.lock().attach();
-    let task = listen(role.clone(), id, wishes);
-    role.process.spawn("an attached shard", End::Expected, task);
-    Pushes { queue }
+    let taken = Arc::new(Notify::new());
+    let shard = Shard { role: role.clone(), id, taken: taken.clone() };
+    role.process.spawn("an attached shard", End::Expected, shard.listen(wishes));
+    Pushes { queue, taken }
 }
 
 /// The shard's side of the queue.
 struct Pushes {
     queue: mpsc::Receiver<Down>,
+    /// Something was taken out of the queue, or nobody ever will.
+    taken: Arc<Notify>,
 }
 
 impl Stream for Pushes {
     type Item = Down;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Down>> {
-        self.queue.poll_recv(cx)
+        let polled = self.queue.poll_recv(cx);
+        if polled.is_ready() {
+            self.taken.notify_one();
+        }
+        polled
     }
 }
 
-async fn listen(role: Arc<Inner>, id: ShardId, mut wishes: Streaming<v1::AttachUp>) {
-    let drain = role.process.drain_signal();
-    loop {
-        let wish = tokio::select! {
-            biased;
-            () = drain.raised() => break,
-            wish = wishes.message() => wish,
-        };
-        let Ok(Some(wish)) = wish else { break };
-        match wish.what {
-            Some(What::Follow(streams)) => {
-                if follow(&role, id, streams).await.is_err() {
+impl Drop for Pushes {
+    fn drop(&mut self) {
+        self.queue.close();
+        self.taken.notify_one();
+    }
+}
+
+/// The role's side: it reads what the shard wishes.
+struct Shard {
+    role: Arc<Inner>,
+    id: ShardId,
+    taken: Arc<Notify>,
+}
+
+/// The shard is not attached any more, or is to be cut off.
+struct Gone;
+
+// === impl Shard ===
+
+impl Shard {
+    async fn listen(self, mut wishes: Streaming<v1::AttachUp>) {
+        let drain = self.role.process.drain_signal();
+        loop {
+            let wish = tokio::select! {
+                biased;
+                () = drain.raised() => break,
+                wish = wishes.message() => wish,
+            };
+            let Ok(Some(wish)) = wish else { break };
+            if let Some(wish) = wish.what {
+                let answered = tokio::select! {
+                    biased;
+                    () = drain.raised() => break,
+                    answered = self.answer(wish) => answered,
+                };
+                if answered.is_err() {
                     break;
                 }
             }
-            Some(What::Unfollow(streams)) => {
-                let mut hub = role.hub.lock();
-                streams.streams.iter().filter_map(|s| s.parse().ok()).for_each(|s| hub.unfollow(id, &s));
-            }
-            Some(What::Ephemeral(ephemeral)) => role.hub.lock().ephemeral(&ephemeral),
-            Some(What::Attaching(_)) | None => {}
         }
+        self.role.hub.lock().detach(self.id);
     }
-    role.hub.lock().detach(id);
-}
 
-async fn follow(role: &Inner, id: ShardId, wish: v1::Streams) -> Result<(), ()> {
-    let streams: Vec<StreamId> = wish.streams.iter().filter_map(|stream| stream.parse().ok()).collect();
-    for streams in streams.chunks(HEADS_AT_ONCE) {
-        let owned: Vec<StreamId> = {
-            let mut hub = role.hub.lock();
-            streams.iter().filter(|stream| hub.follow(id, stream)).cloned().collect()
-        };
-        if owned.is_empty() {
-            continue;
+    async fn answer(&self, wish: What) -> Result<(), Gone> {
+        match wish {
+            What::Follow(streams) => self.follow(streams).await?,
+            What::Unfollow(streams) => {
+                let mut hub = self.role.hub.lock();
+                streams.streams.iter().filter_map(|s| s.parse().ok()).for_each(|s| hub.unfollow(self.id, &s));
+            }
+            What::Ephemeral(ephemeral) => self.role.hub.lock().ephemeral(&ephemeral),
+            What::Attaching(_) => {}
         }
-        let heads = heads(role, &owned).await?;
-        let mut hub = role.hub.lock();
-        for (stream, head) in owned.iter().zip(heads) {
-            hub.joined(id, stream, head);
+        Ok(())
+    }
+
+    async fn follow(&self, wish: v1::Streams) -> Result<(), Gone> {
+        let streams: Vec<StreamId> = wish.streams.iter().filter_map(|stream| stream.parse().ok()).collect();
+        for streams in streams.chunks(HEADS_AT_ONCE) {
+            let mut owned = Vec::new();
+            for stream in streams {
+                if self.room().await?.follow(self.id, stream) {
+                    owned.push(stream.clone());
+                }
+            }
+            if owned.is_empty() {
+                continue;
+            }
+            let heads = heads(&self.role, &owned).await.map_err(|()| Gone)?;
+            for (stream, head) in owned.iter().zip(heads) {
+                self.room().await?.joined(self.id, stream, head);
+            }
+        }
+        Ok(())
+    }
+
+    /// The hub, once the shard's queue has room for one more answer.
+    async fn room(&self) -> Result<MutexGuard<'_, Hub>, Gone> {
+        loop {
+            {
+                let hub = self.role.hub.lock();
+                if hub.has_room(self.id).ok_or(Gone)? {
+                    return Ok(hub);
+                }
+            }
+            self.taken.notified().await;
         }
     }
-    Ok(())
 }
 
 pub(crate) async fn heads(role: &Inner, streams: &[StreamId]) -> Result<Vec<Head>, ()> {

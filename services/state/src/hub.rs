@@ -145,6 +145,13 @@ impl Hub {
         (self.last_id, receiver)
     }
 
+    /// Whether a shard's queue, at most half full, has room for an answer: the other half is for pushes.
+    /// `None`: the shard is not attached, or nobody reads its queue any more.
+    pub fn has_room(&self, id: ShardId) -> Option<bool> {
+        let queue = &self.shards.get(&id)?.queue;
+        (!queue.is_closed()).then(|| queue.capacity() > self.push_queue / 2)
+    }
+
     /// A shard is gone, or is to be.
     pub fn detach(&mut self, id: ShardId) {
         let Some(shard) = self.shards.remove(&id) else { return };

@@ -12,6 +12,7 @@ use tokio::io::DuplexStream;
 use tokio::time::Duration;
 
 mod crash;
+mod crowd;
 mod device;
 mod moving;
 mod person;

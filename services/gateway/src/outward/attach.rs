@@ -1,8 +1,9 @@
 //! The attachment to one state instance: wishes out, joins and pushes in (E15).
 //!
 //! Whenever the stream ends, for whatever reason, it is opened again and all interest is told anew: the
-//! answers carry heads, and a ring that is behind one pulls what it missed. The same is done on a timer; an
-//! instance that does not answer by the next time is given up (E16). Wishes never hold up what comes in.
+//! answers carry heads, and a ring that is behind one pulls what it missed. The same is done on a timer, some
+//! streams at a time; an instance that says nothing for a round is given up (E16). What comes in is read
+//! before anything is wished for: wishes never hold it up, however many answers they bring.
 
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -19,15 +20,17 @@ use tokio::sync::mpsc;
 use tokio::time::{Duration, Instant, Interval, MissedTickBehavior};
 use tokio_stream::wrappers::ReceiverStream;
 
-use super::{Changed, pause};
+use super::compare::{Comparison, TURNS};
+use super::{Changed, STREAMS_AT_ONCE, pause};
 use crate::gateway::Inner;
 
 /// Messages to one state instance that wait for the stream.
 const WISHES: usize = 64;
-/// Streams named in one message.
-const STREAMS_AT_ONCE: usize = 200;
-/// How often all heads are compared with state's (E16), the first time after half of it to all of it.
-const COMPARE: Duration = Duration::from_secs(30);
+/// Messages read before a wish that has a place is sent: a shard that is told more than it can read still
+/// gets a word in.
+const READS: usize = 64;
+/// How long a turn of the comparison of heads is (E16).
+const TURN: Duration = Duration::from_secs(1);
 
 /// Keeps the shard attached to the instance behind `link`, for the shard's life.
 pub(crate) async fn run<S: AsyncRead + AsyncWrite + Unpin + 'static>(
@@ -37,10 +40,11 @@ pub(crate) async fn run<S: AsyncRead + AsyncWrite + Unpin + 'static>(
 ) {
     let mut rng = inner.process.rng(&format!("attach {at}"));
     loop {
-        let first = COMPARE.mul_f64(rand::RngExt::random_range(&mut rng, 0.5..1.0));
-        let mut compare = tokio::time::interval_at(Instant::now() + first, COMPARE);
-        compare.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        if let Err(why) = attached(&inner, at, link.clone(), compare).await {
+        let comparison = Comparison::after(rand::RngExt::random_range(&mut rng, TURNS / 2..TURNS));
+        let first = TURN.mul_f64(rand::RngExt::random_range(&mut rng, 0.0..1.0));
+        let mut turns = tokio::time::interval_at(Instant::now() + first, TURN);
+        turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        if let Err(why) = attached(&inner, at, link.clone(), comparison, turns).await {
             tracing::info!(at, why, "attaching to state again");
         }
         pause(&mut rng).await;
@@ -52,7 +56,8 @@ async fn attached<S: AsyncRead + AsyncWrite + Unpin + 'static>(
     inner: &Rc<Inner<S>>,
     at: usize,
     link: Link,
-    mut compare: Interval,
+    mut comparison: Comparison,
+    mut turns: Interval,
 ) -> Result<(), String> {
     let (wishes, queue) = mpsc::channel(WISHES);
     let attaching = attach_up::What::Attaching(v1::Attaching { shard: inner.config.name.clone() });
@@ -62,34 +67,38 @@ async fn attached<S: AsyncRead + AsyncWrite + Unpin + 'static>(
     let mut downs = answer.into_inner();
     inner.outward.wishes[at].changed.take();
     let mut due: VecDeque<attach_up::What> = follow(&followed(inner)).collect();
-    let (mut expected, mut asked, mut heard) = (1, false, true);
+    let (mut expected, mut reads) = (1, 0);
     loop {
         tokio::select! {
             biased;
-            place = wishes.reserve(), if !due.is_empty() => {
-                place.map_err(|_| "the stream is closed")?.send(v1::AttachUp { what: due.pop_front() });
-            }
             down = downs.message() => {
                 let down = down.map_err(|status| status.to_string())?.ok_or("the stream ended")?;
                 if down.n != expected {
                     return Err(format!("push {} came where {expected} was due", down.n));
                 }
-                (expected, heard) = (expected + 1, true);
+                expected += 1;
+                comparison.heard();
                 if let Some(What::Resync(resync)) = &down.what {
                     due.extend(follow(&concerned(inner, resync)));
                 } else {
                     inner.take(down.what);
                 }
+                reads += 1;
+                if reads % READS == 0 && !due.is_empty() && let Ok(place) = wishes.try_reserve() {
+                    place.send(v1::AttachUp { what: due.pop_front() });
+                }
+            }
+            place = wishes.reserve(), if !due.is_empty() => {
+                place.map_err(|_| "the stream is closed")?.send(v1::AttachUp { what: due.pop_front() });
             }
             () = inner.outward.wishes[at].wake.notified(), if due.is_empty() => {
                 due.extend(told(inner.outward.wishes[at].changed.take()));
             }
-            _ = compare.tick(), if due.is_empty() => {
-                if asked && !heard {
-                    return Err("it does not answer a comparison of heads".to_owned());
-                }
-                due.extend(follow(&followed(inner)));
-                (asked, heard) = (!due.is_empty(), false);
+            _ = turns.tick(), if due.is_empty() => {
+                let asked = comparison.turn(|| followed(inner));
+                let mut asked = asked.map_err(|_| "it does not answer a comparison of heads")?;
+                asked.retain(|stream| inner.outward.wants(stream));
+                due.extend(follow(&asked));
             }
         }
     }

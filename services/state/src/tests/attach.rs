@@ -88,3 +88,65 @@ async fn an_ephemeral_reaches_the_streams_followers() {
         assert_eq!(shard.told(1).await, ["ephemeral"]);
     }
 }
+
+/// Follows `count` streams, this one last, then one round of comparison after the other, reading only when
+/// all has been said; meanwhile one segment comes by in each round.
+async fn rounds(queue: usize, count: usize) {
+    let mut world = World::new();
+    world.config.push_queue = queue;
+    let instance = world.start();
+    let mut shard = world.shard(&instance, STREAM).await;
+    assert_eq!(shard.told(1).await, ["joined "]);
+    let mut streams: Vec<String> = (0..count).map(|n| format!("acme/chat/s{n}")).collect();
+    streams.push(STREAM.into());
+    let mut chain = Chain::of(US);
+    for round in 1..=3 {
+        let wishes = shard.wishes.clone();
+        let asking = async {
+            for streams in streams.chunks(200) {
+                let follow = Some(Wish::Follow(v1::Streams { streams: streams.to_vec() }));
+                wishes.send(v1::AttachUp { what: follow }).await.unwrap();
+            }
+        };
+        let reading = async {
+            sleep(Duration::from_secs(5)).await;
+            world.sequenced(&chain.next()).await;
+            sleep(Duration::from_secs(5)).await;
+            shard.told(count + 2).await
+        };
+        let ((), told) = tokio::join!(asking, reading);
+        let pushed = format!("us-east-1:{round}");
+        assert_eq!(told.iter().filter(|what| **what == pushed).count(), 1, "round {round}");
+        assert_eq!(told.iter().filter(|what| what.starts_with("joined ")).count(), count + 1);
+    }
+    assert_eq!(instance.state.0.hub.lock().counters().overflows, 0);
+}
+
+/// E15: a shard may follow more streams than its queue holds: answers wait for room, pushes find some.
+#[tokio::test(start_paused = true)]
+async fn answers_wait_for_room_in_a_small_queue() {
+    for queue in [2, 16, 64] {
+        rounds(queue, 1_000).await;
+    }
+}
+
+/// E15: so it is with the queue as it is configured.
+#[tokio::test(start_paused = true)]
+async fn answers_wait_for_room_in_the_real_queue() {
+    let queue = Config::new(US.parse().unwrap()).push_queue;
+    rounds(queue, queue + queue / 2).await;
+}
+
+/// E15: a shard that goes away while an answer waits for room leaves nothing behind.
+#[tokio::test(start_paused = true)]
+async fn a_shard_that_leaves_while_an_answer_waits_is_forgotten() {
+    let mut world = World::new();
+    world.config.push_queue = 4;
+    let instance = world.start();
+    let mut shard = world.shard(&instance, STREAM).await;
+    let streams = (0..100).map(|n| format!("acme/chat/s{n}")).collect();
+    shard.wish(Wish::Follow(v1::Streams { streams })).await;
+    sleep(Duration::from_secs(1)).await;
+    drop(shard);
+    until("nothing of it", async || instance.state.0.hub.lock().is_idle()).await;
+}

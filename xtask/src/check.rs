@@ -12,12 +12,13 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use crate::child::{Cargo, Tally};
-use crate::{command, simulation, tidy};
+use crate::{command, python, simulation, tidy};
 
 /// What a step does.
 enum Work {
     Cargo(Cargo),
     Tidy,
+    Python,
     /// Listed, not run: it does not exist yet. The text says what is missing.
     NotBuilt(String),
 }
@@ -78,6 +79,7 @@ fn steps(root: &Path, fast: bool) -> Vec<Step> {
         step("clippy", false, cargo("clippy --workspace --all-targets -- -D warnings")),
         step("documentation", true, Work::Cargo(docs)),
         step("tests", false, cargo(&format!("test --workspace --no-fail-fast {tests}"))),
+        step("client in Python", true, Work::Python),
         step("simulation", true, simulated(simulation::seeds(root, command::SEEDS, 1))),
         step("mutants of the model", true, Work::Cargo(simulation::model_mutants(root))),
         step("mutants", true, simulated(simulation::mutants(root))),
@@ -102,6 +104,11 @@ impl Step {
             Work::Tidy => {
                 let result = tidy::run(root).inspect_err(|problem| println!("{problem}"));
                 (Tally::default(), result, None, "cargo xtask tidy".to_owned())
+            }
+            Work::Python => {
+                let (tally, result) = python::run(root);
+                let result = result.inspect_err(|problem| println!("{problem}"));
+                (tally, result, None, "cargo xtask python".to_owned())
             }
             Work::NotBuilt(missing) => (Tally::default(), Ok(()), Some(missing), String::new()),
         };
@@ -183,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn fast_leaves_out_documentation_and_simulation() {
+    fn fast_leaves_out_documentation_python_and_simulation() {
         let names: Vec<_> = steps(Path::new("."), true).into_iter().map(|step| step.name).collect();
         assert_eq!(names, ["format", "tidy", "clippy", "tests"]);
     }

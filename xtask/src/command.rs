@@ -4,7 +4,7 @@
 //! ignored.
 
 /// The names of all commands; tidy checks that the documents mention no others.
-pub(crate) const NAMES: [&str; 6] = ["test", "tidy", "sim", "bench", "mutants", "help"];
+pub(crate) const NAMES: [&str; 7] = ["test", "tidy", "python", "sim", "bench", "mutants", "help"];
 
 /// Seeds that `sim` runs when the caller names no number.
 pub(crate) const SEEDS: u32 = 200;
@@ -14,12 +14,14 @@ pub(crate) const HELP: &str = "\
 The project's own commands.
 
     cargo xtask test [--fast]            everything that must be green before a commit lands:
-                                         format, tidy, clippy, documentation, all tests, simulation, mutants.
+                                         format, tidy, clippy, documentation, all tests, simulation, mutants;
+                                         needs Python 3 with venv for the client in Python.
                                          The last line is `N passed, N failed`.
                                          --fast: format, tidy, clippy and tests, without documentation,
-                                         its examples, simulation seeds and mutants
+                                         its examples, Python, simulation seeds and mutants
     cargo xtask tidy                     sizes, names, dependency arrows, banned calls, licences, and whether
                                          the documents still tell the truth; takes seconds
+    cargo xtask python                   the client in Python: its unit tests, then against three regions
     cargo xtask sim [--seeds N] [--seed S]
                                          N simulated runs (20), one for each seed from S (1) upwards;
                                          one failed seed again: --seeds 1 --seed <it>
@@ -33,6 +35,7 @@ The project's own commands.
 pub(crate) enum Command {
     Test { fast: bool },
     Tidy,
+    Python,
     Sim { seeds: u32, seed: u64 },
     Bench { what: Option<String> },
     Mutants,
@@ -49,6 +52,7 @@ impl Command {
             ("test", []) => Ok(Command::Test { fast: false }),
             ("test", ["--fast"]) => Ok(Command::Test { fast: true }),
             ("tidy", []) => Ok(Command::Tidy),
+            ("python", []) => Ok(Command::Python),
             ("mutants", []) => Ok(Command::Mutants),
             ("sim", options) => Command::sim(options),
             ("bench", []) => Ok(Command::Bench { what: None }),
@@ -113,7 +117,7 @@ mod tests {
 
     #[test]
     fn a_wrong_argument_is_named_together_with_what_is_right() {
-        assert!(parse("tset").unwrap_err().contains("test, tidy, sim"));
+        assert!(parse("tset").unwrap_err().contains("test, tidy, python, sim"));
         assert!(parse("test --quick").unwrap_err().contains("--quick"));
         assert!(parse("sim --seeds").unwrap_err().contains("needs a number"));
         assert!(parse("sim --seeds many").unwrap_err().contains("many"));

@@ -3,12 +3,13 @@
 //! Everything that a person or a machine runs on this repository goes through here, so that both see the same
 //! steps. It depends on no product crate, and so builds in seconds and works while the product does not
 //! compile. Reading order: [`command`] (what can be asked), [`check`] (the steps of `test`), [`tidy`] (what
-//! is checked about the sources themselves), [`simulation`] (seeds, mutants, benchmarks), [`child`] (how a
-//! program is run).
+//! is checked about the sources themselves), [`python`] (the client in Python), [`simulation`] (seeds,
+//! mutants, benchmarks), [`child`] (how a program is run).
 
 mod check;
 mod child;
 mod command;
+mod python;
 mod simulation;
 mod tidy;
 
@@ -27,6 +28,7 @@ fn main() -> ExitCode {
         }
         Ok(Command::Test { fast }) => return check::run(&root, fast),
         Ok(Command::Tidy) => tidy::run(&root),
+        Ok(Command::Python) => python::run(&root).1,
         Ok(Command::Sim { seeds, seed }) => simulation::seeds(&root, seeds, seed).run_alone(),
         Ok(Command::Mutants) => simulation::mutants(&root).run_alone(),
         Ok(Command::Bench { what }) => simulation::bench(&root, what.as_deref()).run_alone(),

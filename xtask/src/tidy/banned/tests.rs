@@ -25,6 +25,7 @@ fn a_queue_without_a_limit_is_found() {
 fn unfinished_code_and_ignored_tests_are_found() {
     assert_eq!(found("a.rs", "todo!() unimplemented!(\"x\") dbg!(1)"), ["unfinished"; 3]);
     assert_eq!(found("a.rs", "#[ignore]\nfn a() {}\n# [ ignore = \"slow\" ]"), ["ignored-test"; 2]);
+    assert_eq!(found(RUN_BY_A_STEP[0], "#[ignore = \"needs Python\"]\nfn a() {}"), [""; 0]);
     assert_eq!(found("a.rs", "let ignore = a[ignore]; // todo!()"), [""; 0]);
 }
 

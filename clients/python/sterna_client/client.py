@@ -34,12 +34,14 @@ class Client:
         self._changes = 0
         self._change = asyncio.Event()
         self._device = Device(store, self._listener, self._endpoints, ping_interval_ms, self._now, self._changed)
-        self._session: Session | None = None
         # The second socket of a move from its `welcome` on, the task that brings it up, where it goes.
         self._second: Session | None = None
         self._moving: asyncio.Task | None = None
         self._target: str | None = None
         self._closing = False
+        # Set while `run` has nothing open.
+        self._closed = asyncio.Event()
+        self._closed.set()
 
     def follow(self, stream: str, tail: int | None = None) -> View:
         """Follows a stream from this device's own cursor; `tail` bounds what a first time brings."""
@@ -58,15 +60,14 @@ class Client:
         return list(self._device.outbox.entries.values())
 
     async def close(self) -> None:
-        """Says goodbye; `run` returns."""
+        """Says goodbye, in whatever state it is; returns when `run` has nothing open any more."""
         self._closing = True
         self._changed()
-        for session in (self._session, self._second):
-            if session is not None:
-                await session.close(1000, "")
+        await self._closed.wait()
 
     async def run(self) -> None:
         """Until `close`; raises `Stopped` when a close code says so."""
+        self._closed.clear()
         try:
             while not self._closing:
                 await self._wait(self._retry.delay())
@@ -75,6 +76,8 @@ class Client:
         except Stopped as stopped:
             self._listener.state("stopped", str(stopped))
             raise
+        finally:
+            self._closed.set()
 
     async def _wait(self, seconds: float) -> None:
         self._listener.state("waiting", f"{seconds:.2f} s")
@@ -85,6 +88,7 @@ class Client:
     async def _connect_once(self) -> None:
         """One attempt and, if it succeeds, everything until its socket (after moves: the last one) is gone."""
         opened, live_at, after_s = self._now(), None, 0.0
+        self._second, self._target = None, None
         self._listener.state("connecting", self._endpoints.current)
         try:
             session = await self._greet(self._endpoints.current, None)
@@ -116,10 +120,10 @@ class Client:
             for frame in self._device.subscribe_all():
                 await session.send(frame)
             deadline = self._now() + GREETING_S
-            while session.welcome is None and not session.ended.done() and self._now() < deadline:
+            while self._goes_on(session, deadline) and session.welcome is None:
                 await self._sleep(session, deadline - self._now())
             if session.welcome is None and not session.ended.done():
-                await session.close(PEER_SILENT, "no welcome")
+                await session.close(1000 if self._closing else PEER_SILENT, "no welcome")
                 await session.ended
             return session
         except asyncio.CancelledError:
@@ -130,7 +134,6 @@ class Client:
         """Catching up and live, over any number of moves; the socket that ended, and since when it was live."""
         moved = False
         while True:
-            self._session, self._second, self._target = session, None, None
             if not moved:
                 self._listener.state("catching_up", session.region)
                 await self._caught_up(session, CATCH_UP_S)
@@ -141,20 +144,23 @@ class Client:
             self._listener.state("live", session.region)
             second = await self._live(session)
             if second is None:
-                self._session = None
                 return session, live_at
             session, moved = second, True
+            self._second, self._target = None, None
 
     async def _caught_up(self, session: Session, seconds: float) -> None:
         """Until everything up to the heads is here, the socket is gone, or the time is over."""
         deadline = self._now() + seconds
-        while not session.ended.done() and not self._device.is_current(session) and self._now() < deadline:
+        while self._goes_on(session, deadline) and not self._device.is_current(session):
             await self._sleep(session, deadline - self._now())
+
+    def _goes_on(self, session: Session, deadline: float) -> bool:
+        return not session.ended.done() and not self._closing and self._now() < deadline
 
     async def _live(self, session: Session) -> Session | None:
         """Sends what is due until the socket is gone; the second socket of a move, if there is a good one."""
         while not session.ended.done():
-            if self._second is not None and self._moving is None:
+            if self._closing or (self._second is not None and self._moving is None):
                 await session.close(1000, "")
                 await session.ended
             else:
@@ -168,6 +174,9 @@ class Client:
             self._moving.cancel()
             self._moving = None
         second = self._second
+        if second is not None and self._closing:
+            await second.close(1000, "")
+            await second.ended
         return None if second is None or second.ended.done() else second
 
     async def _send_due(self, session: Session) -> None:

@@ -8,6 +8,7 @@
 //! Runs inside a `tokio::runtime::LocalRuntime`: shards live on the thread that starts them.
 
 pub mod between;
+mod compare;
 pub mod plan;
 pub mod region;
 pub mod regions;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
-use sterna_stream::{StreamId, UserId};
+use sterna_stream::{Region, StreamId, UserId};
 
 use crate::demo;
 
@@ -33,9 +33,10 @@ pub struct Cli {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Run a region in memory with simulated people, crash its roles, and check that nothing is lost.
-    #[command(after_help = "Examples:\n  sterna demo\n  sterna demo --people 60 --rate 200 --seconds 30\n  \
-        sterna demo --json > report.json\n  sterna demo --seconds 300 --listen 127.0.0.1:8080\n\n\
+    /// Run three regions in memory with simulated people, break what can break, check that nothing is lost.
+    #[command(after_help = "Examples:\n  sterna demo\n  sterna demo --people 60 --rate 200 --seconds 40\n  \
+        sterna demo --regions eu-west-1,eu-central-1\n  sterna demo --json > report.json\n  \
+        sterna demo --listen\n\n\
         The exit code is 1 if any promise was broken.")]
     Demo(DemoArgs),
     /// Serve one region, with stores in memory: what it holds is gone when it ends.
@@ -75,24 +76,30 @@ pub enum Command {
 /// `sterna demo`.
 #[derive(Args, Debug)]
 pub struct DemoArgs {
-    /// People, each with one device.
+    /// The regions, by name, separated by commas.
+    #[arg(long, value_delimiter = ',', value_name = "NAME", default_values = demo::REGIONS)]
+    pub regions: Vec<Region>,
+    /// People, each with one device, spread over the regions.
     #[arg(long, default_value_t = demo::Options::default().people)]
     pub people: usize,
     /// Events per second, of all people together.
     #[arg(long, default_value_t = demo::Options::default().rate)]
     pub rate: u32,
-    /// How long they talk.
-    #[arg(long, default_value_t = demo::Options::default().seconds)]
-    pub seconds: u64,
+    /// How long they talk [default: 26; with --listen, until Ctrl-C].
+    #[arg(long)]
+    pub seconds: Option<u64>,
     /// Where all randomness comes from.
     #[arg(long, default_value_t = demo::Options::default().seed)]
     pub seed: u64,
-    /// Listen here too, for `sterna chat` to join.
-    #[arg(long, value_name = "ADDRESS")]
+    /// Listen too, each region on the next port, and print how `sterna chat` joins.
+    #[arg(long, value_name = "ADDRESS", num_args = 0..=1, default_missing_value = "127.0.0.1:8080")]
     pub listen: Option<SocketAddr>,
     /// Print the report as JSON and nothing else.
     #[arg(long)]
     pub json: bool,
+    /// Break a promise on purpose, to see it noticed.
+    #[arg(long, hide = true)]
+    pub sabotage: Option<demo::Sabotage>,
 }
 
 impl Cli {
@@ -106,14 +113,14 @@ impl Cli {
 impl DemoArgs {
     /// What `options` say, shown to people.
     pub fn of(options: demo::Options) -> Self {
-        let demo::Options { people, rate, seconds, seed, listen } = options;
-        Self { people, rate, seconds, seed, listen, json: false }
+        let demo::Options { regions, people, rate, seconds, seed, listen, sabotage } = options;
+        Self { regions, people, rate, seconds, seed, listen, json: false, sabotage }
     }
 
     /// The demo's own form of it.
     pub fn options(&self) -> demo::Options {
-        let Self { people, rate, seconds, seed, listen, json: _ } = *self;
-        demo::Options { people, rate, seconds, seed, listen }
+        let Self { people, rate, seconds, seed, listen, sabotage, .. } = *self;
+        demo::Options { regions: self.regions.clone(), people, rate, seconds, seed, listen, sabotage }
     }
 }
 

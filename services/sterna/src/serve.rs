@@ -4,12 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sterna_cluster::MemoryStores;
-use sterna_gateway::edge::bind;
 use sterna_process::{Drain, SystemClock};
 use tokio::net::TcpStream;
 
 use crate::config::{self, Config, StoreKind};
-use crate::site::Site;
+use crate::site::{self, Site};
 
 /// Why it does not serve, or not any more.
 #[derive(Debug, thiserror::Error)]
@@ -40,7 +39,7 @@ pub async fn run(
     let mut plan = config.plan()?;
     plan.seed = getrandom::u64()?;
     let listening = |error| Error::Listen(config.listen.address, error);
-    let listener = bind(config.listen.address).map_err(listening)?;
+    let listener = site::claim(config.listen.address).map_err(listening)?;
     let address = listener.local_addr().map_err(listening)?;
     for warning in config.warnings() {
         tracing::warn!("{warning}");

@@ -3,20 +3,33 @@
 //! The edge is a process of its own: it tells health while the shard behind it is away or drains.
 
 use std::cell::RefCell;
+use std::io;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use sterna_cluster::region::Place;
 use sterna_cluster::{Plan, Region, Stores};
-use sterna_gateway::edge::{Config as EdgeConfig, Edge, Limits, Origins, Parts, Standing};
+use sterna_gateway::edge::{Config as EdgeConfig, Edge, Limits, Origins, Parts, Standing, bind};
 use sterna_process::{Clock, Process, State};
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
 
 /// The one shard that a site has: everything is on one thread.
 const SHARD: usize = 0;
 /// Longest that the edge may take to answer what it was asked.
 const EDGE_DRAIN: Duration = Duration::from_secs(2);
+
+/// A listener on `address` that nobody else has. The edge's own way to bind lets shards share an address, so
+/// that a second server of the same user would get every other connection unnoticed.
+///
+/// # Errors
+/// The system's: the address is not ours, or taken.
+pub fn claim(address: SocketAddr) -> io::Result<TcpListener> {
+    drop(std::net::TcpListener::bind(address)?);
+    bind(address)
+}
 
 /// One region of this process. Its clients come over sockets of type `S`.
 pub struct Site<S> {

@@ -115,8 +115,14 @@ impl Machine {
         let live_ms = lost.live_ms(now.mono_ms);
         // An overloaded region is alive and asks to wait; a refused token says nothing about the endpoint.
         let overloaded = end == End::Closed(close::OVERLOADED);
-        if !lost.is_welcomed() && !overloaded && matches!(advice, Advice::BackOff { .. }) {
-            self.endpoints.failed(now.mono_ms);
+        let mut advice = advice;
+        if !lost.is_welcomed()
+            && !overloaded
+            && matches!(advice, Advice::BackOff { .. })
+            && self.endpoints.failed(now.mono_ms)
+        {
+            // How long the one left behind asked to wait says nothing about the next.
+            advice = Advice::BackOff { at_least_ms: 0 };
         }
         if let (Advice::NewToken, End::Closed(code)) = (advice, end)
             && self.token.refused(code)

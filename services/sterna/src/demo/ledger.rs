@@ -1,5 +1,5 @@
-//! The demo's ledger: what was sent, what was acked, what every device showed, and whether that keeps the
-//! promises (G1 to G4).
+//! The demo's ledger: what was sent, what was acked, what every device showed and where, and whether that
+//! keeps the promises (G1 to G4).
 //!
 //! It believes nobody: events are told apart by a label inside their payload, not by anything that the
 //! service or the client's library made up. It judges and does nothing else.
@@ -20,18 +20,23 @@ mod tests;
 pub type Label = u64;
 /// Which device.
 pub type DeviceNumber = usize;
+/// Which region, in the order of the run.
+pub type RegionNumber = usize;
 
 /// Everything that happened, as far as promises are concerned.
 #[derive(Debug, Default)]
 pub struct Ledger {
     rooms: BTreeMap<StreamId, Room>,
     events: BTreeMap<Label, Sent>,
+    /// What has no answer yet or is not on every screen, by when it was sent.
+    unsettled: BTreeSet<(Instant, Label)>,
+    delivered: usize,
     invented: u64,
     reordered: u64,
     /// From sending to the first ack.
     pub ack: Latencies,
-    /// From sending to showing, on devices other than the author's.
-    pub delivery: Latencies,
+    /// From sending to showing, on devices other than the author's: from which region, in which.
+    pub delivery: BTreeMap<(RegionNumber, RegionNumber), Latencies>,
 }
 
 #[derive(Debug, Default)]
@@ -51,10 +56,15 @@ struct Screen {
 struct Sent {
     room: StreamId,
     by: DeviceNumber,
+    region: RegionNumber,
     at: Instant,
     calm: bool,
     timed: bool,
     answer: Answer,
+    /// Another region has it too.
+    safe: bool,
+    /// Members' devices that do not show it.
+    missing: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,6 +83,8 @@ pub struct Verdict {
     pub sent: u64,
     /// Of them, accepted for good.
     pub acked: u64,
+    /// Of them, known to be in another region too: the second ack came.
+    pub safe: u64,
     /// Of them, refused for good: the author was told.
     pub refused: u64,
     /// Of them, killed with their device before it had stored them, and never seen.
@@ -100,10 +112,14 @@ impl Ledger {
         self.rooms.insert(room, Room { devices });
     }
 
-    /// A device begins to send an event; `calm`: nothing is broken.
-    pub fn sent(&mut self, label: Label, room: &StreamId, by: DeviceNumber, at: Instant, calm: bool) {
-        self.events
-            .insert(label, Sent { room: room.clone(), by, at, calm, timed: false, answer: Answer::None });
+    /// Somebody begins to send an event to a room; `calm`: nothing is broken.
+    pub fn sent(&mut self, label: Label, room: &StreamId, by: Author, at: Instant, calm: bool) {
+        let missing = self.rooms.get(room).map_or(0, |room| room.devices.len());
+        let Author { device: by, region } = by;
+        let (answer, timed, safe) = (Answer::None, false, false);
+        let sent = Sent { room: room.clone(), by, region, at, calm, timed, answer, safe, missing };
+        self.events.insert(label, sent);
+        self.settle(label);
     }
 
     /// Its first ack came; `calm`: nothing is broken.
@@ -114,6 +130,14 @@ impl Ledger {
             self.ack.add(now - sent.at, sent.calm && calm);
         }
         sent.answer = Answer::Acked;
+        self.settle(label);
+    }
+
+    /// Its second ack came: another region has it too.
+    pub fn safe(&mut self, label: Label) {
+        if let Some(sent) = self.events.get_mut(&label) {
+            sent.safe = true;
+        }
     }
 
     /// It was refused for good.
@@ -123,6 +147,7 @@ impl Ledger {
         {
             sent.answer = Answer::Refused;
         }
+        self.settle(label);
     }
 
     /// A device was killed; of what it had not been answered, `stored` is all that it still knows of.
@@ -130,14 +155,15 @@ impl Ledger {
         for (label, sent) in &mut self.events {
             if sent.by == device && sent.answer == Answer::None && !stored.contains(label) {
                 sent.answer = Answer::Unsaved;
+                self.unsettled.remove(&(sent.at, *label));
             }
         }
     }
 
-    /// A device shows an event; `late`: it says that the event stands above something shown before.
+    /// A device shows an event.
     pub fn shown(&mut self, device: DeviceNumber, room: &StreamId, label: Label, shown: Shown) {
         let screen = self.rooms.get_mut(room).and_then(|room| room.devices.get_mut(&device));
-        let sent = self.events.get(&label).filter(|sent| sent.room == *room);
+        let sent = self.events.get_mut(&label).filter(|sent| sent.room == *room);
         let (Some(screen), Some(sent)) = (screen, sent) else {
             self.invented += 1;
             return;
@@ -146,18 +172,23 @@ impl Ledger {
         if above && !shown.late {
             self.reordered += 1;
         }
+        let first = !screen.times.contains_key(&label);
         let times = screen.times.entry(label).or_default();
         *times += 1;
-        if *times == 1 && device != sent.by {
-            self.delivery.add(shown.now - sent.at, sent.calm && shown.calm);
+        if *times == 1 {
+            sent.missing = sent.missing.saturating_sub(1);
+            self.delivered += 1;
+        }
+        if first && device != sent.by {
+            let pair = self.delivery.entry((sent.region, shown.region)).or_default();
+            pair.add(shown.now - sent.at, sent.calm && shown.calm);
         }
         screen.shown.insert(shown.place, label);
         if device == sent.by {
             // Its author saw it come back: as good as an ack, where that was lost with a socket or a device.
-            if let Some(sent) = self.events.get_mut(&label) {
-                sent.answer = Answer::Acked;
-            }
+            sent.answer = Answer::Acked;
         }
+        self.settle(label);
     }
 
     /// A device took events off its screen again: later twins.
@@ -170,19 +201,43 @@ impl Ledger {
                 && let Some(times) = screen.times.get_mut(&label)
             {
                 *times -= 1;
+                if *times == 0
+                    && let Some(sent) = self.events.get_mut(&label)
+                {
+                    sent.missing += 1;
+                    self.delivered -= 1;
+                }
             }
         }
     }
 
-    /// What is still to come: events without an answer, and acked ones that a device does not show yet.
-    pub fn open(&self) -> u64 {
-        let verdict = self.verdict();
-        verdict.unanswered + verdict.lost
+    fn settle(&mut self, label: Label) {
+        let Some(sent) = self.events.get(&label) else { return };
+        let open = match sent.answer {
+            Answer::None => true,
+            Answer::Acked => sent.missing > 0,
+            Answer::Refused | Answer::Unsaved => false,
+        };
+        if open {
+            self.unsettled.insert((sent.at, label));
+        } else {
+            self.unsettled.remove(&(sent.at, label));
+        }
+    }
+
+    /// When the oldest event was sent that has no answer yet or is not on every screen.
+    pub fn unsettled_since(&self) -> Option<Instant> {
+        self.unsettled.first().map(|(at, _)| *at)
+    }
+
+    /// Whether everything has an answer and stands on every screen, in one order.
+    pub fn is_settled(&self) -> bool {
+        self.unsettled.is_empty() && self.rooms.values().all(|room| room.differences() == 0)
     }
 
     /// Sent, acked, shown so far, cheaply.
     pub fn counts(&self) -> (usize, usize, usize) {
-        (self.events.len(), self.ack.len(), self.delivery.len())
+        (self.events.len(), self.ack.len(), self.delivered)
     }
 
     /// What it comes to now.
@@ -194,6 +249,7 @@ impl Ledger {
             ..Verdict::default()
         };
         for (label, sent) in &self.events {
+            verdict.safe += u64::from(sent.safe);
             match sent.answer {
                 Answer::None => verdict.unanswered += 1,
                 Answer::Refused => verdict.refused += 1,
@@ -218,11 +274,22 @@ impl Ledger {
     }
 }
 
+/// Who sends.
+#[derive(Clone, Copy, Debug)]
+pub struct Author {
+    /// On this device.
+    pub device: DeviceNumber,
+    /// Which is connected there.
+    pub region: RegionNumber,
+}
+
 /// How an event came to a screen.
 #[derive(Clone, Debug)]
 pub struct Shown {
     /// Where it stands.
     pub place: Place,
+    /// Where the device is connected.
+    pub region: RegionNumber,
     /// Announced as a late insertion.
     pub late: bool,
     /// When.

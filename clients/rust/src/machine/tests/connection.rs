@@ -229,6 +229,28 @@ fn two_failures_lead_to_the_next_endpoint_and_no_way_leads_back() {
     assert!(rig.opened.last().unwrap().1.contains(EU));
 }
 
+/// Section 7: what one endpoint asks for is not waited for at the next: a region that answers 503 with an
+/// hour's `Retry-After` is left within the back-off.
+#[test]
+fn retry_after_binds_at_the_endpoint_that_said_it_only() {
+    let mut rig = Rig::new();
+    let id = rig.live(US);
+    rig.give(Input::Closed(id, 1012));
+    for seconds in [1, 3_600] {
+        let id = rig.open();
+        let failure = Failure::Refused { status: 503, retry_after_s: Some(seconds) };
+        rig.give(Input::Failed(id, failure));
+        if seconds == 1 {
+            rig.pass(999);
+            assert_eq!(rig.state(), State::Waiting);
+        }
+    }
+    let opened = rig.opened.len();
+    rig.pass(4 * BACK_OFF_MS);
+    assert_eq!(rig.opened.len(), opened + 1, "{:?}", rig.opened);
+    assert!(rig.opened.last().unwrap().1.contains(EU), "{:?}", rig.opened);
+}
+
 /// Section 13: a new start of the application stays for ten minutes after a hop, then asks the DNS name
 /// again.
 #[test]

@@ -273,6 +273,10 @@ impl Screen {
 
     /// Shows an event, or what a device shows that breaks promises on purpose.
     fn show(&self, stream: &StreamId, event: Event, late: bool) {
+        // Members' events and, with `--listen`, other people's.
+        if label_of(event.payload.as_bytes()).is_none() {
+            return;
+        }
         self.shown.set(self.shown.get() + 1);
         let due = self.device == SABOTEUR && self.shown.get() >= SABOTAGE_FROM;
         let Some(sabotage) = self.shared.sabotage.filter(|_| due) else {
@@ -300,7 +304,6 @@ impl Screen {
     }
 
     fn write_down(&self, stream: &StreamId, event: &Event, late: bool) {
-        // Others than the demo's people may be here, with `--listen`.
         let Some(label) = label_of(event.payload.as_bytes()) else { return };
         let place = Place { hlc: event.hlc, origin: event.origin.clone(), seq: event.seq };
         let (now, calm, region) = (Instant::now(), self.shared.calm.get(), self.status.region.get());

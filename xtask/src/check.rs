@@ -12,13 +12,15 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use crate::child::{Cargo, Tally};
-use crate::{command, python, simulation, tidy};
+use crate::{command, python, simulation, stack, tidy};
 
 /// What a step does.
 enum Work {
     Cargo(Cargo),
     Tidy,
     Python,
+    /// Contract suites against servers that are started for them.
+    RealPorts,
     /// Listed, not run: it does not exist yet. The text says what is missing.
     NotBuilt(String),
 }
@@ -83,6 +85,8 @@ fn steps(root: &Path, fast: bool) -> Vec<Step> {
         step("simulation", true, simulated(simulation::seeds(root, command::SEEDS, 1))),
         step("mutants of the model", true, Work::Cargo(simulation::model_mutants(root))),
         step("mutants", true, simulated(simulation::mutants(root))),
+        step("clippy, real ports", true, Work::Cargo(stack::clippy(root))),
+        step("contract, real ports", true, Work::RealPorts),
     ];
     steps.retain(|step| !(fast && step.slow));
     steps
@@ -109,6 +113,10 @@ impl Step {
                 let (tally, result) = python::run(root);
                 let result = result.inspect_err(|problem| println!("{problem}"));
                 (tally, result, None, "cargo xtask python".to_owned())
+            }
+            Work::RealPorts => {
+                let (tally, result) = stack::contract(root);
+                (tally, result, None, stack::contract_again())
             }
             Work::NotBuilt(missing) => (Tally::default(), Ok(()), Some(missing), String::new()),
         };

@@ -3,8 +3,10 @@
 //! An argument that nobody knows is an error that names what is known; nothing is guessed and nothing
 //! ignored.
 
+use crate::stack::Action;
+
 /// The names of all commands; tidy checks that the documents mention no others.
-pub(crate) const NAMES: [&str; 7] = ["test", "tidy", "python", "sim", "bench", "mutants", "help"];
+pub(crate) const NAMES: [&str; 8] = ["test", "tidy", "python", "sim", "bench", "mutants", "stack", "help"];
 
 /// Seeds that `sim` runs when the caller names no number.
 pub(crate) const SEEDS: u32 = 200;
@@ -14,11 +16,11 @@ pub(crate) const HELP: &str = "\
 The project's own commands.
 
     cargo xtask test [--fast]            everything that must be green before a commit lands:
-                                         format, tidy, clippy, documentation, all tests, simulation, mutants;
-                                         needs Python 3 with venv for the client in Python.
-                                         The last line is `N passed, N failed`.
+                                         format, tidy, clippy, documentation, all tests, simulation, mutants,
+                                         the contracts of the real backends; needs Python 3 with venv,
+                                         Java 17, Maven and npm. The last line is `N passed, N failed`.
                                          --fast: format, tidy, clippy and tests, without documentation,
-                                         its examples, Python, simulation seeds and mutants
+                                         its examples, Python, simulation seeds, mutants and real backends
     cargo xtask tidy                     sizes, names, dependency arrows, banned calls, licences, and whether
                                          the documents still tell the truth; takes seconds
     cargo xtask python                   the client in Python: its unit tests, then against three regions
@@ -28,6 +30,8 @@ The project's own commands.
     cargo xtask mutants                  builds the known mistakes in, one at a time;
                                          the simulation must find each
     cargo xtask bench [WHAT]             measures, optimised; WHAT picks one benchmark
+    cargo xtask stack up|down|status     one Kafka broker and one DynamoDB Local on loopback, kept running;
+                                         prints what to export for tests and programs
     cargo xtask help                     this page";
 
 /// One command with its options.
@@ -39,6 +43,7 @@ pub(crate) enum Command {
     Sim { seeds: u32, seed: u64 },
     Bench { what: Option<String> },
     Mutants,
+    Stack(Action),
     Help,
 }
 
@@ -55,6 +60,10 @@ impl Command {
             ("python", []) => Ok(Command::Python),
             ("mutants", []) => Ok(Command::Mutants),
             ("sim", options) => Command::sim(options),
+            ("stack", ["up"]) => Ok(Command::Stack(Action::Up)),
+            ("stack", ["down"]) => Ok(Command::Stack(Action::Down)),
+            ("stack", ["status"]) => Ok(Command::Stack(Action::Status)),
+            ("stack", _) => Err("`stack` takes one of up, down, status".to_owned()),
             ("bench", []) => Ok(Command::Bench { what: None }),
             ("bench", [what]) if !what.starts_with('-') => {
                 Ok(Command::Bench { what: Some((*what).to_owned()) })
@@ -110,6 +119,7 @@ mod tests {
         assert_eq!(parse("test --fast"), Ok(Command::Test { fast: true }));
         assert_eq!(parse("sim"), Ok(Command::Sim { seeds: SEEDS, seed: 1 }));
         assert_eq!(parse("sim --seed 9 --seeds 3"), Ok(Command::Sim { seeds: 3, seed: 9 }));
+        assert_eq!(parse("stack down"), Ok(Command::Stack(Action::Down)));
         assert_eq!(parse("bench path"), Ok(Command::Bench { what: Some("path".to_owned()) }));
         assert_eq!(parse(""), Ok(Command::Help));
         assert_eq!(parse("sim --help"), Ok(Command::Help));
@@ -122,6 +132,7 @@ mod tests {
         assert!(parse("sim --seeds").unwrap_err().contains("needs a number"));
         assert!(parse("sim --seeds many").unwrap_err().contains("many"));
         assert!(parse("sim --seeds 0").unwrap_err().contains("at least 1"));
+        assert!(parse("stack sideways").unwrap_err().contains("up, down, status"));
         assert!(parse("sim --speed 3").unwrap_err().contains("--seeds N"));
     }
 

@@ -4,13 +4,14 @@
 //! steps. It depends on no product crate, and so builds in seconds and works while the product does not
 //! compile. Reading order: [`command`] (what can be asked), [`check`] (the steps of `test`), [`tidy`] (what
 //! is checked about the sources themselves), [`python`] (the client in Python), [`simulation`] (seeds,
-//! mutants, benchmarks), [`child`] (how a program is run).
+//! mutants, benchmarks), [`stack`] (the real servers behind the ports), [`child`] (how a program is run).
 
 mod check;
 mod child;
 mod command;
 mod python;
 mod simulation;
+mod stack;
 mod tidy;
 
 use std::path::PathBuf;
@@ -31,6 +32,7 @@ fn main() -> ExitCode {
         Ok(Command::Python) => python::run(&root).1,
         Ok(Command::Sim { seeds, seed }) => simulation::seeds(&root, seeds, seed).run_alone(),
         Ok(Command::Mutants) => simulation::mutants(&root).run_alone(),
+        Ok(Command::Stack(action)) => stack::act(&root, action),
         Ok(Command::Bench { what }) => simulation::bench(&root, what.as_deref()).run_alone(),
         Err(problem) => Err(problem),
     };

@@ -21,8 +21,11 @@ pub mod membership;
 pub mod produce;
 pub mod proofs;
 pub mod read;
+pub mod space;
 
 mod crew;
+
+pub use crew::until;
 
 /// Partitions of each topic.
 pub const PARTITIONS: u16 = 4;

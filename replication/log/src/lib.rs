@@ -3,8 +3,8 @@
 //! [`Log`] and [`Consumer`] are the port; their docs are the contract, in numbered sentences, and
 //! `contract` is the suite that every backend passes. [`MemoryLog`] is one region's cluster in memory, with
 //! the traps of a real one (holes between offsets, unknown outcomes, sessions that end, prefetched records of
-//! a former owner); [`Mirror`] copies its topics to another region as MirrorMaker 2 does; [`FaultyLog`] makes
-//! calls of any backend go wrong.
+//! a former owner); `kafka`, behind a feature of that name, is a real one; [`Mirror`] copies topics to
+//! another region as MirrorMaker 2 does; [`FaultyLog`] makes calls of any backend go wrong.
 //!
 //! This crate moves bytes and decides nothing about them: the encoding of records is the `proto` crate's.
 //!
@@ -14,6 +14,8 @@
 pub mod contract;
 pub mod error;
 pub mod faulty;
+#[cfg(feature = "kafka")]
+pub mod kafka;
 pub mod log;
 pub mod memory;
 pub mod record;

@@ -2,8 +2,9 @@
 //!
 //! Reading order: [`table`] and [`tails`] and [`sessions`] (the ports and their contracts), [`layout`] (which
 //! item stands under which key), [`control`] (incarnations and terms), [`memory`] (the backends of demo,
-//! tests and simulation, with global-table replication), [`faulty`] (decorators that break them on purpose),
-//! `contract` (the suites that every backend passes).
+//! tests and simulation, with global-table replication), `dynamodb` (the real tables, behind a feature),
+//! [`faulty`] (decorators that break any of them on purpose), `contract` (the suites that every backend
+//! passes).
 //!
 //! Guarantees nothing that DynamoDB, Redis and S3 cannot do: conditions hold within one region, replication
 //! between regions is asynchronous per item and the last writer wins, tails and sessions may be lost at any
@@ -13,6 +14,8 @@ pub mod blobs;
 #[cfg(any(test, feature = "contract"))]
 pub mod contract;
 pub mod control;
+#[cfg(feature = "dynamodb")]
+pub mod dynamodb;
 pub mod error;
 pub mod faulty;
 pub mod key;

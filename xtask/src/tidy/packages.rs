@@ -24,12 +24,12 @@ pub(super) struct Package {
     pub(super) tests_ask_for: BTreeSet<String>,
 }
 
-/// Every package that the lock file knows.
+/// Every package that any feature of ours brings in.
 pub(super) struct Packages(pub(super) Vec<Package>);
 
 impl Packages {
     pub(super) fn read(root: &Path) -> Result<Packages, String> {
-        let text = Cargo::new(root, "metadata --format-version 1").output()?;
+        let text = Cargo::new(root, "metadata --format-version 1 --all-features").output()?;
         let value = serde_json::from_str(&text).map_err(|error| format!("cargo metadata: {error}"))?;
         Packages::parse(&value)
     }

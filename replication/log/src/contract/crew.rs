@@ -57,7 +57,7 @@ pub(super) async fn contents(log: &Arc<dyn Log>, topic: &Topic, partition: u16) 
 }
 
 /// Asks again until the answer is `Ok`; panics with the last `Err` when patience ends.
-pub(super) async fn until<T, S: Debug>(what: &str, mut ask: impl AsyncFnMut() -> Result<T, S>) -> T {
+pub async fn until<T, S: Debug>(what: &str, mut ask: impl AsyncFnMut() -> Result<T, S>) -> T {
     let deadline = Instant::now() + PATIENCE;
     loop {
         match ask().await {
@@ -208,13 +208,19 @@ pub(super) async fn drive_for(crew: &mut [Member], time: Duration) {
 
 /// Waits for the first member that is told something, checks C1, commits.
 async fn one_step(crew: &mut [Member]) {
-    let present: Vec<usize> = (0..crew.len()).filter(|&i| !crew[i].away).collect();
-    if present.is_empty() {
+    let turn: usize = crew.iter().map(|member| member.seen.len()).sum();
+    let present = crew.iter_mut().enumerate().filter(|(_, member)| !member.away);
+    let mut steps: Vec<_> =
+        present.map(|(i, member)| Box::pin(async move { (i, member.step().await) })).collect();
+    if steps.is_empty() {
         return std::future::pending().await;
     }
-    let steps = crew.iter_mut().filter(|member| !member.away).map(|member| Box::pin(member.step()));
-    let (fetched, nth, _) = select_all(steps).await;
-    let told = present[nth];
+    // Whoever stands first is asked first: by turns, or a busy one would keep the others from being polled
+    // past their session.
+    let first = turn % steps.len();
+    steps.rotate_left(first);
+    let ((told, fetched), _, rest) = select_all(steps).await;
+    drop(rest);
     if let Some(Seen::Assigned { partition, .. }) = crew[told].seen.last() {
         alone(crew, told, *partition);
     }

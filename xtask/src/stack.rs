@@ -1,0 +1,170 @@
+//! The real servers behind the ports: one Kafka broker and one DynamoDB Local, on loopback, without Docker.
+//!
+//! `cargo xtask test` starts them for the contract suites and stops them, whatever happens to it; `cargo
+//! xtask stack up` leaves them running for a person, until `stack down`. What they need is fetched once
+//! ([`fetch`]) into `.stack/`; how each is run stands in [`servers`]; starting, waiting and stopping in
+//! [`server`].
+
+mod fetch;
+mod server;
+mod servers;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::child::{Cargo, Tally};
+use server::{Running, Server};
+
+/// Everything that is fetched, stored or logged; git ignores it.
+const FOLDER: &str = ".stack";
+/// The features that the contract suites of the real backends stand behind.
+const FEATURES: &str =
+    "--package sterna-log --package sterna-storage --features sterna-log/kafka,sterna-storage/dynamodb";
+
+/// What `cargo xtask stack` is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Action {
+    Up,
+    Down,
+    Status,
+}
+
+/// Does what a person asked for.
+pub(crate) fn act(root: &Path, action: Action) -> Result<(), String> {
+    let kept = Kept { file: root.join(FOLDER).join("up.txt") };
+    match action {
+        Action::Up => kept.up(root),
+        Action::Down => kept.down(),
+        Action::Status => kept.status(),
+    }
+}
+
+/// Runs the contract suites against servers of its own, which end with it.
+pub(crate) fn contract(root: &Path) -> (Tally, Result<(), String>) {
+    let mut running = Vec::new();
+    let mut call = Cargo::new(root, &format!("test --lib {FEATURES} -- kafka:: dynamodb::"));
+    let started = servers::all(root, "test").and_then(|servers| {
+        for server in servers {
+            println!("starting {}, log in {}", server.name, server.log().display());
+            let one = Running::start(&server)?;
+            call = call.clone().var(server.variable, server.address.clone());
+            running.push(one);
+        }
+        Ok(())
+    });
+    if let Err(problem) = started {
+        println!("{problem}");
+        return (Tally::default(), Err(problem));
+    }
+    println!("{}", call.shown());
+    call.run()
+}
+
+/// What a person types to run the same again.
+pub(crate) fn contract_again() -> String {
+    format!(
+        "cargo xtask stack up, export what it prints, then cargo test --lib {FEATURES} -- kafka:: dynamodb::"
+    )
+}
+
+/// Clippy over what the default features leave out.
+pub(crate) fn clippy(root: &Path) -> Cargo {
+    Cargo::new(root, &format!("clippy --all-targets {FEATURES} -- -D warnings"))
+}
+
+/// Servers that were left running: one line each, `name pid variable address`.
+struct Kept {
+    file: PathBuf,
+}
+
+struct Line {
+    name: String,
+    pid: u32,
+    export: String,
+}
+
+impl Kept {
+    fn up(&self, root: &Path) -> Result<(), String> {
+        if self.lines().iter().any(Line::alive) {
+            println!("already running:");
+            return self.status();
+        }
+        let mut lines = String::new();
+        for server in servers::all(root, "up")? {
+            let pid = server.start_detached().inspect_err(|_| {
+                // What was started before it is in the file, and ends with it.
+                let _ = self.down();
+            })?;
+            let Server { name, variable, address, .. } = &server;
+            lines.push_str(&format!("{name} {pid} {variable} {address}\n"));
+            fs::write(&self.file, &lines)
+                .map_err(|error| format!("cannot write {}: {error}", self.file.display()))?;
+        }
+        self.status()
+    }
+
+    fn down(&self) -> Result<(), String> {
+        for line in self.lines() {
+            if line.alive() {
+                server::end(line.pid)?;
+                println!("{} stopped", line.name);
+            } else {
+                println!("{} was not running", line.name);
+            }
+        }
+        match fs::remove_file(&self.file) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(format!("cannot remove {}: {error}", self.file.display()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn status(&self) -> Result<(), String> {
+        let lines = self.lines();
+        if lines.is_empty() {
+            println!("nothing is running; `cargo xtask stack up` starts it");
+        }
+        for line in lines {
+            match line.alive() {
+                true => println!("export {}   # {}, process {}", line.export, line.name, line.pid),
+                false => println!("# {} has ended; its log is in {FOLDER}/up", line.name),
+            }
+        }
+        Ok(())
+    }
+
+    fn lines(&self) -> Vec<Line> {
+        let text = fs::read_to_string(&self.file).unwrap_or_default();
+        text.lines().filter_map(Line::parse).collect()
+    }
+}
+
+impl Line {
+    fn parse(line: &str) -> Option<Line> {
+        let mut words = line.split(' ');
+        let (name, pid) = (words.next()?.to_owned(), words.next()?.parse().ok()?);
+        Some(Line { name, pid, export: format!("{}={}", words.next()?, words.next()?) })
+    }
+
+    /// Whether the process is there and is one of ours: numbers are given again.
+    fn alive(&self) -> bool {
+        let command = fs::read(format!("/proc/{}/cmdline", self.pid)).unwrap_or_default();
+        String::from_utf8_lossy(&command).contains(FOLDER)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kept_line_is_read_and_a_foreign_process_is_not_ours() {
+        let own = std::process::id();
+        let line = Line::parse(&format!("kafka {own} STERNA_KAFKA 127.0.0.1:9")).unwrap();
+        assert_eq!((line.name.as_str(), line.pid), ("kafka", own));
+        assert_eq!(line.export, "STERNA_KAFKA=127.0.0.1:9");
+        assert!(!line.alive(), "this test is no server of the stack");
+        assert!(Line::parse("kafka").is_none() && Line::parse("").is_none());
+    }
+}

@@ -6,9 +6,11 @@
 use std::fmt;
 use std::str::FromStr;
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use sterna_stream::ids::Invalid;
-use sterna_stream::{Reason, Refusal};
+use sterna_stream::{Cursor, Reason, Refusal};
 
 use crate::frame;
 use crate::limits::ECHO_BYTES;
@@ -67,6 +69,12 @@ pub struct Problem {
     /// The region to go to, with `region_leaving`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<String>,
+    /// The parameter, or the member of the body, that was not taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub field: Option<String>,
+    /// How far the region has seen the stream in which an event was not found: origin to seq.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen: Option<BTreeMap<String, u64>>,
     /// One sentence for the developer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
@@ -225,8 +233,29 @@ impl Problem {
             retry_after_ms: refusal.retry_after_ms,
             time_unix_ms: None,
             to: None,
+            field: None,
+            seen: None,
             detail: (!refusal.detail.is_empty()).then(|| refusal.detail.clone()),
         }
+    }
+
+    /// The same problem naming the parameter or member that was not taken.
+    #[must_use]
+    pub fn of_field(self, field: &str) -> Self {
+        Self { field: Some(field.to_owned()), ..self }
+    }
+
+    /// The same problem saying how far the region has seen the stream.
+    #[must_use]
+    pub fn seen(self, cursor: &Cursor) -> Self {
+        let seen = cursor.iter().map(|(origin, seq)| (origin.to_string(), seq)).collect();
+        Self { seen: Some(seen), ..self }
+    }
+
+    /// The same problem under a status that says it more closely than the code's own.
+    #[must_use]
+    pub fn status(self, status: u16) -> Self {
+        Self { status, ..self }
     }
 
     /// The `Retry-After` header's value, whole seconds rounded up.
@@ -237,6 +266,12 @@ impl Problem {
     /// The body.
     pub fn to_json(&self) -> Vec<u8> {
         serde_json::to_vec(self).expect("texts and numbers only")
+    }
+}
+
+impl From<Refusal> for Box<Problem> {
+    fn from(refusal: Refusal) -> Self {
+        Box::new(Problem::of(&refusal))
     }
 }
 

@@ -17,7 +17,7 @@ use crate::wire::{ClientBody, ServerBody};
 
 use self::scan::Scanner;
 
-pub use self::events::encode_events;
+pub use self::events::{encode_event, encode_events};
 pub(crate) use self::text::event_id;
 
 mod events;

@@ -3,7 +3,8 @@
 //! Bytes in, typed frames out, and back; no socket, no async, no clock. Reading order: [`frame`] (what is
 //! said),
 //! [`encoding`] (how it is chosen and the two ways it is written: [`json`], [`protobuf`]), [`payload`] (what
-//! an event carries), [`error`] and [`close`] (what went wrong and what follows), [`limits`].
+//! an event carries), [`error`] and [`close`] (what went wrong and what follows), [`rest`] (bodies of REST
+//! requests), [`limits`].
 //!
 //! Whichever way a frame comes, it becomes a message of the schema (`wire`) and is checked once (`check`), so
 //! that both encodings accept the same. Neither WebSocket framing nor the rules of a session are here.
@@ -16,6 +17,7 @@ pub mod json;
 pub mod limits;
 pub mod payload;
 pub mod protobuf;
+pub mod rest;
 
 mod check;
 mod wire;

@@ -13,7 +13,7 @@ use sterna_stream::{EventId, Policy, Reason, Refusal, StreamId, created};
 
 use crate::grant::{Grant, Permission};
 use crate::identity::Identity;
-use crate::members::{Folds, MemberEvents};
+use crate::members::{Fold, Folds, MemberEvents};
 
 /// What somebody wants to do on a stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +26,15 @@ pub enum Action {
     Create(EventId),
 }
 
+/// A stream as whoever may read it sees its members.
+#[derive(Clone, Debug)]
+pub struct View {
+    /// The grant to read, from the very same fold.
+    pub grant: Grant,
+    /// Who is what.
+    pub fold: Arc<Fold>,
+}
+
 /// Decides. The only way to a [`Grant`].
 #[async_trait]
 pub trait Authorizer: Send + Sync {
@@ -35,6 +44,12 @@ pub trait Authorizer: Send + Sync {
     /// `not_found` for what is absent, another tenant's or invisible; `forbidden`; `bad_stream`;
     /// `unavailable`.
     async fn authorize(&self, who: &Identity, what: &Action, on: &StreamId) -> Result<Grant, Refusal>;
+
+    /// The members of `on`, for `who` may read it.
+    ///
+    /// # Errors
+    /// As [`Authorizer::authorize`] for [`Action::Read`].
+    async fn view(&self, who: &Identity, on: &StreamId) -> Result<View, Refusal>;
 
     /// A member event of `stream` passed by: the next decision must know it.
     fn passed(&self, stream: &StreamId);
@@ -71,7 +86,6 @@ impl<E: MemberEvents> MemberAuthorizer<E> {
 #[async_trait]
 impl<E: MemberEvents> Authorizer for MemberAuthorizer<E> {
     async fn authorize(&self, who: &Identity, what: &Action, on: &StreamId) -> Result<Grant, Refusal> {
-        let absent = || Reason::NotFound.because("no such stream, or not visible to you");
         if on.tenant() != who.tenant {
             return Err(absent());
         }
@@ -97,7 +111,22 @@ impl<E: MemberEvents> Authorizer for MemberAuthorizer<E> {
         Ok(self.grant(who, permission, on, fold.policy()))
     }
 
+    async fn view(&self, who: &Identity, on: &StreamId) -> Result<View, Refusal> {
+        if on.tenant() != who.tenant {
+            return Err(absent());
+        }
+        self.kinds.of(on)?;
+        let fold = self.folds.of(on).await?;
+        fold.members.role_of(&who.user).ok_or_else(absent)?;
+        Ok(View { grant: self.grant(who, Permission::Read, on, fold.policy()), fold })
+    }
+
     fn passed(&self, stream: &StreamId) {
         self.folds.passed(stream);
     }
+}
+
+/// The one answer for what is absent, another tenant's or invisible.
+fn absent() -> Refusal {
+    Reason::NotFound.because("no such stream, or not visible to you")
 }

@@ -14,7 +14,7 @@ pub mod identity;
 pub mod issuer;
 pub mod members;
 
-pub use authorizer::{Action, Authorizer, MemberAuthorizer};
+pub use authorizer::{Action, Authorizer, MemberAuthorizer, View};
 pub use grant::{Grant, GrantKey, Permission};
 pub use identity::{Identity, Verifier};
 pub use issuer::{DevelopmentIssuer, TokenVerifier};

@@ -228,6 +228,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Region<S> {
                 state: self.links(process, place, Place::State, plan.state),
                 messaging: self.links(process, place, Place::Messaging, plan.messaging),
                 notification: self.link(process, place, Place::Notification),
+                persistence: self.link(process, place, Place::Persistence),
             },
         };
         let gateway = Gateway::start(config, parts);

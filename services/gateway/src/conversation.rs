@@ -25,7 +25,7 @@ use crate::wire::{Encoding, Message};
 mod access;
 mod greet;
 mod publish;
-mod rate;
+pub(crate) mod rate;
 mod subscribe;
 
 pub(crate) use access::DECISION;

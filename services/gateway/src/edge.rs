@@ -3,15 +3,15 @@
 //! [`Edge::connect`] speaks HTTP on any byte stream; [`Edge::listen`] takes TCP connections. A socket that
 //! was upgraded leaves HTTP for good: the bare socket and whatever came behind the upgrade go to the shard,
 //! and none of HTTP's buffers stay with the session. `handshake` decides who is upgraded, `route` answers
-//! everything else, `listen` makes sockets.
+//! what needs nobody else, `request` takes everything below `/v1/streams` to the shard, `pages` says which
+//! web pages may read an answer, `listen` makes sockets.
 //!
 //! The edge is a process of its own, beside the shard's: it answers health checks while the shard drains or
-//! is being restarted. It knows no token and no stream. Absent: TLS, which ends before it, and the REST
-//! endpoints for events.
+//! is being restarted. It knows no token and no stream. Absent: TLS, which ends before it.
 
 use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
-use std::future::{Future, Ready, poll_fn, ready};
+use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::rc::Rc;
 
@@ -27,18 +27,23 @@ use tokio::time::{Duration, Instant, timeout};
 use self::answer::Answer;
 use self::handshakes::Handshakes;
 use crate::gateway::Gateway;
+use crate::rest::users::Seat;
+use crate::rest::wish::Wish;
 use crate::wire::Encoding;
 
 mod answer;
 mod handshake;
 mod handshakes;
 mod listen;
+mod pages;
+mod request;
 mod route;
 
 #[cfg(test)]
 mod tests;
 
 pub use listen::bind;
+pub use request::{BODY_BYTES, BODY_TIME};
 
 /// Longest request header, bytes; 431 beyond.
 pub const HEADER_BYTES: usize = 20 * 1024;
@@ -47,8 +52,11 @@ pub const HEADERS: usize = 64;
 /// A request's header must be there so long after the connection, or after the answer before it; the
 /// connection is closed then.
 pub const HEADER_TIME: Duration = Duration::from_secs(5);
-/// Longest that a connection speaks HTTP before it is upgraded or closed.
+/// Longest that a connection speaks HTTP before it is upgraded or closed; a request that is being answered
+/// then …
 pub const HTTP_TIME: Duration = Duration::from_secs(60);
+/// … has so long to end.
+pub const LAST_ANSWER_TIME: Duration = Duration::from_secs(30);
 
 /// What an edge is told at start.
 #[derive(Clone, Debug)]
@@ -177,7 +185,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Edge<S> {
         inner.count(|counters| counters.connections += 1);
         let open = Open::new(inner.clone());
         self.0.process.spawn_local("a connection", End::Expected, async move {
-            match timeout(HTTP_TIME, Box::pin(inner.speak(socket))).await {
+            match timeout(HTTP_TIME + LAST_ANSWER_TIME, Box::pin(inner.speak(socket))).await {
                 Ok(Ok(())) => {}
                 Ok(Err(_)) | Err(_) => inner.count(|counters| counters.connections_failed += 1),
             }
@@ -190,17 +198,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Edge<S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Inner<S> {
     async fn speak(self: &Rc<Self>, socket: S) -> Result<(), hyper::Error> {
-        let service = Requests { edge: self.clone(), agreed: Rc::default() };
+        let service = Requests { edge: self.clone(), agreed: Rc::default(), seat: Rc::default() };
         let agreed = service.agreed.clone();
         let mut http = http1::Builder::new();
         http.timer(TokioTimer::new()).header_read_timeout(HEADER_TIME);
         http.max_buf_size(HEADER_BYTES).max_headers(HEADERS);
         let mut connection = http.serve_connection(TokioIo::new(socket), service);
         let drain = self.process.drain_signal();
-        let mut raised = Box::pin(drain.raised());
+        let mut ends = Box::pin(timeout(HTTP_TIME, drain.raised()));
         let mut leaving = false;
         poll_fn(|context| {
-            if !leaving && raised.as_mut().poll(context).is_ready() {
+            if !leaving && ends.as_mut().poll(context).is_ready() {
                 leaving = true;
                 Pin::new(&mut connection).graceful_shutdown();
             }
@@ -255,6 +263,8 @@ impl<S> Drop for Open<S> {
 struct Requests<S> {
     edge: Rc<Inner<S>>,
     agreed: Rc<Cell<Option<Encoding>>>,
+    /// The place of whoever asked last among their connections.
+    seat: Rc<RefCell<Option<Seat>>>,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Service<http::Request<hyper::body::Incoming>>
@@ -262,12 +272,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Service<http::Request<hyper::b
 {
     type Response = Answer;
     type Error = Infallible;
-    type Future = Ready<Result<Answer, Infallible>>;
+    type Future = Pin<Box<dyn Future<Output = Result<Answer, Infallible>>>>;
 
     fn call(&self, request: http::Request<hyper::body::Incoming>) -> Self::Future {
-        let (head, _) = request.into_parts();
-        let (answer, agreed) = route::answer(&self.edge, &head);
+        let (head, body) = request.into_parts();
+        let edge = self.edge.clone();
+        if Wish::is_at(head.uri.path()) {
+            let seat = self.seat.clone();
+            return Box::pin(async move {
+                let answer = request::answer(&edge, &seat, &head, body).await;
+                Ok(pages::marked(&edge.config, &head, answer))
+            });
+        }
+        let (answer, agreed) = route::answer(&edge, &head);
         self.agreed.set(agreed);
-        ready(Ok(answer))
+        let answer = pages::marked(&edge.config, &head, answer);
+        Box::pin(std::future::ready(Ok(answer)))
     }
 }

@@ -80,7 +80,8 @@ pub(crate) fn error(error: frame::Error) -> ServerFrame {
     ServerFrame::Error(Box::new(error))
 }
 
-fn event<'a>(
+/// One event of a segment; `body` is what its bytes decode to.
+pub(crate) fn event<'a>(
     segment: &'a Segment,
     seq: u64,
     hlc: sterna_stream::Hlc,

@@ -27,6 +27,7 @@ use crate::leaving::Departure;
 use crate::limits::Limits;
 use crate::outward::publish::Unanswered;
 use crate::outward::{Inlets, Links, Outward, attach, backlog, publish};
+use crate::rest::Rest;
 use crate::second_ack::SecondAcks;
 use crate::session::SessionId;
 use crate::shard::{Refused, Shard};
@@ -92,6 +93,8 @@ pub(crate) struct Inner<S> {
     /// Who was asked to go elsewhere.
     pub(crate) departure: RefCell<Departure>,
     pub(crate) requests: Cell<u64>,
+    /// What is asked without a session.
+    pub(crate) rest: Rc<Rest>,
     /// A session ended or a command was answered.
     pub(crate) left: Notify,
 }
@@ -109,6 +112,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Gateway<S> {
         let follows = usize::try_from(config.terms.max_subscriptions).unwrap_or(usize::MAX);
         let limits = Limits { follows, ..config.limits.clone() };
         let shard = Shard::new(limits, Rc::new(Subprotocols), Rc::new(outward.clone()));
+        let rest = Rc::new(Rest::new(&config, &parts));
         let inner = Rc::new(Inner {
             config,
             process: parts.process.clone(),
@@ -125,9 +129,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Gateway<S> {
             held: RefCell::default(),
             departure: RefCell::default(),
             requests: Cell::new(0),
+            rest,
             left: Notify::new(),
         });
-        let Links { state, messaging, notification } = parts.links;
+        let Links { state, messaging, notification, .. } = parts.links;
         inner.spawn("a shard", shard.run());
         inner.spawn("a shard's seconds", seconds(inner.clone()));
         for (at, link) in state.into_iter().enumerate() {
@@ -161,6 +166,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Gateway<S> {
         };
         self.0.process.spawn_local("a session", End::Expected, listen);
         Ok(())
+    }
+
+    /// What answers requests without a session.
+    pub(crate) fn rest(&self) -> Rc<Rest> {
+        self.0.rest.clone()
     }
 
     /// How many sessions are open.

@@ -5,7 +5,7 @@
 //! `tick` and `flush` (writing), `join` (following), [`reader`] (listening), `beat` (time), [`wire`]
 //! (frames), [`limits`]. Then what is built on it: [`gateway`] (the service), `conversation` (what a session
 //! says), [`held`] (what waits for a decision), [`leaving`] (sending sessions elsewhere), [`outward`] (the
-//! other roles), [`encode`];
+//! other roles), [`encode`]; `rest` (requests without a session);
 //! in front of it all [`edge`] (HTTP and the upgrade).
 //!
 //! Events take one path: `Shard::push` → ring entry → tick → one vectored write per session. Nothing here
@@ -24,6 +24,7 @@ pub mod leaving;
 pub mod limits;
 pub mod outward;
 pub mod reader;
+mod rest;
 mod ring;
 pub mod seams;
 pub mod second_ack;

@@ -42,6 +42,8 @@ pub struct Links {
     pub messaging: Vec<Link>,
     /// Any notification instance.
     pub notification: Link,
+    /// Any persistence instance.
+    pub persistence: Link,
 }
 
 /// What the shard's requests and the tasks that carry them share.

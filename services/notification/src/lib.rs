@@ -3,7 +3,8 @@
 //! A gateway shard asks for what a device missed; the answer comes from the region's tails where they reach
 //! back far enough, else from persistence. Pages hold whole segments, each origin ascending and dense, and
 //! say how far they go. Reading order: [`cut`] (which part of a long backlog is left out), [`gate`] (what may
-//! be shown), [`source`] (where segments come from), [`backlog`] (one ask, one page).
+//! be shown), [`source`] (where segments come from), [`backlog`] (one ask, one page), [`history`] (what REST
+//! pages are cut from).
 //!
 //! It keeps nothing between asks and delivers nothing by itself: joining a page to the live ring is the
 //! shard's work.
@@ -23,6 +24,7 @@ use tonic::{Request, Response, Status, Streaming};
 pub mod backlog;
 pub mod cut;
 pub mod gate;
+pub mod history;
 pub mod source;
 
 #[cfg(test)]
@@ -65,5 +67,14 @@ impl Service for Notification {
         };
         let pages = request.into_inner().map(answer).buffer_unordered(PAGES_AT_ONCE);
         Ok(Response::new(Box::pin(pages)))
+    }
+
+    async fn history(
+        &self,
+        request: Request<v1::HistoryRequest>,
+    ) -> Result<Response<v1::HistoryAnswer>, Status> {
+        Caller::of(&request)?.must_be(&["gateway"])?;
+        let answer = history::answer(&self.source, request.into_inner()).await;
+        answer.map(Response::new).map_err(|refusal| sterna_proto::refusal::to_status(&refusal))
     }
 }

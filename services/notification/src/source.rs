@@ -109,6 +109,30 @@ impl Source {
         Ok(segments)
     }
 
+    /// What of one origin's (after, upto] stands at one of its ends: at least `events` events or `bytes` of
+    /// segments, unless there is less.
+    ///
+    /// # Errors
+    /// The refusal of the table.
+    pub async fn end_of(
+        &self,
+        stream: &StreamId,
+        span: v1::Span,
+        newest: bool,
+        (events, bytes): (u32, u32),
+    ) -> Result<Run, Refusal> {
+        let request = v1::ReadRequest {
+            stream: stream.to_string(),
+            spans: vec![span],
+            newest_first: newest,
+            max_bytes: bytes,
+            max_events: events,
+            consistent: true,
+        };
+        let answer = self.read(request).await?;
+        Ok(Run { segments: decode(answer.records)?, more: !answer.remaining.is_empty() })
+    }
+
     async fn in_tails(&self, stream: &StreamId, after: &Cursor, head: &Cursor) -> Option<Run> {
         let parts = self.tails.read(stream, after, PAGE_BYTES).await.ok()?;
         let reaches_back = |part: &Part| part.floor.saturating_sub(1) <= after.get(&part.origin);

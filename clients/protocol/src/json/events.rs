@@ -1,4 +1,4 @@
-//! The `events` frame straight from an event's parts: no message and no tree in between.
+//! The `events` frame, and one event, straight from an event's parts: no message and no tree in between.
 
 use sterna_stream::StreamId;
 use sterna_stream::limits::FRAME_BYTES;
@@ -18,12 +18,12 @@ pub fn encode_events(out: &mut Vec<u8>, stream: &StreamId, events: &[EventRef<'_
     out.extend_from_slice(b"{\"events\":{\"stream\":\"");
     out.extend_from_slice(stream.as_str().as_bytes());
     out.extend_from_slice(b"\",\"events\":[");
-    event(out, first);
+    encode_event(out, first);
     let mut taken = 1;
     for next in more {
         let fits = out.len();
         out.push(b',');
-        event(out, next);
+        encode_event(out, next);
         if out.len() - start + END.len() > FRAME_BYTES {
             out.truncate(fits);
             break;
@@ -34,7 +34,8 @@ pub fn encode_events(out: &mut Vec<u8>, stream: &StreamId, events: &[EventRef<'_
     taken
 }
 
-fn event(out: &mut Vec<u8>, event: &EventRef<'_>) {
+/// Appends one event as an object, as it stands in an `events` frame and in a REST answer.
+pub fn encode_event(out: &mut Vec<u8>, event: &EventRef<'_>) {
     out.extend_from_slice(b"{\"origin\":\"");
     out.extend_from_slice(event.origin.as_bytes());
     out.extend_from_slice(b"\",\"seq\":");

@@ -1,48 +1,50 @@
-//! Which request is answered how. Every answer is made at once: nothing here asks another role.
+//! What the edge answers by itself, at once: health, regions, upgrades, and that nothing is served elsewhere.
 
 use std::rc::Rc;
 
-use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, ORIGIN, VARY};
 use http::request::Parts;
-use http::{HeaderValue, Method, StatusCode};
+use http::{Method, StatusCode};
 use serde_json::json;
 use sterna_stream::Reason;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Duration, Instant};
 
-use super::answer::{self, Answer, from_region};
+use super::answer::{self, Answer};
 use super::{Inner, Standing, handshake};
+use crate::rest::wish::nothing_here;
 use crate::wire::Encoding;
 
 /// When to come back to a gateway that ends: by then its place is taken.
-const STOPPING_RETRY: Duration = Duration::from_secs(1);
+pub(super) const STOPPING_RETRY: Duration = Duration::from_secs(1);
 
-/// Answers a request; for an upgrade, also what is spoken after the answer.
+/// Answers a request that no other role is asked for; for an upgrade, also what is spoken after the answer.
 pub(super) fn answer<S>(edge: &Rc<Inner<S>>, request: &Parts) -> (Answer, Option<Encoding>)
 where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
 {
     let standing = edge.standing();
-    let gets = request.method == Method::GET;
-    let mut agreed = None;
-    let answer = match request.uri.path() {
-        "/v1/connect" => upgrade(edge, request, standing).map_or_else(
-            |refused| {
+    let path = request.uri.path();
+    if path == "/v1/connect" {
+        return match upgrade(edge, request, standing) {
+            Ok((answer, encoding)) => (answer, Some(encoding)),
+            Err(refused) => {
                 edge.count(|counters| counters.upgrades_refused += 1);
-                *refused
-            },
-            |(answer, encoding)| {
-                agreed = Some(encoding);
-                answer
-            },
-        ),
-        "/health/live" if gets => health(true, standing),
-        "/health/target" if gets => health(standing != Standing::Stopping, standing),
-        "/health/route53" | "/v1/health" if gets => health(standing == Standing::Serving, standing),
-        "/v1/regions" if gets => regions(edge),
-        _ => answer::problem(&Reason::NotFound.because("see docs/protocol.md for what is served"), None),
+                (*refused, None)
+            }
+        };
+    }
+    let reads = matches!(request.method, Method::GET | Method::HEAD);
+    let answer = match path {
+        "/health/live" | "/health/target" | "/health/route53" | "/v1/health" | "/v1/regions" if !reads => {
+            answer::other_method("GET, HEAD")
+        }
+        "/health/live" => health(true, standing),
+        "/health/target" => health(standing != Standing::Stopping, standing),
+        "/health/route53" | "/v1/health" => health(standing == Standing::Serving, standing),
+        "/v1/regions" => regions(edge),
+        _ => answer::problem(&nothing_here(), None),
     };
-    (from_region(shared(edge, request, answer), &edge.config.region), agreed)
+    (answer, None)
 }
 
 fn upgrade<S>(
@@ -61,7 +63,7 @@ fn upgrade<S>(
     Ok((agreed.answer(), encoding))
 }
 
-fn overloaded(why: &str, wait: Duration) -> Box<Answer> {
+pub(super) fn overloaded(why: &str, wait: Duration) -> Box<Answer> {
     let mut refusal = Reason::Overloaded.because(why);
     refusal.retry_after_ms = Some(u32::try_from(wait.as_millis()).unwrap_or(u32::MAX));
     Box::new(answer::problem(&refusal, None))
@@ -82,15 +84,4 @@ fn regions<S>(edge: &Inner<S>) -> Answer {
     let regions: Vec<_> =
         endpoints.iter().map(|one| json!({ "region": one.region.as_str(), "url": one.url })).collect();
     answer::json(StatusCode::OK, &json!({ "regions": regions }))
-}
-
-/// `answer`, readable by a page that is allowed to connect (CORS).
-fn shared<S>(edge: &Inner<S>, request: &Parts, mut answer: Answer) -> Answer {
-    if let Some(origin) = request.headers.get(ORIGIN)
-        && edge.config.origins.accept(&request.headers)
-    {
-        answer.headers_mut().insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
-        answer.headers_mut().insert(VARY, HeaderValue::from_static("origin"));
-    }
-    answer
 }

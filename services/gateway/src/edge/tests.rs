@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures_util::{SinkExt, StreamExt};
-use sterna_access::{Action, Authorizer, DevelopmentIssuer, Grant, GrantKey, Identity, TokenVerifier};
+use sterna_access::{Action, Authorizer, DevelopmentIssuer, Grant, GrantKey, Identity, TokenVerifier, View};
 use sterna_process::{Clock, Slot, SystemClock};
 use sterna_protocol::frame::{ClientFrame, Device, Hello, Secret, ServerFrame};
 use sterna_stream::{Cursor, Reason, Refusal, StreamId};
@@ -35,6 +35,10 @@ struct Nobody;
 #[async_trait]
 impl Authorizer for Nobody {
     async fn authorize(&self, _: &Identity, _: &Action, _: &StreamId) -> Result<Grant, Refusal> {
+        Err(Reason::NotFound.because("nobody may anything"))
+    }
+
+    async fn view(&self, _: &Identity, _: &StreamId) -> Result<View, Refusal> {
         Err(Reason::NotFound.because("nobody may anything"))
     }
 
@@ -68,7 +72,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> World<S> {
             clock_bound_ms: 60_000,
             mirrored: false,
         };
-        let links = Links { state: vec![], messaging: vec![], notification: Slot::new().link() };
+        let links = Links {
+            state: vec![],
+            messaging: vec![],
+            notification: Slot::new().link(),
+            persistence: Slot::new().link(),
+        };
         let parts = GatewayParts {
             process: shard.clone(),
             verifier: Arc::new(TokenVerifier::new(SECRET)),

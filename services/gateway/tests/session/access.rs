@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use sterna_access::members::MemberEvents;
-use sterna_access::{Action, Authorizer, Grant, Identity, MemberAuthorizer, Verifier};
+use sterna_access::{Action, Authorizer, Grant, Identity, MemberAuthorizer, Verifier, View};
 use sterna_process::Clock;
 use sterna_proto::record::{Body, Stored};
 use sterna_stream::kind::Kinds;
@@ -120,6 +120,10 @@ impl Authorizer for Access {
             return Err(refusal.clone());
         }
         self.members.authorize(who, what, on).await
+    }
+
+    async fn view(&self, who: &Identity, on: &StreamId) -> Result<View, Refusal> {
+        self.members.view(who, on).await
     }
 
     fn passed(&self, stream: &StreamId) {

@@ -102,6 +102,10 @@ impl Notification for Fake<v1::Ask, v1::Page> {
     ) -> Result<Response<Self::BacklogStream>, Status> {
         Ok(self.hand(request).await)
     }
+
+    async fn history(&self, _: Request<v1::HistoryRequest>) -> Result<Response<v1::HistoryAnswer>, Status> {
+        Err(Status::unimplemented("sessions do not page"))
+    }
 }
 
 // === impl Calls ===

@@ -6,7 +6,7 @@ use sterna_access::GrantKey;
 use sterna_gateway::gateway::{Config, Gateway, Parts};
 use sterna_gateway::limits::Limits;
 use sterna_gateway::outward::Links;
-use sterna_process::{Clock, ManualClock, Process};
+use sterna_process::{Clock, ManualClock, Process, Slot};
 use sterna_proto::v1;
 use sterna_protocol::Limits as Terms;
 use sterna_stream::{EventId, Segment, StreamId, created};
@@ -83,6 +83,7 @@ impl World {
             state: states,
             messaging: messaging.into_iter().collect(),
             notification: notification.unwrap(),
+            persistence: Slot::new().link(),
         };
         let parts = Parts {
             process: process.clone(),

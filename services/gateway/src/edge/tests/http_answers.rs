@@ -63,7 +63,7 @@ fn regions_are_listed_and_everything_else_is_a_problem() {
         assert!(answer.contains(&format!("access-control-allow-origin: {PAGE}")), "{answer}");
         let answer = ask(address, &request.replace("app.", "evil.")).await;
         assert!(!answer.contains("access-control"), "{answer}");
-        for path in ["/", "/v1/connect/", "/v1/streams", "/health"] {
+        for path in ["/", "/v1/connect/", "/v1/streamsx", "/v1/streams/a/b/c", "/health"] {
             let answer = get(address, path).await;
             assert!(answer.starts_with("http/1.1 404 "), "{answer}");
             assert!(

@@ -1,0 +1,141 @@
+//! Paging a hole over HTTP, in paused time: the answer is the state.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+use tokio::time::{Duration, sleep};
+
+use super::asker::cursor;
+use super::{World, run};
+
+/// Pages of (from, to] until nothing remains; the seqs, in the order they were shown.
+async fn pages(world: &World, path: &str, (from, to): (u64, u64), order: &str, limit: usize) -> Vec<u64> {
+    let (mut from, mut to) = (format!("us-east-1:{from}"), format!("us-east-1:{to}"));
+    let mut seqs = Vec::new();
+    loop {
+        let url = format!("{path}/events?order={order}&limit={limit}&from={from}&to={to}");
+        let answer = world.get("ana", &url).await;
+        if answer.status == 429 {
+            sleep(Duration::from_millis(200)).await;
+            continue;
+        }
+        assert_eq!(answer.status, 200, "{answer:?}");
+        let events = answer.body["events"].as_array().unwrap();
+        assert!(!events.is_empty() && events.len() <= limit, "{} of {limit}", events.len());
+        assert!(answer.text.len() <= 1024 * 1024);
+        seqs.extend(events.iter().map(|event| event["seq"].as_u64().unwrap()));
+        (from, to) = (cursor(&answer.body["from"]), cursor(&answer.body["to"]));
+        if answer.body["from"] == answer.body["to"] {
+            return seqs;
+        }
+    }
+}
+
+/// Section 9: in either order and with any limit, pages tile the hole exactly once.
+#[test]
+fn pages_tile_the_hole() {
+    run(async {
+        let mut world = World::new(31);
+        let path = world.stream(&[]).await;
+        for n in 0..40 {
+            world.say("ana", &path, &n.to_string()).await;
+        }
+        world.held(&path, 41).await;
+        for (from, to) in [(0, 41), (7, 30), (40, 41)] {
+            for limit in [1, 7, 500] {
+                let up: Vec<u64> = (from + 1..=to).collect();
+                let down: Vec<u64> = up.iter().rev().copied().collect();
+                assert_eq!(pages(&world, &path, (from, to), "oldest", limit).await, up);
+                assert_eq!(pages(&world, &path, (from, to), "newest", limit).await, down);
+            }
+        }
+        sleep(Duration::from_secs(3)).await;
+        let whole = world.get("ana", &format!("{path}/events")).await;
+        assert_eq!(whole.texts()[0], "39", "without parameters: everything, the newest first");
+        let none = world.get("ana", &format!("{path}/events?from=us-east-1:9&to=us-east-1:3")).await;
+        assert_eq!((none.texts().len(), &none.body["from"]), (0, &none.body["to"]));
+    });
+}
+
+/// An answer stays below 1 MiB whatever the limit, and the rest comes with the next.
+#[test]
+fn a_page_ends_before_it_is_too_large() {
+    run(async {
+        let mut world = World::new(32);
+        let path = world.stream(&[]).await;
+        let text = "x".repeat(59 * 1024);
+        for _ in 0..40 {
+            world.say("ana", &path, &text).await;
+        }
+        world.held(&path, 41).await;
+        for order in ["oldest", "newest"] {
+            let seqs = pages(&world, &path, (0, 41), order, 500).await;
+            assert_eq!(seqs.iter().copied().collect::<BTreeSet<_>>(), (1..=41).collect());
+            assert_eq!(seqs.len(), 41);
+        }
+    });
+}
+
+/// E17: a hole that reaches beyond what this region holds is not done and not jumped: it says when to ask
+/// again, and goes on when the events have come.
+#[test]
+fn what_is_not_here_yet_waits() {
+    run(async {
+        let mut world = World::new(33);
+        let path = world.stream(&[]).await;
+        let ahead =
+            |order: &str| format!("{path}/events?order={order}&from=us-east-1:1&to=us-east-1:3,eu-west-1:2");
+        for order in ["oldest", "newest"] {
+            let answer = world.get("ana", &ahead(order)).await;
+            assert_eq!((answer.status, answer.texts().len()), (200, 0), "{answer:?}");
+            assert_eq!(answer.body["retry_after_ms"], 1_000);
+            assert_eq!(cursor(&answer.body["to"]), "eu-west-1:2,us-east-1:3");
+        }
+        world.say("ana", &path, "a").await;
+        world.say("ana", &path, "b").await;
+        world.held(&path, 3).await;
+        for (order, texts) in [("oldest", ["a", "b"]), ("newest", ["b", "a"])] {
+            let answer = world.get("ana", &ahead(order)).await;
+            assert_eq!(answer.texts(), texts, "the other origin holds up nothing");
+            assert_eq!(answer.body["retry_after_ms"], Value::Null);
+            assert_ne!(answer.body["from"], answer.body["to"]);
+        }
+    });
+}
+
+/// Section 2: what is no cursor, no order and no limit is refused by name.
+#[test]
+fn what_is_no_cursor_is_refused() {
+    run(async {
+        let mut world = World::new(34);
+        let path = world.stream(&[]).await;
+        let many = (0..33).map(|n| format!("r{n}:1")).collect::<Vec<_>>().join(",");
+        let from = |text: &str| format!("from={text}");
+        for (query, field) in [
+            (from("us-east-1"), "from"),
+            (from("us-east-1:-1"), "from"),
+            (from("us-east-1:+1"), "from"),
+            (from("us-east-1:1,us-east-1:2"), "from"),
+            (from("US:1"), "from"),
+            (from("us-east-1:9007199254740992"), "from"),
+            (from("us-east-1:18446744073709551616"), "from"),
+            (from("us-east-1~1:1"), "from"),
+            (from("us-east-1:1,"), "from"),
+            (from("%00"), "from"),
+            (from(&many), "from"),
+            ("to=x".into(), "to"),
+            ("from=&from=".into(), "query"),
+            ("from=%zz".into(), "query"),
+            ("order=random".into(), "order"),
+            ("limit=501".into(), "limit"),
+            ("limit=18446744073709551616".into(), "limit"),
+        ] {
+            let answer = world.get("ana", &format!("{path}/events?{query}")).await;
+            assert_eq!(
+                (answer.refused(), &answer.body["field"]),
+                ((400, "bad_request"), &field.into()),
+                "{query}"
+            );
+        }
+    });
+}

@@ -1,0 +1,155 @@
+//! `GET …/events`: a hole, page by page. Paging is its own state: the answer carries what remains.
+//!
+//! A page is shown under a decision that knows every member event which the page holds or rests on, and
+//! stops, per origin, before the first that it does not know (E24).
+
+use bytes::Bytes;
+use http::StatusCode;
+use serde_json::Value;
+use sterna_access::{Identity, View};
+use sterna_proto::record::{Body, Stored};
+use sterna_proto::{convert, v1};
+use sterna_protocol::json::encode_event;
+use sterna_protocol::rest::{Taken, bad};
+use sterna_stream::limits::{CURSOR_ORIGINS, REST_BYTES, REST_ITEMS};
+use sterna_stream::{Cursor, Origin, Reason, Segment, StreamId};
+
+use super::Rest;
+use super::page::{Hole, Order, Taken as Next};
+use super::query::Query;
+use super::reply::{Reply, cursor};
+use crate::encode;
+
+/// Events of a page that asks for no number.
+const PAGE: usize = 100;
+/// Bytes of an answer that are kept for what is around its events: two cursors at their longest.
+const AROUND_BYTES: usize = 2 * CURSOR_ORIGINS * 96 + 1024;
+/// When to ask again for what is not readable here yet, milliseconds.
+const WAITING_MS: u32 = 1_000;
+
+/// The events at one end of a hole, as far as they may be shown.
+struct End {
+    segments: Vec<Segment>,
+    waiting: Vec<Origin>,
+}
+
+/// Answers one page.
+pub(super) async fn page(rest: &Rest, who: &Identity, stream: &StreamId, query: &Query) -> Taken<Reply> {
+    let order = match query.get("order") {
+        None | Some("newest") => Order::Newest,
+        Some("oldest") => Order::Oldest,
+        Some(_) => return Err(bad("order", "an order is newest or oldest")),
+    };
+    let limit = query.limit(PAGE, REST_ITEMS)?;
+    let form = "a cursor is <origin>:<seq>, comma separated, each origin once, at most 32";
+    let from: Cursor = query.value("from", form)?.unwrap_or_default();
+    let to: Option<Cursor> = query.value("to", form)?;
+    // Nobody learns from a read that they may not make whether there is anything to read.
+    let view = rest.view(who, stream).await?;
+    let to = match to {
+        Some(to) => to,
+        None => rest.held(stream).await?.head,
+    };
+    let mut hole = Hole::new(from, to);
+    let mut waits = false;
+    let mut events = Vec::new();
+    if !hole.is_done() {
+        let end = read(rest, stream, &hole, order, limit).await?;
+        let (view, end) = authorised(rest, who, stream, view, end).await?;
+        let before = hole.clone();
+        shown(&mut hole, order, limit, (who, &view, &end), &mut events);
+        waits = hole == before;
+    }
+    Ok(Reply::raw(StatusCode::OK, body(stream, events, &hole, waits)))
+}
+
+async fn read(rest: &Rest, stream: &StreamId, hole: &Hole, order: Order, limit: usize) -> Taken<End> {
+    let request = v1::HistoryRequest {
+        stream: stream.to_string(),
+        from: convert::cursor_field(&hole.from),
+        to: convert::cursor_field(&hole.to),
+        newest: order == Order::Newest,
+        limit: limit.try_into().unwrap_or(u32::MAX),
+    };
+    let answer = rest.history(request).await?;
+    let segments =
+        answer.records.into_iter().map(|record| Stored::decode(record).map(|stored| stored.segment));
+    let segments = segments.collect::<Result<_, _>>();
+    let waiting = answer.waiting.iter().map(|origin| origin.parse()).collect::<Result<_, _>>();
+    match (segments, waiting) {
+        (Ok(segments), Ok(waiting)) => Ok(End { segments, waiting }),
+        _ => Err(Reason::Internal.because("stored events are damaged").into()),
+    }
+}
+
+/// A decision that knows what these events hold and rest on, and those of them that it knows.
+async fn authorised(
+    rest: &Rest,
+    who: &Identity,
+    stream: &StreamId,
+    view: View,
+    mut end: End,
+) -> Taken<(View, End)> {
+    if end.segments.iter().all(|segment| knows(&view, segment)) {
+        return Ok((view, end));
+    }
+    let view = rest.view_anew(who, stream).await?;
+    let End { segments, waiting } = &mut end;
+    segments.retain(|segment| {
+        if !knows(&view, segment) && !waiting.contains(&segment.origin) {
+            waiting.push(segment.origin.clone());
+            return false;
+        }
+        knows(&view, segment)
+    });
+    Ok((view, end))
+}
+
+fn knows(view: &View, segment: &Segment) -> bool {
+    let known = view.fold.members.cursor();
+    let members = segment.members.iter().map(|index| segment.first + u64::from(*index));
+    known.covers(&segment.policy.member)
+        && members.max().is_none_or(|last| known.get(&segment.origin) >= last)
+}
+
+/// Writes a page of the hole, comma separated, and leaves in the hole what remains.
+fn shown(
+    hole: &mut Hole,
+    order: Order,
+    limit: usize,
+    (who, view, end): (&Identity, &View, &End),
+    out: &mut Vec<u8>,
+) {
+    let fold = &view.fold;
+    let mut left = limit;
+    hole.cut(order, &end.segments, &end.waiting, |place, segment, index| {
+        if fold.members.hides(&who.user, fold.history, place) {
+            return Next::Hidden;
+        }
+        let body = Body::decode(&segment.bodies[index]).ok();
+        let before = out.len();
+        if before > 0 {
+            out.push(b',');
+        }
+        encode_event(out, &encode::event(segment, place.seq, place.hlc, &body));
+        if left == 0 || out.len() + AROUND_BYTES > REST_BYTES {
+            out.truncate(before);
+            return Next::Full;
+        }
+        left -= 1;
+        Next::Shown
+    });
+}
+
+fn body(stream: &StreamId, events: Vec<u8>, hole: &Hole, waits: bool) -> Bytes {
+    let mut out = Vec::with_capacity(events.len() + AROUND_BYTES);
+    out.extend_from_slice(format!(r#"{{"stream":{},"events":["#, Value::from(stream.as_str())).as_bytes());
+    out.extend_from_slice(&events);
+    let (from, to) = (cursor(&hole.from), cursor(&hole.to));
+    out.extend_from_slice(format!(r#"],"from":{from},"to":{to}"#).as_bytes());
+    if waits {
+        out.extend_from_slice(format!(r#","retry_after_ms":{WAITING_MS}"#).as_bytes());
+    }
+    out.push(b'}');
+    out.into()
+}

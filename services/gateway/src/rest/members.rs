@@ -1,0 +1,126 @@
+//! Members: listed in the order of their names, changed by member events of the stream itself (E24).
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bytes::Bytes;
+use http::StatusCode;
+use serde_json::{Value, json};
+use sterna_access::members::payload;
+use sterna_access::{Action, Identity, View};
+use sterna_protocol::rest::{self, Taken, bad};
+use sterna_stream::kind::MEMBER;
+use sterna_stream::limits::{REST_ITEMS, STREAM_MEMBERS};
+use sterna_stream::member::{Change, Membership, Role};
+use sterna_stream::{EventId, Reason, StreamId, UserId};
+
+use super::Rest;
+use super::asks::Command;
+use super::query::Query;
+use super::reply::Reply;
+use super::streams;
+
+/// Members of a page that asks for no number.
+const PAGE: usize = 100;
+
+/// `GET …/members`.
+pub(super) async fn list(rest: &Rest, who: &Identity, stream: &StreamId, query: &Query) -> Taken<Reply> {
+    let limit = query.limit(PAGE, REST_ITEMS)?;
+    let after = query.get("page").map(opened).transpose()?;
+    let view = rest.view(who, stream).await?;
+    let mut left = view.fold.members.iter().skip_while(|(user, _)| Some(*user) <= after.as_ref()).peekable();
+    let page: Vec<(&UserId, &Membership)> = left.by_ref().take(limit).collect();
+    let listed: Vec<Value> = page.iter().map(|(user, is)| member(user, is.role)).collect();
+    let mut body = json!({ "members": listed });
+    if let (Some((last, _)), Some(_)) = (page.last(), left.peek()) {
+        body["next"] = Value::from(URL_SAFE_NO_PAD.encode(last.as_str()));
+    }
+    Ok(Reply::json(StatusCode::OK, &body))
+}
+
+fn member(user: &UserId, role: Role) -> Value {
+    json!({ "user": user.as_str(), "role": payload::name(role) })
+}
+
+fn opened(token: &str) -> Taken<UserId> {
+    let bytes = URL_SAFE_NO_PAD.decode(token).ok();
+    let user = bytes.and_then(|bytes| String::from_utf8(bytes).ok()).and_then(|user| user.parse().ok());
+    user.ok_or_else(|| bad("page", "a page token is the `next` of an earlier answer"))
+}
+
+/// `PUT …/members/{user}`: this role from now on, and no higher one. 200 if it is so already, else 202.
+pub(super) async fn set(
+    rest: &Rest,
+    who: &Identity,
+    stream: &StreamId,
+    user: &UserId,
+    body: &Bytes,
+) -> Taken<Reply> {
+    let role = streams::role(&rest::role(body)?, "role")?;
+    let (grant, view) = manage(rest, who, stream).await?;
+    let members = &view.fold.members;
+    let present = members.role_of(user);
+    if present == Some(role) {
+        return Ok(Reply::json(StatusCode::OK, &member(user, role)));
+    }
+    if present.is_none() && members.iter().len() >= STREAM_MEMBERS {
+        return Err(Reason::LimitExceeded.because(format!("a stream has {STREAM_MEMBERS} members")).into());
+    }
+    let higher = [Role::Writer, Role::Owner].into_iter().filter(|one| *one > role && present >= Some(*one));
+    let mut changes = vec![Change::Add(role)];
+    changes.extend(higher.map(|one| Change::Remove(Some(one))));
+    if changes.len() > 1 {
+        spare_the_root(&view, user)?;
+    }
+    publish(rest, stream, &grant, user, &changes).await
+}
+
+/// `DELETE …/members/{user}`. 200 if they are no member, else 202.
+pub(super) async fn remove(rest: &Rest, who: &Identity, stream: &StreamId, user: &UserId) -> Taken<Reply> {
+    let (grant, view) = manage(rest, who, stream).await?;
+    if view.fold.members.role_of(user).is_none() {
+        return Ok(Reply::json(StatusCode::OK, &json!({ "user": user.as_str(), "role": null })));
+    }
+    spare_the_root(&view, user)?;
+    publish(rest, stream, &grant, user, &[Change::Remove(None)]).await
+}
+
+/// The grant to change members, and what they are by what this region holds now.
+async fn manage(rest: &Rest, who: &Identity, stream: &StreamId) -> Taken<(Bytes, View)> {
+    let view = rest.view_anew(who, stream).await?;
+    let kind = MEMBER.parse().map_err(|_| bad("user", "a member event has a kind"))?;
+    let grant = rest.grant(who, &Action::Publish(kind), stream).await?;
+    Ok((grant, view))
+}
+
+fn spare_the_root(view: &View, user: &UserId) -> Taken<()> {
+    if view.fold.members.root() == Some(user) {
+        return Err(Reason::Forbidden.because("whoever created a stream stays its owner").into());
+    }
+    Ok(())
+}
+
+async fn publish(
+    rest: &Rest,
+    stream: &StreamId,
+    grant: &Bytes,
+    user: &UserId,
+    changes: &[Change],
+) -> Taken<Reply> {
+    let commands: Vec<Command> =
+        changes.iter().map(|change| streams::change(rest.mint(), user, *change, None)).collect();
+    let ids: Vec<String> = commands.iter().map(|command| command.id.to_string()).collect();
+    let single_copy = rest.command(stream, grant, commands).await?;
+    let durability = if single_copy { "single_copy" } else { "region" };
+    let body = json!({ "event_ids": ids, "region": rest.config.region.as_str(), "durability": durability });
+    Ok(Reply::json(StatusCode::ACCEPTED, &body))
+}
+
+impl Rest {
+    /// An id for an event that a request makes without naming one.
+    fn mint(&self) -> EventId {
+        let mut rng = self.ids.borrow_mut();
+        let random =
+            u128::from(rand::Rng::next_u64(&mut *rng)) << 64 | u128::from(rand::Rng::next_u64(&mut *rng));
+        EventId::mint(self.process.clock().wall_ms(), random)
+    }
+}

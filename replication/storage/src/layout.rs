@@ -56,6 +56,40 @@ pub fn cursors(tenant: &str, user: &UserId, device: &str) -> Range {
     Range::new(Name::Cursors, device_hash(tenant, user, device))
 }
 
+/// The cursors that a device stored for `stream`, one of each region that held its sessions.
+pub fn cursors_of(tenant: &str, user: &UserId, device: &str, stream: &StreamId) -> Range {
+    cursors(tenant, user, device).from(format!("{stream}#")).to(format!("{stream}#~"))
+}
+
+/// Of when `region` last saw a device. No stream's name is so short of slashes.
+pub fn device_seen(tenant: &str, user: &UserId, device: &str, region: &Region) -> Key {
+    Key::new(Name::Cursors, device_hash(tenant, user, device), format!("seen#{region}"))
+}
+
+/// When each region last saw a device.
+pub fn devices_seen(tenant: &str, user: &UserId, device: &str) -> Range {
+    cursors(tenant, user, device).from("seen#").to("seen#~")
+}
+
+/// Of the fact that `user` was the subject of a member event of `stream`, which `region` put. A superset of a
+/// user's streams: whether they are in one the stream's fold says.
+pub fn touched(user: &UserId, stream: &StreamId, region: &Region) -> Key {
+    Key::new(Name::Members, format!("{}#{user}", stream.tenant()), format!("{stream}#{region}"))
+}
+
+/// The streams of a kind (empty: of any) in which a user was the subject of a member event, behind `after`,
+/// ascending; one item for each region.
+pub fn touched_by(tenant: &str, user: &UserId, kind: &str, after: Option<&StreamId>) -> Range {
+    let within = if kind.is_empty() { format!("{tenant}/") } else { format!("{tenant}/{kind}/") };
+    let from = after.map_or_else(|| within.clone(), |after| format!("{after}#~").max(within.clone()));
+    Range::new(Name::Members, format!("{tenant}#{user}")).from(from).to(format!("{within}~"))
+}
+
+/// The stream of such an item's sort key; `None` if it is not one.
+pub fn parse_touched(sort: &str) -> Option<StreamId> {
+    sort.split_once('#')?.0.parse().ok()
+}
+
 /// Of one part of a partition's checkpoint (E21). The origin carries the incarnation: a rebuilt region whose
 /// table lags may take a term that its former life had taken too.
 pub fn checkpoint(origin: &Origin, partition: u16, term: u64, second: u64, part: u16) -> Key {

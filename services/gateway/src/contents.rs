@@ -209,6 +209,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Contents<S> {
         self.session(id).is_some_and(|session| session.follow_of(ring_id).is_some())
     }
 
+    pub(crate) fn head(&mut self, id: SessionId, stream: &StreamId) -> Option<Cursor> {
+        let ring_id = self.by_stream.get(stream).copied()?;
+        self.session(id)?.follow_of(ring_id)?;
+        Some(self.rings[ring_id as usize].heads.clone())
+    }
+
     pub(crate) fn awaits(&self, stream: &StreamId) -> bool {
         self.by_stream.get(stream).is_some_and(|&ring_id| !self.rings[ring_id as usize].joined)
     }

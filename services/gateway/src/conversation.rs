@@ -49,7 +49,6 @@ pub(crate) struct Conversation {
 
 struct Open {
     identity: Identity,
-    #[expect(dead_code, reason = "the session registry and stored cursors are keyed by it")]
     device: Device,
     publishes: Rate,
     ephemerals: Rate,
@@ -111,8 +110,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Inner<S> {
             ClientFrame::Ephemeral(ephemeral) => self.say(session, ephemeral),
             ClientFrame::Ping => self.send(session, &ServerFrame::Pong),
             ClientFrame::MoveFailed(failed) => self.move_failed(session, &failed),
-            // Stored cursors are not there yet: they are taken without effect.
-            ClientFrame::Cursor(_) => {}
+            ClientFrame::Cursor(cursors) => self.reported(session, cursors),
             ClientFrame::Pong | ClientFrame::Hello(_) => {}
         }
         Flow::Continue
@@ -158,6 +156,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Inner<S> {
         Some(conversations.get(&session)?.open.as_ref()?.identity.clone())
     }
 
+    /// Who the session is, and on which device; `None` until its hello is accepted.
+    pub(crate) fn who(&self, session: SessionId) -> Option<(Identity, Device)> {
+        let conversations = self.conversations.borrow();
+        let open = conversations.get(&session)?.open.as_ref()?;
+        Some((open.identity.clone(), open.device))
+    }
+
     /// Whether the session is `user`'s.
     pub(crate) fn is_by(&self, session: SessionId, user: Option<&UserId>) -> bool {
         let conversations = self.conversations.borrow();
@@ -176,6 +181,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Inner<S> {
             self.due.borrow_mut().remove(&(conversation.due_ms, session));
         }
         self.departed(session);
+        self.store_of(session);
         self.left.notify_waiters();
     }
 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sterna_access::{Authorizer, GrantKey, Verifier};
-use sterna_process::{End, Process};
+use sterna_process::{End, Link, Process};
 use sterna_proto::v1;
 use sterna_protocol::frame::{self, Endpoint, ServerFrame};
 use sterna_protocol::{Limits as Terms, Payload};
@@ -31,6 +31,7 @@ use crate::rest::Rest;
 use crate::second_ack::SecondAcks;
 use crate::session::SessionId;
 use crate::shard::{Refused, Shard};
+use crate::stored::{self, Stored};
 use crate::wire::Encoding;
 
 /// What a shard is told at start.
@@ -92,6 +93,9 @@ pub(crate) struct Inner<S> {
     pub(crate) held: RefCell<Map<StreamId, Held>>,
     /// Who was asked to go elsewhere.
     pub(crate) departure: RefCell<Departure>,
+    /// What devices say they have stored.
+    pub(crate) stored: Stored,
+    pub(crate) persistence: Link,
     pub(crate) requests: Cell<u64>,
     /// What is asked without a session.
     pub(crate) rest: Rc<Rest>,
@@ -128,11 +132,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Gateway<S> {
             second_acks: RefCell::default(),
             held: RefCell::default(),
             departure: RefCell::default(),
+            stored: Stored::default(),
+            persistence: parts.links.persistence.clone(),
             requests: Cell::new(0),
             rest,
             left: Notify::new(),
         });
-        let Links { state, messaging, notification, .. } = parts.links;
+        let Links { state, messaging, notification, persistence } = parts.links;
         inner.spawn("a shard", shard.run());
         inner.spawn("a shard's seconds", seconds(inner.clone()));
         for (at, link) in state.into_iter().enumerate() {
@@ -141,6 +147,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Gateway<S> {
         for ((at, link), commands) in messaging.into_iter().enumerate().zip(commands) {
             inner.spawn("a stream of commands", publish::run(inner.clone(), at, commands, link));
         }
+        inner.process.spawn_local("stored cursors", End::Expected, stored::run(inner.clone(), persistence));
         inner.spawn("a stream of asks", backlog::run(inner.clone(), asks, notification));
         inner.process.spawn_local("a shard's leaving", End::Expected, leave(inner.clone()));
         Self(inner)
@@ -199,6 +206,7 @@ async fn seconds<S: AsyncRead + AsyncWrite + Unpin + 'static>(inner: Rc<Inner<S>
         inner.settle_late();
         inner.close_due();
         inner.close_departed();
+        inner.store_due();
         inner.second_acks.borrow_mut().forget(Instant::now());
         inner.outward.refused_asks().into_iter().for_each(|waiting| inner.nothing_yet(waiting));
     }

@@ -44,6 +44,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Contents<S> {
             step: Step::Interest,
             waiting_s: None,
             told_waiting: false,
+            tell: start.tell,
         };
         session.follows.push(Follow { ring: ring_id, place, at: 0, join: Some(Box::new(join)) });
         if joined {

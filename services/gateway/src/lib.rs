@@ -30,6 +30,7 @@ pub mod seams;
 pub mod second_ack;
 mod session;
 pub mod shard;
+pub mod stored;
 mod tick;
 mod wheel;
 pub mod wire;

@@ -73,6 +73,8 @@ pub(crate) struct Join {
     /// Since when the next event is not to be had, in shard seconds.
     pub(crate) waiting_s: Option<u32>,
     pub(crate) told_waiting: bool,
+    /// Where it starts is to be told first, by a gap from the beginning.
+    pub(crate) tell: bool,
 }
 
 /// `Interest → Queued → Asked → Sending → (live | Asked | Waiting → Queued)`.

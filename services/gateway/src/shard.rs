@@ -42,6 +42,8 @@ pub struct Start {
     pub cursor: Cursor,
     /// At most this many of the newest events it lacks, the rest as a gap.
     pub tail: Option<u32>,
+    /// It does not know its cursor, which was stored for it: told first, by a gap from the beginning.
+    pub tell: bool,
 }
 
 /// What a shard does not take on.
@@ -150,6 +152,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Shard<S> {
     /// Whether `session` follows `stream`.
     pub fn follows(&self, session: SessionId, stream: &StreamId) -> bool {
         self.with(|contents| contents.follows(session, stream))
+    }
+
+    /// The ring's heads of a stream that `session` follows.
+    pub(crate) fn head(&self, session: SessionId, stream: &StreamId) -> Option<Cursor> {
+        self.with(|contents| contents.head(session, stream))
     }
 
     /// What happened so far.

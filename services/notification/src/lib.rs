@@ -25,6 +25,7 @@ pub mod backlog;
 pub mod cut;
 pub mod gate;
 pub mod history;
+pub mod mine;
 pub mod source;
 
 #[cfg(test)]
@@ -37,12 +38,14 @@ pub const PAGES_AT_ONCE: usize = 16;
 #[derive(Clone)]
 pub struct Notification {
     source: source::Source,
+    mine: mine::Mine,
 }
 
 impl Notification {
     /// The role over `tails` and the persistence behind `link`.
     pub fn new(tails: Arc<dyn Tails>, link: Link) -> Self {
-        Self { source: source::Source::new(tails, PersistenceClient::new(link)) }
+        let mine = mine::Mine::new(link.clone());
+        Self { source: source::Source::new(tails, PersistenceClient::new(link)), mine }
     }
 
     /// Its services, to be served or linked directly.
@@ -75,6 +78,12 @@ impl Service for Notification {
     ) -> Result<Response<v1::HistoryAnswer>, Status> {
         Caller::of(&request)?.must_be(&["gateway"])?;
         let answer = history::answer(&self.source, request.into_inner()).await;
+        answer.map(Response::new).map_err(|refusal| sterna_proto::refusal::to_status(&refusal))
+    }
+
+    async fn mine(&self, request: Request<v1::MineRequest>) -> Result<Response<v1::MineAnswer>, Status> {
+        Caller::of(&request)?.must_be(&["gateway"])?;
+        let answer = self.mine.answer(request.into_inner()).await;
         answer.map(Response::new).map_err(|refusal| sterna_proto::refusal::to_status(&refusal))
     }
 }

@@ -21,6 +21,7 @@ use sterna_stream::{Cursor, Hlc, Origin, Policy, Position, Segment, StreamId};
 use crate::Notification;
 
 mod asks;
+mod mine;
 mod pages;
 
 const NOW: u64 = 1_795_214_400_000;

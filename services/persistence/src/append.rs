@@ -5,18 +5,38 @@
 use sterna_proto::v1;
 use sterna_proto::v1::appended::Outcome;
 use sterna_storage::{Expect, Key, Put, Table, Write, layout};
+use sterna_stream::Region;
 
 use crate::chain::Error;
+use crate::touched::touch;
 
 /// One result per item, in order; the items are independent.
 ///
 /// # Errors
 /// [`Error`] if an item is malformed; then nothing was put. What the table does per item is a
 /// result, not an error.
-pub async fn append(table: &dyn Table, items: Vec<v1::Item>) -> Result<Vec<v1::Appended>, Error> {
-    let writes: Vec<Write> = items.into_iter().map(write).collect::<Result<_, Error>>()?;
-    let results = table.put_many(writes).await;
-    Ok(results.into_iter().map(|result| v1::Appended { outcome: Some(outcome(result)) }).collect())
+pub async fn append(
+    table: &dyn Table,
+    region: &Region,
+    items: Vec<v1::Item>,
+) -> Result<Vec<v1::Appended>, Error> {
+    let mut outcomes: Vec<Option<Outcome>> = Vec::with_capacity(items.len());
+    let mut writes: Vec<Write> = Vec::with_capacity(items.len());
+    for item in items {
+        let write = write(item)?;
+        // Before the segment: whoever it makes a member finds it.
+        let touched = touch(table, region, &write.value).await;
+        if let Err(error) = &touched {
+            tracing::warn!(%error, "the index of users' streams did not take a segment's members");
+        }
+        outcomes.push(touched.is_err().then_some(Outcome::Unknown(true)));
+        if touched.is_ok() {
+            writes.push(write);
+        }
+    }
+    let mut results = table.put_many(writes).await.into_iter();
+    let settled = outcomes.into_iter().map(|known| known.or_else(|| results.next().map(outcome)));
+    Ok(settled.map(|outcome| v1::Appended { outcome }).collect())
 }
 
 fn outcome(result: Result<Put, sterna_storage::Error>) -> Outcome {

@@ -9,9 +9,11 @@ use std::time::Duration;
 use sterna_proto::v1;
 use sterna_storage::table::GET_KEYS_MAX;
 use sterna_storage::{Consistency, Expect, Item, Key, Put, Table};
+use sterna_stream::Region;
 
 use crate::append::key;
 use crate::chain::Error;
+use crate::touched::touch;
 
 /// How often the table is asked during the grace time.
 const POLL: Duration = Duration::from_millis(50);
@@ -20,10 +22,22 @@ const POLL: Duration = Duration::from_millis(50);
 ///
 /// # Errors
 /// [`Error`] if an item is malformed.
-pub async fn ensure(table: &dyn Table, items: Vec<v1::Item>, grace_ms: u32) -> Result<Vec<i32>, Error> {
+pub async fn ensure(
+    table: &dyn Table,
+    region: &Region,
+    items: Vec<v1::Item>,
+    grace_ms: u32,
+) -> Result<Vec<i32>, Error> {
     let keys: Vec<Key> = items.iter().map(key).collect::<Result<_, Error>>()?;
     let deadline = tokio::time::Instant::now() + Duration::from_millis(grace_ms.into());
     let mut results = vec![v1::Ensured::Unspecified; items.len()];
+    for (item, result) in items.iter().zip(&mut results) {
+        // Replication may bring the other region's items of the index later than the segment.
+        if let Err(error) = touch(table, region, &item.record).await {
+            tracing::warn!(%error, "the index of users' streams did not take a segment's members");
+            *result = v1::Ensured::Unknown;
+        }
+    }
     loop {
         look(table, &keys, &items, &mut results).await;
         let open = results.contains(&v1::Ensured::Unspecified);
@@ -45,7 +59,7 @@ async fn look(table: &dyn Table, keys: &[Key], items: &[v1::Item], results: &mut
         let Ok(found) = table.get(keys, Consistency::Consistent).await else { continue };
         for (offset, found) in found.into_iter().enumerate() {
             let index = at * GET_KEYS_MAX + offset;
-            if let Some(found) = found {
+            if let Some(found) = found.filter(|_| results[index] != v1::Ensured::Unknown) {
                 results[index] = compare(&items[index], &found);
             }
         }

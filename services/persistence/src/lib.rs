@@ -3,7 +3,7 @@
 //! It keeps segments under (stream, origin, first seq), each written once and never changed, and reads them
 //! back as dense chains. It decides nothing: who may write is the caller's role, what is written is the
 //! sequencer's. Reading order: [`chain`], then one file an operation: [`append`], [`ensure`], [`read`],
-//! [`heads`], [`lookup`].
+//! [`heads`], [`lookup`]; beside the segments [`cursors`] and [`touched`].
 //!
 //! It does not cache, does not gate by policy (the reader does) and never calls another service.
 
@@ -13,15 +13,18 @@ use sterna_process::Caller;
 use sterna_proto::v1;
 use sterna_proto::v1::persistence_server::{Persistence as Service, PersistenceServer};
 use sterna_storage::Table;
+use sterna_stream::Region;
 use tonic::service::Routes;
 use tonic::{Request, Response, Status};
 
 pub mod append;
 pub mod chain;
+pub mod cursors;
 pub mod ensure;
 pub mod heads;
 pub mod lookup;
 pub mod read;
+pub mod touched;
 
 #[cfg(test)]
 mod tests;
@@ -51,7 +54,9 @@ impl Service for Persistence {
         request: Request<v1::AppendRequest>,
     ) -> Result<Response<v1::AppendAnswer>, Status> {
         Caller::of(&request)?.must_be(&["messaging"])?;
-        let results = append::append(&*self.table, request.into_inner().items).await.map_err(status)?;
+        let region = region(&request)?;
+        let items = request.into_inner().items;
+        let results = append::append(&*self.table, &region, items).await.map_err(status)?;
         Ok(Response::new(v1::AppendAnswer { results }))
     }
 
@@ -60,8 +65,10 @@ impl Service for Persistence {
         request: Request<v1::EnsureRequest>,
     ) -> Result<Response<v1::EnsureAnswer>, Status> {
         Caller::of(&request)?.must_be(&["state"])?;
+        let region = region(&request)?;
         let request = request.into_inner();
-        let results = ensure::ensure(&*self.table, request.items, request.grace_ms).await.map_err(status)?;
+        let ensured = ensure::ensure(&*self.table, &region, request.items, request.grace_ms).await;
+        let results = ensured.map_err(status)?;
         Ok(Response::new(v1::EnsureAnswer { results }))
     }
 
@@ -80,6 +87,40 @@ impl Service for Persistence {
     ) -> Result<Response<v1::LookupAnswer>, Status> {
         lookup::lookup(&*self.table, request.into_inner()).await.map(Response::new).map_err(status)
     }
+
+    async fn store_cursors(
+        &self,
+        request: Request<v1::StoreCursorsRequest>,
+    ) -> Result<Response<v1::StoreCursorsAnswer>, Status> {
+        Caller::of(&request)?.must_be(&["gateway"])?;
+        let region = region(&request)?;
+        cursors::store(&*self.table, &region, request.into_inner()).await.map_err(status)?;
+        Ok(Response::new(v1::StoreCursorsAnswer {}))
+    }
+
+    async fn cursors(
+        &self,
+        request: Request<v1::CursorsRequest>,
+    ) -> Result<Response<v1::CursorsAnswer>, Status> {
+        Caller::of(&request)?.must_be(&["gateway"])?;
+        let region = region(&request)?;
+        let cursors = cursors::read(&*self.table, &region, request.into_inner()).await.map_err(status)?;
+        Ok(Response::new(v1::CursorsAnswer { cursors }))
+    }
+
+    async fn touched(
+        &self,
+        request: Request<v1::TouchedRequest>,
+    ) -> Result<Response<v1::TouchedAnswer>, Status> {
+        Caller::of(&request)?.must_be(&["notification"])?;
+        touched::touched(&*self.table, request.get_ref()).await.map(Response::new).map_err(status)
+    }
+}
+
+/// The caller's region, whose items it writes.
+fn region<T>(request: &Request<T>) -> Result<Region, Status> {
+    let named = Caller::of(request)?.region().parse();
+    named.map_err(|_| Status::permission_denied("the caller's region is none"))
 }
 
 fn status(error: chain::Error) -> Status {

@@ -19,11 +19,13 @@ use tokio::time::Instant;
 use crate::Persistence;
 
 mod append;
+mod cursors;
 mod ensure;
 mod heads;
 mod lookup;
 mod read;
 mod tiling;
+mod touched;
 
 const NOW: u64 = 1_795_214_400_000;
 const STREAM: &str = "acme/chat/general";

@@ -33,6 +33,14 @@ fn golden_keys_never_change() {
         ("cursors", "acme#a%23%25b#ana#1", "acme/chat/general#us-east-1")
     );
     assert_eq!(
+        texts(&device_seen("acme", &ana, "a#%b", &region)),
+        ("cursors", "acme#a%23%25b#ana#1", "seen#us-east-1")
+    );
+    assert_eq!(
+        texts(&touched(&ana, &stream(), &region)),
+        ("members", "acme#ana#1", "acme/chat/general#us-east-1")
+    );
+    assert_eq!(
         texts(&checkpoint(&origin("us-east-1"), 7, 3, 1_795_214_400, 1)),
         ("checkpoints", "us-east-1", "00007#00000000000000000003#00000000001795214400#00001")
     );

@@ -11,6 +11,7 @@ use crate::encode;
 use crate::gateway::Inner;
 use crate::session::SessionId;
 use crate::shard::{Refused, Start};
+use crate::stored::StoredCursors;
 
 impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Inner<S> {
     pub(super) async fn subscribe(self: Rc<Self>, session: SessionId, subscribe: Subscribe) {
@@ -22,12 +23,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Inner<S> {
             let error = Error::new(Reason::BadStream).of_stream(text).detail("not a stream id");
             self.send(session, &encode::error(error));
         }
+        let without = subscribe.streams.iter().filter(|subscription| subscription.cursor.is_none());
+        let without: Vec<StreamId> = without.map(|subscription| subscription.stream.clone()).collect();
+        // Read before anything is decided: nothing may pass between a decision and what it allows.
+        let stored = self.stored_cursors(session, &without).await;
         for subscription in subscribe.streams {
-            self.follow(session, subscription).await;
+            match &stored {
+                Err(refusal) if subscription.cursor.is_none() => {
+                    self.shard.unfollow(session, &subscription.stream);
+                    self.refuse_stream(session, &subscription.stream, refusal.clone());
+                }
+                stored => self.follow(session, subscription, stored.as_ref().ok()).await,
+            }
         }
     }
 
-    async fn follow(&self, session: SessionId, subscription: Subscription) {
+    async fn follow(&self, session: SessionId, subscription: Subscription, stored: Option<&StoredCursors>) {
         let Some(identity) = self.identity(session) else { return };
         let stream = subscription.stream;
         if let Err(refusal) = self.decide(&identity, &Action::Read, &stream).await {
@@ -36,7 +47,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Inner<S> {
         }
         let most = self.config.terms.max_backlog;
         let tail = Some(subscription.tail.unwrap_or(most).min(most));
-        let start = Start { cursor: subscription.cursor.unwrap_or_default(), tail };
+        let tell = subscription.cursor.is_none();
+        let stored = stored.and_then(|stored| stored.get(&stream)).cloned();
+        let cursor = subscription.cursor.or(stored).unwrap_or_default();
+        let start = Start { cursor, tail, tell };
         if let Err(refused) = self.shard.follow(session, &stream, start) {
             self.refused(session, &stream, refused);
         }

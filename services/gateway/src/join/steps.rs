@@ -25,10 +25,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Contents<S> {
         let id = self.id(slot);
         let Some(join) = self.join_of(id, ring_id).filter(|join| join.step == Step::Interest) else { return };
         join.step = Step::Queued;
+        let told = std::mem::take(&mut join.tell).then(|| join.sent.clone());
         let ring = &self.rings[ring_id as usize];
         let known = ring.known.as_deref().unwrap_or(&ring.heads);
         let mut out = Messages::new(self.sessions[slot as usize].encoding);
         self.encode.subscribed(&ring.stream, &ring.heads, known, &mut out);
+        if let Some(to) = told.filter(|to| !to.is_empty()) {
+            let gap = Gap { reason: "skipped", from: Cursor::new(), to };
+            self.encode.gap(&ring.stream, &gap, &mut out);
+        }
         self.sessions[slot as usize].put(out.finish());
         self.queue(slot);
         self.take_turn(slot, ring_id);

@@ -1,17 +1,20 @@
 //! State, messaging and notification as the test plays them: each call is handed to it whole.
 
+use std::collections::BTreeMap;
 use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use futures_util::Stream;
 use sterna_process::{Link, Process};
 use sterna_proto::record::encode_segment;
-use sterna_proto::v1;
 use sterna_proto::v1::attach_down::What as Down;
 use sterna_proto::v1::attach_up::What as Up;
 use sterna_proto::v1::messaging_server::{Messaging, MessagingServer};
 use sterna_proto::v1::notification_server::{Notification, NotificationServer};
+use sterna_proto::v1::persistence_server::{Persistence, PersistenceServer};
 use sterna_proto::v1::publish_down::Outcome;
 use sterna_proto::v1::state_server::{State, StateServer};
+use sterna_proto::{convert, v1};
 use sterna_stream::{Cursor, Reason, Segment, StreamId};
 use tokio::sync::mpsc;
 use tokio::time::{Duration, timeout};
@@ -36,6 +39,27 @@ pub(crate) struct Fakes {
     pub(crate) attaching: Calls<v1::AttachUp, v1::AttachDown>,
     pub(crate) commanding: Calls<v1::PublishUp, v1::PublishDown>,
     pub(crate) asking: Calls<v1::Ask, v1::Page>,
+    pub(crate) shelf: Shelf,
+}
+
+/// What devices have stored and which streams users are in: persistence and notification as the test sees
+/// them.
+#[derive(Clone, Default)]
+pub(crate) struct Shelf(Arc<Mutex<Held>>);
+
+#[derive(Default)]
+pub(crate) struct Held {
+    /// Each call that stored.
+    pub(crate) stores: Vec<v1::StoreCursorsRequest>,
+    /// By (device, stream).
+    pub(crate) cursors: BTreeMap<(String, String), Cursor>,
+    /// How many questions came.
+    pub(crate) reads: usize,
+    /// Streams of each user, the most recently active first.
+    pub(crate) mine: BTreeMap<String, Vec<String>>,
+    pub(crate) listings: usize,
+    /// Calls that fail before any succeeds.
+    pub(crate) failures: usize,
 }
 
 struct Fake<U, D>(mpsc::Sender<Call<U, D>>);
@@ -47,14 +71,37 @@ pub(crate) fn fakes(process: &Process) -> Fakes {
     let (attaches, attaching) = mpsc::channel(1);
     let (publishes, commanding) = mpsc::channel(1);
     let (backlogs, asking) = mpsc::channel(1);
+    let shelf = Shelf::default();
     let routes = Routes::new(StateServer::new(Fake(attaches)))
         .add_service(MessagingServer::new(Fake(publishes)))
-        .add_service(NotificationServer::new(Fake(backlogs)));
+        .add_service(NotificationServer::new(Backlogs(Fake(backlogs), shelf.clone())))
+        .add_service(PersistenceServer::new(shelf.clone()));
     Fakes {
         link: Link::direct(process, routes),
         attaching: Calls(attaching),
         commanding: Calls(commanding),
         asking: Calls(asking),
+        shelf,
+    }
+}
+
+/// Pages by the test, lists from the shelf.
+struct Backlogs(Fake<v1::Ask, v1::Page>, Shelf);
+
+impl Shelf {
+    pub(crate) fn held(&self) -> MutexGuard<'_, Held> {
+        self.0.lock().unwrap()
+    }
+
+    fn fails(&self) -> Result<(), Status> {
+        let mut held = self.held();
+        match held.failures.checked_sub(1) {
+            Some(left) => {
+                held.failures = left;
+                Err(Status::unavailable("as the test wants it"))
+            }
+            None => Ok(()),
+        }
     }
 }
 
@@ -93,18 +140,87 @@ impl Messaging for Fake<v1::PublishUp, v1::PublishDown> {
 }
 
 #[tonic::async_trait]
-impl Notification for Fake<v1::Ask, v1::Page> {
+impl Notification for Backlogs {
     type BacklogStream = Answers<v1::Page>;
 
     async fn backlog(
         &self,
         request: Request<Streaming<v1::Ask>>,
     ) -> Result<Response<Self::BacklogStream>, Status> {
-        Ok(self.hand(request).await)
+        Ok(self.0.hand(request).await)
     }
 
     async fn history(&self, _: Request<v1::HistoryRequest>) -> Result<Response<v1::HistoryAnswer>, Status> {
         Err(Status::unimplemented("sessions do not page"))
+    }
+
+    async fn mine(&self, request: Request<v1::MineRequest>) -> Result<Response<v1::MineAnswer>, Status> {
+        self.1.fails()?;
+        let request = request.into_inner();
+        let mut held = self.1.held();
+        held.listings += 1;
+        let all = held.mine.get(&request.user).cloned().unwrap_or_default();
+        let one = |stream: &String| v1::MyStream { stream: stream.clone(), ..v1::MyStream::default() };
+        let limit = request.limit as usize;
+        let next = all.get(limit).cloned().unwrap_or_default();
+        let streams = all.iter().take(limit).map(one).collect();
+        Ok(Response::new(v1::MineAnswer { streams, next }))
+    }
+}
+
+#[tonic::async_trait]
+impl Persistence for Shelf {
+    async fn append(&self, _: Request<v1::AppendRequest>) -> Result<Response<v1::AppendAnswer>, Status> {
+        Err(Status::unimplemented("a gateway does not append"))
+    }
+
+    async fn ensure(&self, _: Request<v1::EnsureRequest>) -> Result<Response<v1::EnsureAnswer>, Status> {
+        Err(Status::unimplemented("a gateway does not ensure"))
+    }
+
+    async fn read(&self, _: Request<v1::ReadRequest>) -> Result<Response<v1::ReadAnswer>, Status> {
+        Err(Status::unimplemented("the test's authorizer does not read"))
+    }
+
+    async fn heads(&self, _: Request<v1::HeadsRequest>) -> Result<Response<v1::HeadsAnswer>, Status> {
+        Err(Status::unimplemented("the test's authorizer does not read"))
+    }
+
+    async fn lookup(&self, _: Request<v1::LookupRequest>) -> Result<Response<v1::LookupAnswer>, Status> {
+        Err(Status::unimplemented("a gateway does not look up"))
+    }
+
+    async fn touched(&self, _: Request<v1::TouchedRequest>) -> Result<Response<v1::TouchedAnswer>, Status> {
+        Err(Status::unimplemented("a gateway asks notification"))
+    }
+
+    async fn store_cursors(
+        &self,
+        request: Request<v1::StoreCursorsRequest>,
+    ) -> Result<Response<v1::StoreCursorsAnswer>, Status> {
+        self.fails()?;
+        let mut held = self.held();
+        held.stores.push(request.get_ref().clone());
+        for device in request.into_inner().devices {
+            for stored in device.streams {
+                let cursor = convert::cursor(stored.cursor.as_ref()).unwrap();
+                held.cursors.entry((device.device.clone(), stored.stream)).or_default().merge(&cursor);
+            }
+        }
+        Ok(Response::new(v1::StoreCursorsAnswer {}))
+    }
+
+    async fn cursors(
+        &self,
+        request: Request<v1::CursorsRequest>,
+    ) -> Result<Response<v1::CursorsAnswer>, Status> {
+        self.fails()?;
+        let request = request.into_inner();
+        let mut held = self.held();
+        held.reads += 1;
+        let of = |stream: String| held.cursors.get(&(request.device.clone(), stream)).cloned();
+        let cursors = request.streams.into_iter().map(|stream| (&of(stream).unwrap_or_default()).into());
+        Ok(Response::new(v1::CursorsAnswer { cursors: cursors.collect() }))
     }
 }
 

@@ -6,6 +6,7 @@
 mod access;
 mod attachment;
 mod backlog;
+mod cursors;
 mod draining;
 mod ephemeral;
 mod fakes;

@@ -5,7 +5,8 @@ use futures_util::{SinkExt, StreamExt};
 use sterna_gateway::gateway::Gateway;
 use sterna_gateway::wire;
 use sterna_protocol::frame::{
-    ClientFrame, Device, Ephemeral, Error, Hello, Publish, Secret, ServerFrame, Subscribe, Subscription,
+    ClientFrame, Cursors, Device, Ephemeral, Error, Hello, Publish, Secret, ServerFrame, Stored, Subscribe,
+    Subscription,
 };
 use sterna_protocol::{Encoding, Payload};
 use sterna_stream::{Cursor, EventId, Hlc, Reason, StreamId};
@@ -167,6 +168,14 @@ pub(crate) fn subscribe(streams: &[&StreamId], cursor: Option<&str>, tail: Optio
     let one =
         |s: &&StreamId| Subscription { stream: (*s).clone(), cursor: cursor.clone(), tail, presence: false };
     ClientFrame::Subscribe(Subscribe { streams: streams.iter().map(one).collect(), ..Subscribe::default() })
+}
+
+pub(crate) fn stored(cursors: &[(&StreamId, &str)]) -> ClientFrame {
+    let one = |(stream, cursor): &(&StreamId, &str)| Stored {
+        stream: (*stream).clone(),
+        cursor: cursor.parse().unwrap(),
+    };
+    ClientFrame::Cursor(Cursors { streams: cursors.iter().map(one).collect() })
 }
 
 pub(crate) fn publish(stream: &StreamId, id: EventId) -> ClientFrame {

@@ -6,14 +6,14 @@ use sterna_access::GrantKey;
 use sterna_gateway::gateway::{Config, Gateway, Parts};
 use sterna_gateway::limits::Limits;
 use sterna_gateway::outward::Links;
-use sterna_process::{Clock, ManualClock, Process, Slot};
+use sterna_process::{Clock, ManualClock, Process};
 use sterna_proto::v1;
 use sterna_protocol::Limits as Terms;
 use sterna_stream::{EventId, Segment, StreamId, created};
 use tokio::io::DuplexStream;
 
 use crate::access::{Access, Tokens};
-use crate::fakes::{Call, Calls, fakes};
+use crate::fakes::{Call, Calls, Shelf, fakes};
 use crate::person::Person;
 
 pub(crate) const NOW: u64 = 1_795_214_400_000;
@@ -38,6 +38,7 @@ pub(crate) struct World {
     pub(crate) state: Call<v1::AttachUp, v1::AttachDown>,
     pub(crate) messaging: Call<v1::PublishUp, v1::PublishDown>,
     pub(crate) notification: Call<v1::Ask, v1::Page>,
+    pub(crate) shelf: Shelf,
     pub(crate) pushed: u64,
     minted: u128,
 }
@@ -70,6 +71,7 @@ impl World {
         let access = Arc::new(Access::new(Arc::new(clock.clone())));
         let (mut states, mut attaching) = (Vec::new(), Vec::new());
         let (mut messaging, mut commanding, mut notification, mut asking) = (None, None, None, None);
+        let mut shelf = None;
         for _ in 0..setup.states {
             let fakes = fakes(&others);
             states.push(fakes.link.clone());
@@ -78,12 +80,13 @@ impl World {
             notification.get_or_insert(fakes.link);
             commanding.get_or_insert(fakes.commanding);
             asking.get_or_insert(fakes.asking);
+            shelf.get_or_insert(fakes.shelf);
         }
         let links = Links {
             state: states,
             messaging: messaging.into_iter().collect(),
-            notification: notification.unwrap(),
-            persistence: Slot::new().link(),
+            notification: notification.clone().unwrap(),
+            persistence: notification.unwrap(),
         };
         let parts = Parts {
             process: process.clone(),
@@ -119,6 +122,7 @@ impl World {
             state,
             messaging,
             notification,
+            shelf: shelf.unwrap(),
             pushed: 0,
             minted: 0,
         }

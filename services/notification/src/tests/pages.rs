@@ -128,7 +128,7 @@ async fn a_device_may_be_ahead_of_the_region() {
             let backlog = world.backlog(ask(after, "eu:6,us:6", tail), async || {}).await;
             let from = if tail == 0 { 2 } else { 4 };
             assert_eq!(backlog.seqs("us", from), (from + 1..=6).collect::<Vec<_>>());
-            assert_eq!(backlog.seqs("eu", 0), []);
+            assert_eq!(backlog.seqs("eu", 0), [0_u64; 0]);
             assert_eq!(backlog.upto, cursor("ap:4,eu:9,us:6"));
         }
         let origins = ["eu", "us"].map(|origin| (origin.parse().unwrap(), u64::MAX));

@@ -228,7 +228,7 @@ impl Model {
         let tail = self.random.random_bool(0.3).then(|| self.random.random_range(3..20));
         let device = &mut self.devices[device];
         let client = connect(&self.shard, device.pipe);
-        let start = Start { cursor: device.cursor.clone(), tail };
+        let start = Start { cursor: device.cursor.clone(), tail, tell: false };
         self.shard.follow(client.id, &self.stream, start).unwrap();
         device.client = Some(client);
     }

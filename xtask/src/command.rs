@@ -32,6 +32,7 @@ The project's own commands.
     cargo xtask bench [WHAT]             measures, optimised; WHAT picks one benchmark
     cargo xtask stack up|down|status     one Kafka broker and one DynamoDB Local on loopback, kept running;
                                          prints what to export for tests and programs
+    cargo xtask stack test               the contracts of the real backends, on servers that end with it
     cargo xtask help                     this page";
 
 /// One command with its options.
@@ -63,7 +64,8 @@ impl Command {
             ("stack", ["up"]) => Ok(Command::Stack(Action::Up)),
             ("stack", ["down"]) => Ok(Command::Stack(Action::Down)),
             ("stack", ["status"]) => Ok(Command::Stack(Action::Status)),
-            ("stack", _) => Err("`stack` takes one of up, down, status".to_owned()),
+            ("stack", ["test"]) => Ok(Command::Stack(Action::Test)),
+            ("stack", _) => Err("`stack` takes one of up, down, status, test".to_owned()),
             ("bench", []) => Ok(Command::Bench { what: None }),
             ("bench", [what]) if !what.starts_with('-') => {
                 Ok(Command::Bench { what: Some((*what).to_owned()) })

@@ -27,6 +27,8 @@ pub(crate) enum Action {
     Up,
     Down,
     Status,
+    /// The contract suites against servers of their own.
+    Test,
 }
 
 /// Does what a person asked for.
@@ -36,6 +38,7 @@ pub(crate) fn act(root: &Path, action: Action) -> Result<(), String> {
         Action::Up => kept.up(root),
         Action::Down => kept.down(),
         Action::Status => kept.status(),
+        Action::Test => contract(root).1,
     }
 }
 
@@ -58,13 +61,6 @@ pub(crate) fn contract(root: &Path) -> (Tally, Result<(), String>) {
     }
     println!("{}", call.shown());
     call.run()
-}
-
-/// What a person types to run the same again.
-pub(crate) fn contract_again() -> String {
-    format!(
-        "cargo xtask stack up, export what it prints, then cargo test --lib {FEATURES} -- kafka:: dynamodb::"
-    )
 }
 
 /// Clippy over what the default features leave out.

@@ -73,6 +73,7 @@ macro_rules! each_log_case {
             membership::c1_a_live_owner_is_asked_before_its_partition_goes,
             membership::c2_generations_rise,
             membership::c8_a_commit_under_another_generation_is_fenced,
+            membership::c8_a_commit_stores_every_topic,
             membership::c8_the_latest_commit_counts,
             membership::c9_a_member_that_must_let_go_may_still_commit,
             membership::c10_a_member_that_stays_away_loses_its_partitions,

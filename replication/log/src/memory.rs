@@ -3,8 +3,8 @@
 //! It keeps the contract of [`crate::Log`] and nothing beyond it, so that what works here works with Kafka:
 //! seeded holes between offsets, acknowledgements that take time, sessions that end, former owners with
 //! prefetched records. What an operator or a disaster can do to a cluster (recreate, truncate, expire, forget
-//! offsets, lose replicas) are methods of [`MemoryLog`]. It has no tasks of its own and never reads the wall
-//! clock.
+//! offsets, lose replicas) are methods of [`MemoryLog`]. It has no tasks of its own and knows no wall clock
+//! but one it is given.
 
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -75,8 +75,12 @@ pub struct MemoryLog {
     seed: u64,
 }
 
+/// A broker refuses a record whose time is further ahead of its own clock, ms: Kafka's default.
+pub const AHEAD_MS_MAX: u64 = 3_600_000;
+
 struct Cluster {
     config: Config,
+    wall_ms: Option<Arc<dyn Fn() -> u64 + Send + Sync>>,
     in_sync: u16,
     topics: Map<Topic, Arc<TopicState>>,
     groups: Map<Group, Arc<Mutex<GroupState>>>,
@@ -113,6 +117,7 @@ impl MemoryLog {
         let cluster = Cluster {
             in_sync: config.replicas,
             config,
+            wall_ms: None,
             topics: Map::default(),
             groups: Map::default(),
             identities: Seed::named(seed, "identities"),
@@ -133,6 +138,12 @@ impl MemoryLog {
     /// Changes how the cluster behaves from now on.
     pub fn tune(&self, change: impl FnOnce(&mut Config)) {
         change(&mut self.write().config);
+    }
+
+    /// Gives the brokers a clock: from now on they refuse records more than [`AHEAD_MS_MAX`] ahead of it, as
+    /// real ones do.
+    pub fn set_clock(&self, wall_ms: impl Fn() -> u64 + Send + Sync + 'static) {
+        self.write().wall_ms = Some(Arc::new(wall_ms));
     }
 
     /// How many replicas are in sync; below [`Config::in_sync_min`] every produce is `Unavailable`.
@@ -215,6 +226,11 @@ impl MemoryLog {
         };
         if record.size() > config.message_bytes_max {
             return Err(Error::Refused("record too large".into()));
+        }
+        let latest =
+            cluster.wall_ms.as_ref().map_or(u64::MAX, |wall_ms| wall_ms().saturating_add(AHEAD_MS_MAX));
+        if record.timestamp_ms > latest {
+            return Err(Error::Refused("timestamp too far ahead of the broker's clock".into()));
         }
         if cluster.in_sync < config.in_sync_min {
             return Err(Error::Unavailable("too few replicas in sync".into()));

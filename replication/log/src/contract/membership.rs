@@ -108,6 +108,26 @@ pub async fn c8_a_commit_under_another_generation_is_fenced(log: Arc<dyn Log>) {
     crew[0].consumer.commit(own, generation, &at).await.expect("its own");
 }
 
+/// C8: one commit stores the offsets of every topic of the partition, and of that partition alone.
+pub async fn c8_a_commit_stores_every_topic(log: Arc<dyn Log>) {
+    let joined = topics();
+    let mut offsets = Vec::new();
+    for topic in &joined {
+        offsets.push(fill(&log, topic, 1, ("x", 5)).await);
+    }
+    let mut crew = [Member::idle("a", &log, "contract-c8c", &joined).await];
+    drive(&mut crew, "partition 1", |crew| crew[0].owned.contains_key(&1)).await;
+    let upto = [(joined[0].clone(), offsets[0][1]), (joined[1].clone(), offsets[1][3])];
+    let generation = crew[0].owned[&1];
+    crew[0].consumer.commit(1, generation, &upto).await.expect("its own");
+    let group = "contract-c8c".parse().expect("a valid name");
+    for (topic, offset) in &upto {
+        let described = log.describe(topic, Some(&group)).await.expect("there");
+        let committed: Vec<_> = described.partitions.iter().map(|extent| extent.committed).collect();
+        assert_eq!(committed, [None, Some(*offset), None, None], "{topic}");
+    }
+}
+
 /// C8: also when it is lower.
 pub async fn c8_the_latest_commit_counts(log: Arc<dyn Log>) {
     let joined = topics();

@@ -12,7 +12,7 @@ use sterna_stream::map::Map;
 use tokio::time::Instant;
 
 use crate::key::{Key, Name};
-use crate::memory::rows::sorted::{Row, Sorted};
+use crate::memory::rows::sorted::{Row, Sorted, above, below};
 use crate::table::{Expect, Item, Order, PAGE_BYTES, Page, Range, Token};
 
 mod sorted;
@@ -99,7 +99,8 @@ impl Rows {
         self.hashes.insert(key.hash.clone(), Sorted::of(Row { sort: key.sort.clone(), slot }));
     }
 
-    pub(crate) fn remove(&mut self, key: &Key, stamp: Stamp) {
+    pub(crate) fn remove(&mut self, key: &Key, stamp: Stamp, lag: Lag) {
+        self.remember(key, lag);
         if let Some(sorts) = self.hashes.get_mut(&key.hash) {
             sorts.remove(&key.sort);
             if sorts.len() == 0 {
@@ -108,7 +109,6 @@ impl Rows {
             }
         }
         let place = (key.hash.clone(), key.sort.clone());
-        self.before.remove(&place);
         if self.tombstones.insert(place.clone(), stamp).is_none() {
             self.buried.push_back(place);
         }
@@ -127,7 +127,7 @@ impl Rows {
         }
         match &change.slot {
             Some(slot) => self.set(&change.key, slot.clone(), lag),
-            None => self.remove(&change.key, change.stamp),
+            None => self.remove(&change.key, change.stamp, lag),
         }
         true
     }
@@ -153,29 +153,57 @@ impl Rows {
 
     /// The item as a reader sees it: one that may miss the latest writes says what `now` is.
     pub(crate) fn get(&self, key: &Key, now: Option<Instant>) -> Option<Item> {
-        let slot = self.seen(&key.hash, &key.sort, self.slot(key)?, now)?;
+        let slot = self.seen(&key.hash, &key.sort, self.slot(key), now)?;
         Some(item(key.clone(), slot))
     }
 
     pub(crate) fn query(&self, range: &Range, now: Option<Instant>) -> Page {
-        let Some((hash, sorts)) = self.hashes.get_key_value(&range.hash) else {
-            return Page::default();
-        };
         let (mut from, mut to) = (bound(range.from.as_deref()), bound(range.to.as_deref()));
         match (&range.after, range.order) {
             (Some(token), Order::Forward) => from = Bound::Excluded(&*token.0.sort),
             (Some(token), Order::Reverse) => to = Bound::Excluded(&*token.0.sort),
             (None, _) => {}
         }
+        let key = |sort: &Arc<str>| Key { table: range.table, hash: range.hash.clone(), sort: sort.clone() };
+        let mut ghosts = self.ghosts(&range.hash, from, to, now);
+        let mut within = self.hashes.get(&range.hash).map(|sorts| sorts.within(from, to));
+        let mut next = || within.as_mut().and_then(|within| within.next(range.order));
         let mut filling = Filling::new(range.limit);
-        let mut within = sorts.within(from, to);
-        while !filling.full()
-            && let Some(Row { sort, slot }) = within.next(range.order)
-        {
-            let key = Key { table: range.table, hash: hash.clone(), sort: sort.clone() };
-            filling.pass(key, self.seen(hash, sort, slot, now));
+        let mut row = next();
+        while !filling.full() {
+            let ghost = match range.order {
+                Order::Forward => ghosts.front().filter(|(sort, _)| row.is_none_or(|row| *sort < row.sort)),
+                Order::Reverse => ghosts.back().filter(|(sort, _)| row.is_none_or(|row| *sort > row.sort)),
+            };
+            if let Some((sort, slot)) = ghost {
+                filling.pass(key(sort), Some(slot));
+                let _ = if range.order == Order::Forward { ghosts.pop_front() } else { ghosts.pop_back() };
+                continue;
+            }
+            let Some(Row { sort, slot }) = row else { break };
+            filling.pass(key(sort), self.seen(&range.hash, sort, Some(slot), now));
+            row = next();
         }
         filling.page()
+    }
+
+    /// What eventual reads still see of a hash key though it was deleted, in order.
+    fn ghosts(
+        &self,
+        hash: &Arc<str>,
+        from: Bound<&str>,
+        to: Bound<&str>,
+        now: Option<Instant>,
+    ) -> VecDeque<(Arc<str>, &Slot)> {
+        let Some(now) = now.filter(|_| !self.before.is_empty()) else { return VecDeque::new() };
+        let sorts = self.hashes.get(hash);
+        let first: Place = (hash.clone(), Arc::from(""));
+        let of_hash = self.before.range(first..).take_while(|((other, _), _)| other == hash);
+        let within = of_hash.filter(|((_, sort), _)| !below(sort, from) && !above(sort, to));
+        let gone = within.filter(|((_, sort), before)| {
+            before.until > now && sorts.is_none_or(|sorts| sorts.get(sort).is_none())
+        });
+        gone.filter_map(|((_, sort), before)| Some((sort.clone(), before.slot.as_ref()?))).collect()
     }
 
     pub(crate) fn scan(&self, table: Name, after: Option<&Token>) -> Page {
@@ -204,13 +232,13 @@ impl Rows {
         &'a self,
         hash: &Arc<str>,
         sort: &Arc<str>,
-        present: &'a Slot,
+        present: Option<&'a Slot>,
         now: Option<Instant>,
     ) -> Option<&'a Slot> {
-        let Some(now) = now else { return Some(present) };
+        let Some(now) = now else { return present };
         match self.before.get(&(hash.clone(), sort.clone())) {
             Some(before) if before.until > now => before.slot.as_ref(),
-            _ => Some(present),
+            _ => present,
         }
     }
 

@@ -51,7 +51,7 @@ impl MemoryTable {
         Self { outgoing: Some(outgoing), ..Self::new() }
     }
 
-    /// From now on eventual reads miss what was put less than `lag` ago; deletes they see at once.
+    /// From now on eventual reads miss what was put or deleted less than `lag` ago.
     pub fn set_eventual_lag(&self, lag: Duration) {
         self.lag_us.store(lag.as_micros() as u64, Ordering::Relaxed);
     }
@@ -175,6 +175,7 @@ impl Table for MemoryTable {
 
     async fn delete(&self, key: Key, expect: Expect) -> Result<Delete, Error> {
         key.check()?;
+        let lag = self.lag();
         let mut rows = lock(self.rows(key.table));
         let Some(slot) = rows.slot(&key) else { return Ok(Delete::Done) };
         if !fits(Some(slot), expect) {
@@ -182,7 +183,7 @@ impl Table for MemoryTable {
         }
         let replaces = Some(slot.stamp);
         let stamp = self.stamp_and_send(&mut rows, &key, replaces, None)?;
-        rows.remove(&key, stamp);
+        rows.remove(&key, stamp, lag);
         Ok(Delete::Done)
     }
 

@@ -161,6 +161,19 @@ async fn single_copies_are_refused_or_told() {
     assert_eq!(log.describe(&topic(), None).await.unwrap().partitions[0].in_sync, 1);
 }
 
+/// A broker with a clock refuses what comes from further ahead than it tolerates, as a real one does: a
+/// producer whose clock is wrong must check before.
+#[tokio::test(start_paused = true)]
+async fn a_record_from_the_far_future_is_refused() {
+    let log = cluster(1, |_| {});
+    log.set_clock(|| 1_000);
+    let at = |timestamp_ms| log.produce(Record { timestamp_ms, ..record("0") });
+    assert!(at(1_000 + AHEAD_MS_MAX).await.is_ok());
+    let refused = at(1_001 + AHEAD_MS_MAX).await;
+    assert!(matches!(refused, Err(Error::Refused(_))), "{refused:?}");
+    assert!(at(0).await.is_ok(), "however old");
+}
+
 /// E35: one seed, one history; E28: holes, also at the end.
 #[tokio::test(start_paused = true)]
 async fn offsets_follow_from_the_seed() {

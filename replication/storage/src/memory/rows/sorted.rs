@@ -107,8 +107,8 @@ impl Sorted {
     }
 }
 
-impl Within<'_> {
-    pub(super) fn next(&mut self, order: Order) -> Option<&Row> {
+impl<'a> Within<'a> {
+    pub(super) fn next(&mut self, order: Order) -> Option<&'a Row> {
         match (self, order) {
             (Self::Few(rows), Order::Forward) => rows.next(),
             (Self::Few(rows), Order::Reverse) => rows.next_back(),
@@ -122,7 +122,7 @@ fn find(rows: &[Row], sort: &str) -> Result<usize, usize> {
     rows.binary_search_by(|row| (*row.sort).cmp(sort))
 }
 
-fn below(sort: &str, from: Bound<&str>) -> bool {
+pub(super) fn below(sort: &str, from: Bound<&str>) -> bool {
     match from {
         Bound::Unbounded => false,
         Bound::Included(from) => sort < from,
@@ -130,7 +130,7 @@ fn below(sort: &str, from: Bound<&str>) -> bool {
     }
 }
 
-fn above(sort: &str, to: Bound<&str>) -> bool {
+pub(super) fn above(sort: &str, to: Bound<&str>) -> bool {
     match to {
         Bound::Unbounded => false,
         Bound::Included(to) => sort > to,

@@ -54,3 +54,37 @@ async fn a_wiped_table_is_empty_and_goes_on() {
     assert!(table.is_empty(Name::Control));
     assert_eq!(table.put(key("a"), "two".into(), Expect::Absent).await.unwrap(), Put::Done(1));
 }
+
+/// E10, E26: a deleted item is still read for a while, alone and in its order between others; a consistent
+/// read has no ghosts.
+#[tokio::test(start_paused = true)]
+async fn eventual_reads_still_see_what_was_deleted() {
+    let table = MemoryTable::new();
+    for sort in ["a", "b", "c", "d"] {
+        table.put(key(sort), sort.to_owned().into(), Expect::Any).await.unwrap();
+    }
+    table.set_eventual_lag(Duration::from_millis(500));
+    let sorts = async |range: Range| {
+        let page = table.query(range).await.unwrap();
+        page.items.iter().map(|item| item.key.sort.to_string()).collect::<String>()
+    };
+    let range = Range::new(Name::Control, "us-east-1");
+    for sort in ["b", "d"] {
+        table.delete(key(sort), Expect::Any).await.unwrap();
+    }
+    assert_eq!(value(&table, "b", Eventual).await.unwrap(), "b");
+    assert_eq!(value(&table, "b", Consistent).await, None);
+    assert_eq!(sorts(range.clone().eventual()).await, "abcd");
+    assert_eq!(sorts(range.clone().eventual().reverse().limit(3)).await, "dcb");
+    assert_eq!(sorts(range.clone().eventual().from("b").to("c")).await, "bc");
+    assert_eq!(sorts(range.clone()).await, "ac");
+    table.put(key("b"), "again".into(), Expect::Absent).await.unwrap();
+    assert_eq!(value(&table, "b", Eventual).await.unwrap(), "b");
+    for sort in ["a", "b", "c"] {
+        table.delete(key(sort), Expect::Any).await.unwrap();
+    }
+    assert_eq!(sorts(range.clone().eventual()).await, "abcd", "also where nothing is left");
+    advance(Duration::from_millis(501)).await;
+    assert_eq!(sorts(range.eventual()).await, "");
+    assert_eq!(value(&table, "b", Eventual).await, None);
+}

@@ -11,7 +11,7 @@ use sterna_protocol::payload::Payload;
 use sterna_stream::ids::EventKind;
 use sterna_stream::{Cursor, EventId, Hlc, Origin, Region, StreamId};
 
-pub use self::file::FileStorage;
+pub use self::file::{FileStorage, Options as FileOptions};
 pub use self::memory::MemoryStorage;
 
 mod encoding;

@@ -2,11 +2,12 @@
 
 use std::future::Future;
 use std::io::Write;
+use std::path::PathBuf;
 
 use bytes::Bytes;
 use sterna_client::driver::DeviceClock;
 use sterna_client::machine::Failure;
-use sterna_client::storage::MemoryStorage;
+use sterna_client::storage::{Error as StorageError, FileOptions, FileStorage, MemoryStorage, Storage};
 use sterna_client::transport::websocket::WebSocket;
 use sterna_client::transport::{Connector, Opening, Transport};
 use sterna_client::{Client, Config, Draft, Events, Notice, Outcome, Parts, State, Wish};
@@ -32,17 +33,20 @@ pub enum Error {
     Url(String),
     /// Nobody there.
     #[error(
-        "cannot connect to {url}: {failure:?}; is `sterna serve` or `sterna demo --listen` running there?"
+        "cannot connect to {urls}: {failure:?}; is `sterna serve` or `sterna demo --listen` running there?"
     )]
     Connect {
         /// Where.
-        url: String,
+        urls: String,
         /// How it failed.
         failure: Failure,
     },
     /// The stream was not made.
     #[error("the stream was not made")]
     Founding(#[from] founder::Error),
+    /// The file of `--device`.
+    #[error("cannot use {0}: choose a file that can be written and is no other chat's")]
+    Device(PathBuf, #[source] StorageError),
     /// The session cannot go on.
     #[error("stopped: {0}")]
     Stopped(String),
@@ -54,8 +58,8 @@ pub enum Error {
 /// What is wanted.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// The gateway.
-    pub url: String,
+    /// Gateways: the first that answers is taken, then those that it names.
+    pub urls: Vec<String>,
     /// The user's token.
     pub token: String,
     /// The stream; `None`: make one.
@@ -64,6 +68,8 @@ pub struct Options {
     pub invite: Vec<UserId>,
     /// How much of the history.
     pub tail: u32,
+    /// Where to remember what was shown and what is to be sent; `None`: in memory.
+    pub device: Option<PathBuf>,
 }
 
 /// Talks until the lines end or the session stops. `lines` are what the user enters.
@@ -78,22 +84,15 @@ pub async fn run(
 ) -> Result<(), Error> {
     let seed = getrandom::u64()?;
     let random = Seeded::new(seed, "chat");
-    let address = address(&options.url)?;
+    let gateways = Gateways::new(&options.urls)?;
     let stream = match &options.stream {
         Some(stream) => stream.clone(),
-        None => {
-            let failed = |failure| Error::Connect { url: options.url.clone(), failure };
-            let socket = open(&address, &options.url).await.map_err(failed)?;
-            let token = Secret::new(options.token.clone());
-            let mut founder = Founder::greet(socket, token, random.child("founder")).await?;
-            let stream = founder.create(&options.invite, &SystemClock).await?;
-            founder.leave().await;
-            stream
-        }
+        None => found(&options, gateways.clone(), random.child("founder")).await?,
     };
     say(out, &format!("stream {stream}"));
-    let (client, mut events) = start(&options, owner, random)?;
-    let wish = Wish { tail: Some(options.tail), presence: false };
+    let (client, mut events, place) = start(&options, gateways, &stream, owner, random)?;
+    // Whoever goes on where they were lacks nothing in between.
+    let wish = Wish { tail: place.is_none().then_some(options.tail), presence: false };
     // A client that has ended says so below.
     let _ = client.follow(stream.clone(), wish).await;
     let _ = client.connect().await;
@@ -122,20 +121,49 @@ pub async fn run(
     Ok(())
 }
 
-fn start(options: &Options, owner: &Process, mut random: Seeded) -> Result<(Client, Events), Error> {
+/// Makes the stream, at the first gateway that answers.
+async fn found(options: &Options, mut gateways: Gateways, random: Seeded) -> Result<StreamId, Error> {
+    let urls = options.urls.join(", ");
+    let socket = gateways.first().await.map_err(|failure| Error::Connect { urls, failure })?;
+    let mut founder = Founder::greet(socket, Secret::new(options.token.clone()), random).await?;
+    let stream = founder.create(&options.invite, &SystemClock).await?;
+    founder.leave().await;
+    Ok(stream)
+}
+
+/// What a device was shown before, if anything.
+type PlaceBefore = Option<sterna_stream::Cursor>;
+
+fn start(
+    options: &Options,
+    gateways: Gateways,
+    stream: &StreamId,
+    owner: &Process,
+    mut random: Seeded,
+) -> Result<(Client, Events, PlaceBefore), Error> {
     let token = options.token.clone();
     let device = Device(random.event_id(&SystemClock));
+    let (storage, place): (Box<dyn Storage>, _) = match &options.device {
+        None => (Box::new(MemoryStorage::new(device)), None),
+        Some(path) => {
+            let failed = |error| Error::Device(path.clone(), error);
+            let mut file = FileStorage::open(path, device, FileOptions::default()).map_err(failed)?;
+            let mut stored = file.load().map_err(failed)?;
+            (Box::new(file), stored.streams.remove(stream).map(|remembered| remembered.cursor))
+        }
+    };
+    let config = Config::new(gateways.urls[0].as_str());
     let parts = Parts {
-        storage: Box::new(MemoryStorage::new(device)),
-        connector: Box::new(Tcp),
+        storage,
+        connector: Box::new(gateways),
         tokens: Box::new(move || std::future::ready(Some(Secret::new(token.clone())))),
         clock: Box::new(DeviceClock),
         random: Box::new(move || rand::Rng::next_u64(&mut random)),
     };
-    let (client, events, driver) = sterna_client::start(Config::new(options.url.as_str()), parts)
-        .map_err(|error| Error::Stopped(error.to_string()))?;
+    let (client, events, driver) =
+        sterna_client::start(config, parts).map_err(|error| Error::Stopped(error.to_string()))?;
     owner.spawn_local("the client", End::Expected, run_driver(driver));
-    Ok((client, events))
+    Ok((client, events, place))
 }
 
 async fn run_driver<E: std::fmt::Display>(driver: impl Future<Output = Result<(), E>>) {
@@ -219,20 +247,54 @@ pub fn lines() -> mpsc::Receiver<String> {
     receive
 }
 
-/// Connects over TCP.
-struct Tcp;
+/// Connects over TCP. What the user gave stands for one service, as a DNS name with several addresses does:
+/// the first that answers is taken; the next time the one after is asked first.
+#[derive(Clone)]
+struct Gateways {
+    urls: Vec<String>,
+    at: usize,
+}
 
-impl Connector for Tcp {
+impl Gateways {
+    fn new(urls: &[String]) -> Result<Self, Error> {
+        if urls.is_empty() {
+            return Err(Error::Url(String::new()));
+        }
+        urls.iter().try_for_each(|url| address(url).map(drop))?;
+        Ok(Self { urls: urls.to_vec(), at: 0 })
+    }
+
+    /// The first that answers.
+    async fn first(&mut self) -> Result<WebSocket<TcpStream>, Failure> {
+        let mut failed = Failure::Unreachable;
+        for _ in 0..self.urls.len() {
+            match open(&self.urls[self.at]).await {
+                Ok(socket) => return Ok(socket),
+                Err(failure) => failed = failure,
+            }
+            self.at = (self.at + 1) % self.urls.len();
+        }
+        Err(failed)
+    }
+}
+
+impl Connector for Gateways {
     fn open(&mut self, url: &str) -> Opening {
-        let url = url.to_owned();
+        let by_name = self.urls[0] == url;
+        let (url, mut all) = (url.to_owned(), self.clone());
+        if by_name {
+            // Whichever does not answer in time is not asked first again.
+            self.at = (self.at + 1) % self.urls.len();
+        }
         Box::pin(async move {
-            let address = address(&url).map_err(|_| Failure::Unreachable)?;
-            Ok(Box::new(open(&address, &url).await?) as Box<dyn Transport>)
+            let socket = if by_name { all.first().await? } else { open(&url).await? };
+            Ok(Box::new(socket) as Box<dyn Transport>)
         })
     }
 }
 
-async fn open(address: &str, url: &str) -> Result<WebSocket<TcpStream>, Failure> {
+async fn open(url: &str) -> Result<WebSocket<TcpStream>, Failure> {
+    let address = address(url).map_err(|_| Failure::Unreachable)?;
     let socket = TcpStream::connect(address).await.map_err(|_| Failure::Unreachable)?;
     let _ = socket.set_nodelay(true);
     WebSocket::upgrade(socket, url, Encoding::Json).await

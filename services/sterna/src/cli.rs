@@ -139,9 +139,9 @@ pub enum ConfigCommand {
 /// `sterna chat`.
 #[derive(Args, Debug)]
 pub struct ChatArgs {
-    /// The gateway.
+    /// A gateway; may be repeated: the first that answers is taken, and when it goes away another.
     #[arg(long, default_value = "ws://127.0.0.1:8080/v1/connect")]
-    pub url: String,
+    pub url: Vec<String>,
     /// Who you are: what `sterna token` printed.
     #[arg(long, env = "STERNA_TOKEN", hide_env_values = true)]
     pub token: String,
@@ -157,6 +157,9 @@ pub struct ChatArgs {
     /// How much of the history to show.
     #[arg(long, default_value_t = 50)]
     pub tail: u32,
+    /// Remember here what was shown and what is to be sent: started again, it goes on from there.
+    #[arg(long, value_name = "FILE")]
+    pub device: Option<PathBuf>,
 }
 
 /// `sterna token`.

@@ -116,6 +116,8 @@ pub struct SecretsConfig {
 pub struct Drain {
     /// How long health says so before sessions are sent away, seconds.
     pub notice_s: u32,
+    /// Whether another gateway serves this region, to which sessions are sent before this one ends.
+    pub elsewhere: bool,
 }
 
 // === impl Config ===

@@ -116,8 +116,8 @@ async fn run_serve(config: config::Config, owner: Process) -> Done {
 }
 
 async fn run_chat(args: ChatArgs, owner: Process) -> Done {
-    let ChatArgs { url, token, stream, create: _, invite, tail } = args;
-    let options = chat::Options { url, token, stream, invite, tail };
+    let ChatArgs { url: urls, token, stream, create: _, invite, tail, device } = args;
+    let options = chat::Options { urls, token, stream, invite, tail, device };
     chat::run(options, &owner, chat::lines(), &mut std::io::stdout()).await?;
     Ok(true)
 }

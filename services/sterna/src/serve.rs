@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sterna_cluster::MemoryStores;
+use sterna_gateway::leaving::Leaving;
 use sterna_process::{Drain, SystemClock};
 use tokio::net::TcpStream;
 
@@ -44,13 +45,14 @@ pub async fn run(
     for warning in config.warnings() {
         tracing::warn!("{warning}");
     }
+    let region = plan.region.clone();
     let stores = match config.stores.kind {
         StoreKind::Memory => MemoryStores::new(&plan).stores(),
     };
     let (origins, limits) = (config.origins(), config.edge_limits());
     let site: Site<TcpStream> = Site::start(plan, stores, Arc::new(SystemClock), origins, limits);
     site.edge().listen(listener, std::convert::identity);
-    tracing::info!(%address, region = config.plan()?.region.as_str(), "serving");
+    tracing::info!(%address, region = region.as_str(), "serving");
     ready(address);
     let failed = tokio::select! {
         biased;
@@ -58,7 +60,8 @@ pub async fn run(
         failed = site.failed() => Some(failed),
     };
     tracing::info!("stopping");
-    let cut = site.drain(Duration::from_secs(config.drain.notice_s.into())).await;
+    let leaving = config.drain.elsewhere.then(|| Leaving::deploy(region));
+    let cut = site.drain(Duration::from_secs(config.drain.notice_s.into()), leaving.as_ref()).await;
     if !cut.is_empty() {
         tracing::warn!(?cut, "these did not end by themselves");
     }

@@ -12,6 +12,7 @@ use std::time::Duration;
 use sterna_cluster::region::Place;
 use sterna_cluster::{Plan, Region, Stores};
 use sterna_gateway::edge::{Config as EdgeConfig, Edge, Limits, Origins, Parts, Standing, bind};
+use sterna_gateway::leaving::Leaving;
 use sterna_process::{Clock, Process, State};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
@@ -86,12 +87,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Site<S> {
         }
     }
 
+    /// Every role's process.
+    pub fn processes(&self) -> Vec<(Place, Process)> {
+        let region = self.region.borrow();
+        let Some(region) = region.as_ref() else { return Vec::new() };
+        region.places().filter_map(|place| Some((place, region.process(place)?.clone()))).collect()
+    }
+
     /// The first role that is no longer whole by its own doing.
     pub async fn failed(&self) -> String {
-        let watched: Vec<Process> = match self.region.borrow().as_ref() {
-            Some(region) => region.places().filter_map(|place| region.process(place).cloned()).collect(),
-            None => Vec::new(),
-        };
+        let watched: Vec<Process> = self.processes().into_iter().map(|(_, process)| process).collect();
         let mut exits: Vec<_> = watched.iter().map(|process| Box::pin(process.exited())).collect();
         std::future::poll_fn(|context| {
             for (process, exit) in watched.iter().zip(&mut exits) {
@@ -104,11 +109,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Site<S> {
         .await
     }
 
-    /// Ends in good order: health says so and no upgrade is taken, for `notice`; then sessions are told to
-    /// come back elsewhere and each role ends after those that ask it. Says which were cut at their bound.
-    pub async fn drain(&self, notice: Duration) -> Vec<Place> {
+    /// Ends in good order. Health says so and no upgrade is taken, for `notice`; then, with `leaving`,
+    /// sessions are sent to whoever else serves them, paced; then each role ends after those that ask it: the
+    /// gateway once its commands are answered, messaging once its sequencers have committed, state and
+    /// notification, persistence. Says which were cut at their bound.
+    pub async fn drain(&self, notice: Duration, leaving: Option<&Leaving>) -> Vec<Place> {
         self.edge.stand(Standing::Stopping);
         tokio::time::sleep(notice).await;
+        if let Some(leaving) = leaving {
+            let left = self.region.borrow().as_ref().map(|region| region.leave(leaving));
+            if let Some(left) = left {
+                left.await;
+            }
+        }
         let region = self.region.borrow_mut().take();
         let cut = match region {
             Some(mut region) => region.drain().await,

@@ -4,73 +4,25 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that meets the unexpected fails right there")]
 
-use std::cell::RefCell;
-use std::io::Write;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use sterna::config::Config;
-use sterna::{chat, serve, tokens};
+use sterna::serve;
 use sterna_process::{Drain, End, Process, SystemClock};
 use tokio::runtime::{Builder, LocalOptions};
-use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Duration, sleep, timeout};
+use tokio::sync::oneshot;
 
-/// What a terminal shows.
-#[derive(Clone, Default)]
-struct Terminal(Rc<RefCell<String>>);
+#[path = "terminal/terminal.rs"]
+mod terminal;
 
-impl Write for Terminal {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.borrow_mut().push_str(std::str::from_utf8(bytes).unwrap());
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Terminal {
-    /// Waits until `text` is shown.
-    async fn shows(&self, text: &str) {
-        let shown = async {
-            while !self.0.borrow().contains(text) {
-                sleep(Duration::from_millis(5)).await;
-            }
-        };
-        let in_time = timeout(Duration::from_secs(20), shown).await;
-        assert!(in_time.is_ok(), "waited for {text:?}: {}", self.0.borrow());
-    }
-}
-
-struct Person {
-    terminal: Terminal,
-    types: mpsc::Sender<String>,
-    ended: oneshot::Receiver<Result<(), chat::Error>>,
-}
+use terminal::{Person, chat};
 
 /// Opens `sterna chat`; without a stream it makes one.
 fn person(owner: &Process, address: SocketAddr, name: &str, stream: Option<&str>) -> Person {
-    let token = tokens::issue("demo", &name.parse().unwrap(), 1, None, &SystemClock).unwrap();
-    let options = chat::Options {
-        url: format!("ws://{address}/v1/connect"),
-        token,
-        stream: stream.map(|stream| stream.parse().unwrap()),
-        invite: vec!["bo".parse().unwrap()],
-        tail: 50,
-    };
-    let (types, lines) = mpsc::channel(8);
-    let (end, ended) = oneshot::channel();
-    let terminal = Terminal::default();
-    let (mut out, inside) = (terminal.clone(), owner.clone());
-    owner.spawn_local("a chat", End::Expected, async move {
-        let _ = end.send(chat::run(options, &inside, lines, &mut out).await);
-    });
-    Person { terminal, types, ended }
+    chat(owner, &[&format!("ws://{address}/v1/connect")], name, stream, None)
 }
 
 /// Serves on a free port.

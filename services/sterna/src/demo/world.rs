@@ -160,7 +160,7 @@ impl World {
     pub async fn end(&self) -> Vec<String> {
         let mut cut = Vec::new();
         for (name, site) in self.names.iter().zip(&self.sites) {
-            let places = site.drain(Duration::ZERO).await;
+            let places = site.drain(Duration::ZERO, None).await;
             cut.extend(places.into_iter().map(|place| format!("{} of {name}", place.role())));
         }
         self.between.end();

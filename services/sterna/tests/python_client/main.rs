@@ -227,7 +227,7 @@ impl Story {
         ana.end().await;
         std::fs::remove_file(&self.setup.storage).unwrap();
         for (_, place) in self.world.places {
-            place.site.drain(Duration::ZERO).await;
+            place.site.drain(Duration::ZERO, None).await;
         }
         self.world.between.end();
     }

@@ -21,6 +21,7 @@ use sterna_stream::{Cursor, Hlc, Origin, Policy, Position, Segment, StreamId};
 use crate::Notification;
 
 mod asks;
+mod history;
 mod mine;
 mod pages;
 

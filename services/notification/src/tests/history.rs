@@ -1,0 +1,78 @@
+//! Ends of a hole, as REST pages are cut from them.
+
+use sterna_proto::record::Stored;
+use sterna_proto::v1;
+use sterna_stream::{Cursor, Policy};
+
+use super::{STREAM, World, pairs};
+
+fn request(from: &str, to: &str, newest: bool, limit: u32) -> v1::HistoryRequest {
+    let cursor = |text: &str| Some((&text.parse::<Cursor>().unwrap()).into());
+    v1::HistoryRequest { stream: STREAM.into(), from: cursor(from), to: cursor(to), newest, limit }
+}
+
+impl World {
+    /// First and last seq of the segments of each origin in the answer, and who waits.
+    async fn history(&self, request: v1::HistoryRequest) -> (Vec<(String, u64, u64)>, Vec<String>) {
+        let answer = self.called_by("gateway").history(request).await.unwrap().into_inner();
+        let segments = answer.records.into_iter().map(|bytes| Stored::decode(bytes).unwrap().segment);
+        (segments.map(|s| (s.origin.to_string(), s.first, s.last())).collect(), answer.waiting)
+    }
+}
+
+fn of(origin: &str, spans: &[(u64, u64)]) -> Vec<(String, u64, u64)> {
+    spans.iter().map(|(first, last)| (origin.to_owned(), *first, *last)).collect()
+}
+
+/// Section 9: whole segments from the end that is asked for, no more than are needed, each origin by itself.
+#[tokio::test(start_paused = true)]
+async fn an_end_holds_what_a_page_needs() {
+    let world = World::new();
+    world.put(&pairs("eu", 10, 10, 3)).await;
+    world.put(&pairs("us", 10, 2, 3)).await;
+    let (oldest, waiting) = world.history(request("eu:2,us:4", "eu:17,us:4", false, 3)).await;
+    assert_eq!((oldest, waiting.len()), (of("eu", &[(3, 4), (5, 6)]), 0));
+    let (newest, waiting) = world.history(request("eu:2", "eu:17,us:3", true, 3)).await;
+    let expected = [of("eu", &[(17, 18), (15, 16)]), of("us", &[(3, 4), (1, 2)])].concat();
+    assert_eq!((newest, waiting.len()), (expected, 0));
+}
+
+/// E17: an origin that is not here up to where it is asked for waits, and is never jumped.
+#[tokio::test(start_paused = true)]
+async fn what_is_not_here_is_named() {
+    let world = World::new();
+    let eu = pairs("eu", 10, 5, 3);
+    world.put(&eu[..2]).await;
+    world.put(&eu[3..]).await;
+    for (newest, held) in [(false, of("eu", &[(1, 2), (3, 4)])), (true, of("eu", &[(9, 10), (7, 8)]))] {
+        let (segments, waiting) = world.history(request("", "eu:10,us:1", newest, 100)).await;
+        assert_eq!((segments, waiting), (held, vec!["eu".to_owned(), "us".to_owned()]), "{newest}");
+    }
+    let (segments, waiting) = world.history(request("eu:6", "eu:12", true, 100)).await;
+    assert_eq!((segments.len(), waiting.len()), (0, 1), "beyond the head nothing is known");
+}
+
+/// E24: what rests on member events that are not held is held back, with all that is behind it.
+#[tokio::test(start_paused = true)]
+async fn what_rests_on_what_is_not_held_waits() {
+    let world = World::new();
+    let mut eu: Vec<_> = pairs("eu", 10, 3, 3).into_iter().map(|stored| stored.segment).collect();
+    eu[1].policy = Policy { member: "us:3".parse().unwrap(), ..Policy::default() };
+    let eu: Vec<Stored> = eu.into_iter().map(Stored::new).collect();
+    world.put(&eu).await;
+    let us = pairs("us", 10, 2, 3);
+    world.put(&us[..1]).await;
+    let asked = |newest| request("", "eu:6", newest, 100);
+    assert_eq!(world.history(asked(false)).await, (of("eu", &[(1, 2)]), vec!["eu".to_owned()]));
+    assert_eq!(world.history(asked(true)).await, (of("eu", &[(5, 6)]), vec!["eu".to_owned()]));
+    world.put(&us[1..]).await;
+    let whole = of("eu", &[(1, 2), (3, 4), (5, 6)]);
+    assert_eq!(world.history(asked(false)).await, (whole, vec![]));
+}
+
+/// E32: history is for gateways.
+#[tokio::test(start_paused = true)]
+async fn only_gateways_read_history() {
+    let refused = World::new().called_by("state").history(request("", "eu:1", true, 1)).await;
+    assert_eq!(refused.unwrap_err().code(), tonic::Code::PermissionDenied);
+}

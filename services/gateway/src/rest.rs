@@ -117,7 +117,7 @@ impl Rest {
             self.count(who, load)?;
         }
         match wish {
-            Wish::Streams(query) => streams::find(&query),
+            Wish::Streams(query) => streams::list(self, who, &query).await,
             Wish::Create(kind) => streams::create(self, who, &kind, &body).await,
             Wish::Stream(target) => streams::head(self, who, &target.stream(who)?).await,
             Wish::Members(target, query) => members::list(self, who, &target.stream(who)?, &query).await,

@@ -121,7 +121,7 @@ fn without_a_good_token_nothing_is_answered() {
 
 /// What is not there yet says so by name.
 #[test]
-fn names_for_people_and_lists_of_streams_say_that_they_wait() {
+fn names_for_people_say_that_they_wait() {
     run(async {
         let mut world = World::new(5);
         let alias = world.get("ana", "/v1/streams?alias=general").await;
@@ -130,6 +130,47 @@ fn names_for_people_and_lists_of_streams_say_that_they_wait() {
         let body = format!(r#"{{"event_id":"{id}","alias":"general"}}"#);
         let named = world.ask("ana", "POST", "/v1/streams/chat", &body).await;
         assert_eq!((named.refused(), &named.body["field"]), ((400, "bad_request"), &"alias".into()));
+    });
+}
+
+/// One's streams come in pages, each once, with role and head; nobody else's are among them.
+#[test]
+fn ones_streams_are_listed() {
+    run(async {
+        let mut world = World::new(7);
+        let mut made = Vec::new();
+        for n in 0..7 {
+            let path = world.stream(if n < 5 { &["bo"] } else { &[] }).await;
+            made.push(path.replace("/v1/streams", "acme"));
+        }
+        made.sort_unstable();
+        for limit in [1, 3, 7, 500] {
+            let (mut listed, mut next) = (Vec::new(), String::new());
+            loop {
+                let answer = world.get("ana", &format!("/v1/streams?kind=chat&limit={limit}{next}")).await;
+                let page = answer.body["streams"].as_array().unwrap_or_else(|| panic!("{answer:?}")).clone();
+                assert!(page.len() <= limit, "{answer:?}");
+                assert!(
+                    page.iter().all(|mine| mine["role"] == "owner" && mine["head"]["us-east-1"].is_u64())
+                );
+                listed.extend(page.iter().map(|mine| mine["stream"].as_str().unwrap().to_owned()));
+                match answer.body["next"].as_str() {
+                    Some(token) => next = format!("&page={token}"),
+                    None => break,
+                }
+            }
+            assert_eq!(listed, made, "{limit}");
+        }
+        let of = async |user| world.get(user, "/v1/streams").await.body["streams"].as_array().unwrap().len();
+        assert_eq!((of("bo").await, of("eve").await), (5, 0));
+        let first = world.get("bo", "/v1/streams").await;
+        let held = Request::new("GET", "/v1/streams").token(&world.token("acme", "bo"));
+        let held = held.header(&format!("If-None-Match: {}", first.headers["etag"]));
+        assert_eq!(world.send(held).await.status, 304);
+        for (query, field) in [("kind=A%2Fb", "kind"), ("limit=0", "limit"), ("page=%C3%A4", "page")] {
+            let answer = world.get("ana", &format!("/v1/streams?{query}")).await;
+            assert_eq!((answer.refused(), &answer.body["field"]), ((400, "bad_request"), &field.into()));
+        }
     });
 }
 

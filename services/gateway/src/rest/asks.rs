@@ -90,6 +90,12 @@ impl Rest {
         read(client.history(request)).await
     }
 
+    /// The streams of a user.
+    pub(super) async fn mine(&self, request: v1::MineRequest) -> Result<v1::MineAnswer, Refusal> {
+        let mut client = NotificationClient::new(self.links.notification.clone());
+        read(client.mine(request)).await
+    }
+
     /// Hands commands of one stream over, in order; each counts as a resend (E7). Says whether the region
     /// held them on a single copy.
     ///

@@ -1,7 +1,5 @@
 //! Members: listed in the order of their names, changed by member events of the stream itself (E24).
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use http::StatusCode;
 use serde_json::{Value, json};
@@ -15,7 +13,7 @@ use sterna_stream::{EventId, Reason, StreamId, UserId};
 
 use super::Rest;
 use super::asks::Command;
-use super::query::Query;
+use super::query::{self, Query};
 use super::reply::Reply;
 use super::streams;
 
@@ -25,26 +23,20 @@ const PAGE: usize = 100;
 /// `GET …/members`.
 pub(super) async fn list(rest: &Rest, who: &Identity, stream: &StreamId, query: &Query) -> Taken<Reply> {
     let limit = query.limit(PAGE, REST_ITEMS)?;
-    let after = query.get("page").map(opened).transpose()?;
+    let after: Option<UserId> = query.page()?;
     let view = rest.view(who, stream).await?;
     let mut left = view.fold.members.iter().skip_while(|(user, _)| Some(*user) <= after.as_ref()).peekable();
     let page: Vec<(&UserId, &Membership)> = left.by_ref().take(limit).collect();
     let listed: Vec<Value> = page.iter().map(|(user, is)| member(user, is.role)).collect();
     let mut body = json!({ "members": listed });
     if let (Some((last, _)), Some(_)) = (page.last(), left.peek()) {
-        body["next"] = Value::from(URL_SAFE_NO_PAD.encode(last.as_str()));
+        body["next"] = Value::from(query::token(last.as_str()));
     }
     Ok(Reply::json(StatusCode::OK, &body))
 }
 
 fn member(user: &UserId, role: Role) -> Value {
     json!({ "user": user.as_str(), "role": payload::name(role) })
-}
-
-fn opened(token: &str) -> Taken<UserId> {
-    let bytes = URL_SAFE_NO_PAD.decode(token).ok();
-    let user = bytes.and_then(|bytes| String::from_utf8(bytes).ok()).and_then(|user| user.parse().ok());
-    user.ok_or_else(|| bad("page", "a page token is the `next` of an earlier answer"))
 }
 
 /// `PUT …/members/{user}`: this role from now on, and no higher one. 200 if it is so already, else 202.

@@ -3,6 +3,8 @@
 
 use std::str::FromStr;
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sterna_protocol::rest::{Taken, bad};
 
 use super::percent;
@@ -44,6 +46,20 @@ impl Query {
         self.get(name).map(|text| text.parse().map_err(|_| bad(name, detail))).transpose()
     }
 
+    /// `page`: behind what an earlier answer ended with, from its `next`.
+    ///
+    /// # Errors
+    /// `bad_request`.
+    pub(super) fn page<T: FromStr>(&self) -> Taken<Option<T>> {
+        let opened = |token: &str| {
+            let bytes = URL_SAFE_NO_PAD.decode(token).ok();
+            let last =
+                bytes.and_then(|bytes| String::from_utf8(bytes).ok()).and_then(|last| last.parse().ok());
+            last.ok_or_else(|| bad("page", "a page is the `next` of an earlier answer"))
+        };
+        self.get("page").map(opened).transpose()
+    }
+
     /// `limit`: from 1 to `most`.
     ///
     /// # Errors
@@ -53,6 +69,11 @@ impl Query {
         let limit = self.value("limit", &detail)?.unwrap_or(default);
         if (1..=most).contains(&limit) { Ok(limit) } else { Err(bad("limit", &detail)) }
     }
+}
+
+/// A `next` after which an answer goes on behind `last`.
+pub(super) fn token(last: &str) -> String {
+    URL_SAFE_NO_PAD.encode(last)
 }
 
 #[cfg(test)]

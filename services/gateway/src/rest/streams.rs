@@ -2,37 +2,60 @@
 
 use bytes::Bytes;
 use http::StatusCode;
-use serde_json::json;
+use serde_json::{Value, json};
 use sha1::{Digest, Sha1};
 use sterna_access::members::payload::{self, Payload};
 use sterna_access::{Action, Identity, View};
+use sterna_proto::{convert, v1};
 use sterna_protocol::rest::{self, Member, Taken, bad};
 use sterna_stream::kind::{History, MEMBER};
-use sterna_stream::limits::DURABILITY_WAIT_MS;
+use sterna_stream::limits::{DURABILITY_WAIT_MS, REST_ITEMS};
 use sterna_stream::member::{Change, Role};
 use sterna_stream::{EventId, Hlc, Reason, StreamId, UserId, created};
 use tokio::time::{Duration, Instant, sleep};
 
 use super::Rest;
 use super::asks::Command;
-use super::query::Query;
+use super::query::{self, Query};
 use super::reply::{Reply, cursor};
 use super::users::Load;
 use super::wish::{ROOT, bad_stream};
 
+/// Streams of a page that asks for no number.
+const PAGE: usize = 100;
 /// Members that a creation may name; further ones are added one by one.
 pub(super) const CREATE_MEMBERS: usize = 50;
 /// Pause between two looks whether a creation has been sequenced: doubled from the first to the last.
 const LOOK_MS: (u64, u64) = (10, 200);
 
-/// `GET /v1/streams`: by a name for people, or those of the asker.
-pub(super) fn find(query: &Query) -> Taken<Reply> {
-    let (field, detail) = match query.get("alias") {
-        Some(_) => ("alias", "names for people are not served yet: keep the id that the creation answered"),
-        None => ("kind", "the list of one's streams is not served yet: keep their ids"),
+/// `GET /v1/streams`: the asker's own, in the order of their names.
+pub(super) async fn list(rest: &Rest, who: &Identity, query: &Query) -> Taken<Reply> {
+    if query.get("alias").is_some() {
+        let detail = "names for people are not served yet: keep the id that the creation answered";
+        return Err(Box::new(bad("alias", detail).status(StatusCode::NOT_IMPLEMENTED.as_u16())));
+    }
+    let kind = query.get("kind").unwrap_or_default();
+    if !kind.is_empty() && StreamId::new(&who.tenant, kind, "x").is_err() {
+        return Err(bad("kind", "a kind has 1 to 32 of a-z, 0-9, dot, underscore and dash"));
+    }
+    let request = v1::MineRequest {
+        tenant: who.tenant.clone(),
+        user: who.user.to_string(),
+        kind: kind.to_owned(),
+        limit: u32::try_from(query.limit(PAGE, REST_ITEMS)?).unwrap_or(u32::MAX),
+        after: query.page()?.map(|after: StreamId| after.to_string()).unwrap_or_default(),
+        newest: false,
     };
-    let problem = bad(field, detail);
-    Err(Box::new(problem.status(StatusCode::NOT_IMPLEMENTED.as_u16())))
+    let answer = rest.mine(request).await?;
+    let stream = |mine: &v1::MyStream| {
+        let head = convert::cursor(mine.head.as_ref()).unwrap_or_default();
+        json!({ "stream": mine.stream, "role": mine.role, "head": cursor(&head) })
+    };
+    let mut body = json!({ "streams": answer.streams.iter().map(stream).collect::<Vec<_>>() });
+    if !answer.next.is_empty() {
+        body["next"] = Value::from(query::token(&answer.next));
+    }
+    Ok(Reply { tagged: true, ..Reply::json(StatusCode::OK, &body) })
 }
 
 /// `GET /v1/streams/{kind}/{name}`.

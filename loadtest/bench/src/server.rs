@@ -57,7 +57,7 @@ impl Upstream for Nothing {
         }
     }
 
-    fn pull(&self, _: &StreamId, _: &Cursor) {}
+    fn pull(&self, _: &StreamId, _: &Cursor, _: &Cursor) {}
 
     fn backlog(&self, _: Ask) {}
 }

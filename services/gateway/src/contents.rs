@@ -56,7 +56,7 @@ pub struct Counters {
 #[derive(Debug)]
 pub(crate) enum Request {
     Interest(StreamId, bool),
-    Pull(StreamId, Cursor),
+    Pull(StreamId, Cursor, Cursor),
     Backlog(Ask),
 }
 

@@ -50,6 +50,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Inner<S> {
             }
             return;
         }
+        // One decision holds for all that rests on no more than what it was made against: without that a page
+        // of history would be decided segment by segment.
+        let recheck = recheck && !self.outward.settled(&segment.stream, &segment.policy.member);
         if segment.members.is_empty() && !recheck {
             return self.shard.push(segment);
         }
@@ -78,6 +81,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Inner<S> {
         if let Some((head, known)) = held.joined {
             self.shard.joined(&stream, &head, &known);
         } else if let Some((first, _)) = segments.next() {
+            self.outward.settle(&stream, &first.policy.member);
             self.shard.push(first);
         }
         segments.for_each(|(segment, recheck)| self.pushed(segment, recheck));

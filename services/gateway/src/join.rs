@@ -140,7 +140,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Contents<S> {
         let ring = &mut self.rings[ring_id as usize];
         ring.pulled(due_s);
         self.counters.pulls += 1;
-        self.requests.push(Request::Pull(ring.stream.clone(), ring.heads.clone()));
+        self.requests.push(Request::Pull(ring.stream.clone(), ring.heads.clone(), ring.wanted()));
         self.retries.push_back((due_s, Retry::Pull(ring.stream.clone())));
     }
 

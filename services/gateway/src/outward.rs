@@ -64,12 +64,14 @@ pub(crate) struct Outward {
 }
 
 /// What came by of a stream.
-#[derive(Clone, Copy, Default)]
+#[derive(Default)]
 struct Passing {
     /// The newest stamp that this region durably holds (E14).
     newest: Hlc,
     /// Counts changes of its members.
     changes: u64,
+    /// The member events that everybody on it here was authorised against, at least.
+    settled: Cursor,
 }
 
 #[derive(Default)]
@@ -166,6 +168,18 @@ impl Outward {
         }
     }
 
+    /// Everybody on a stream here was authorised against these member events.
+    pub(crate) fn settle(&self, stream: &StreamId, member: &Cursor) {
+        if let Some(passing) = self.passing.borrow_mut().get_mut(stream) {
+            passing.settled.merge(member);
+        }
+    }
+
+    /// Whether everybody on a stream here was authorised against these member events.
+    pub(crate) fn settled(&self, stream: &StreamId, member: &Cursor) -> bool {
+        self.passing.borrow().get(stream).is_some_and(|passing| passing.settled.covers(member))
+    }
+
     /// Sends an ephemeral to whoever fans it out.
     pub(crate) fn ephemeral(&self, ephemeral: &v1::Ephemeral) {
         for wishes in &self.wishes {
@@ -219,11 +233,12 @@ impl Upstream for Rc<Outward> {
         }
     }
 
-    fn pull(&self, stream: &StreamId, from: &Cursor) {
+    fn pull(&self, stream: &StreamId, from: &Cursor, wanted: &Cursor) {
         let ask = v1::Ask {
             tag: self.tag(),
             stream: stream.to_string(),
             after: Some(from.into()),
+            head: Some(wanted.into()),
             ..v1::Ask::default()
         };
         self.ask(Waiting::Pull, ask);

@@ -184,6 +184,15 @@ impl Ring {
         pull
     }
 
+    /// Up to where it is known to exist, above holes, too.
+    pub(crate) fn wanted(&self) -> Cursor {
+        let mut wanted = self.heads.clone();
+        if let Some(gaps) = &self.gaps {
+            wanted.merge(&gaps.wanted);
+        }
+        wanted
+    }
+
     /// What is missing is being pulled; if it is not there by `due_s`, it is pulled again.
     pub(crate) fn pulled(&mut self, due_s: u32) {
         if let Some(gaps) = &mut self.gaps {
@@ -196,9 +205,8 @@ impl Ring {
     pub(crate) fn late(&mut self, now_s: u32) -> Option<Gap> {
         let gaps = self.gaps.as_mut().filter(|gaps| !gaps.told)?;
         gaps.told = gaps.since_s.is_some_and(|since_s| now_s - since_s >= WAITING_TOLD_S);
-        let mut to = self.heads.clone();
-        to.merge(&gaps.wanted);
-        gaps.told.then(|| Gap { reason: "waiting", from: self.heads.clone(), to })
+        let told = gaps.told;
+        told.then(|| Gap { reason: "waiting", from: self.heads.clone(), to: self.wanted() })
     }
 
     /// Whether something is missing that was pulled long enough ago.

@@ -12,9 +12,9 @@ use crate::wire::Messages;
 pub trait Upstream {
     /// Starts or ends interest in a stream. A start is answered by `Shard::joined`, then by pushes.
     fn interest(&self, stream: &StreamId, on: bool);
-    /// A ring misses what follows `from`: answered by pushes of the missing segments, in seq order per
-    /// origin.
-    fn pull(&self, stream: &StreamId, from: &Cursor);
+    /// A ring misses what follows `from`, up to `wanted` at least: answered by pushes of the missing
+    /// segments, in seq order per origin. `wanted` names origins that the ring has nothing of yet.
+    fn pull(&self, stream: &StreamId, from: &Cursor, wanted: &Cursor);
     /// A session needs history: answered by one `Shard::page`.
     fn backlog(&self, ask: Ask);
 }

@@ -209,7 +209,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Shard<S> {
         for request in requests {
             match request {
                 Request::Interest(stream, on) => self.upstream.interest(&stream, on),
-                Request::Pull(stream, from) => self.upstream.pull(&stream, &from),
+                Request::Pull(stream, from, wanted) => self.upstream.pull(&stream, &from, &wanted),
                 Request::Backlog(ask) => self.upstream.backlog(ask),
             }
         }

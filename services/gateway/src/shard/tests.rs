@@ -205,6 +205,24 @@ fn a_gap_is_pulled_and_filled_in_order() {
     });
 }
 
+/// E16: a pull names the origins that the ring has nothing of: whoever answers cannot know them.
+#[test]
+fn a_pull_names_an_origin_that_is_new_here() {
+    paused(async {
+        let (shard, asked) = shard(Limits::default());
+        let a = stream("a");
+        let mut client = connect(&shard, 4_096);
+        live(&shard, &mut client, &a, "us:4").await;
+        shard.push(segment(&a, "eu", 5, 6, 1));
+        assert_eq!(*asked.pulls.borrow(), [(a.clone(), cursor("us:4"))]);
+        assert_eq!(*asked.wanted.borrow(), [cursor("eu:6,us:4")]);
+        shard.push(segment(&a, "eu", 1, 4, 1));
+        for expected in ["e eu 1 4 x", "e eu 5 6 x"] {
+            assert_eq!(client.text().await, expected);
+        }
+    });
+}
+
 /// E15, E16: heads that `state` reports later reveal what was lost without a later event.
 #[test]
 fn a_higher_head_after_a_resync_is_pulled() {

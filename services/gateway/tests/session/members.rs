@@ -123,3 +123,39 @@ fn what_is_too_much_to_be_held_is_pulled() {
         assert!(seqs.into_iter().eq(1..=held + 3));
     });
 }
+
+/// E24: one decision holds for every segment of history that rests on no more than what it was made against.
+#[test]
+fn history_that_rests_on_one_change_is_decided_once() {
+    run(async {
+        let mut world = World::new().await;
+        let stream = world.stream();
+        let mut ana = world.person("ana").await;
+        world.live(&mut ana, &stream, "").await;
+        world.push(&segment(&stream, 9, 9)).await;
+        let ask = world.notification.up().await;
+        world.access.hold();
+        let rests = |seq| {
+            let mut segment = segment(&stream, seq, seq);
+            segment.policy.member = "eu:3".parse().unwrap();
+            segment
+        };
+        let history: Vec<_> = (1..=8).map(rests).collect();
+        world.notification.page(ask.tag, "", &history).await;
+        ana.quiet(1).await;
+        world.access.let_through(1);
+        let mut seqs = Vec::new();
+        while seqs.len() < 9 {
+            seqs.extend(ana.seqs().await);
+        }
+        assert!(seqs.into_iter().eq(1..=9));
+        let mut later = segment(&stream, 10, 10);
+        later.policy.member = "eu:4".parse().unwrap();
+        world.push(&segment(&stream, 11, 11)).await;
+        let ask = world.notification.up().await;
+        world.notification.page(ask.tag, "", &[later]).await;
+        ana.quiet(1).await;
+        world.access.let_through(1);
+        assert_eq!(ana.seqs().await, [10], "another change is another decision");
+    });
+}

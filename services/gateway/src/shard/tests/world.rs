@@ -47,6 +47,8 @@ impl Encode for Text {
 pub(crate) struct Asked {
     pub(crate) interest: RefCell<Vec<(StreamId, bool)>>,
     pub(crate) pulls: RefCell<Vec<(StreamId, Cursor)>>,
+    /// Up to where each pull is known to have something.
+    pub(crate) wanted: RefCell<Vec<Cursor>>,
     pub(crate) asks: RefCell<Vec<Ask>>,
 }
 
@@ -55,7 +57,8 @@ impl Upstream for Asked {
         self.interest.borrow_mut().push((stream.clone(), on));
     }
 
-    fn pull(&self, stream: &StreamId, from: &Cursor) {
+    fn pull(&self, stream: &StreamId, from: &Cursor, wanted: &Cursor) {
+        self.wanted.borrow_mut().push(wanted.clone());
         self.pulls.borrow_mut().push((stream.clone(), from.clone()));
     }
 

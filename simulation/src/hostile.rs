@@ -22,6 +22,8 @@ use crate::person::Surroundings;
 
 /// Larger than any frame may be.
 const OVERSIZE_BYTES: usize = 70 * 1024;
+/// How long a device was offline whose queue is older than the window for ids.
+const OFFLINE_MS: u64 = 30 * 3_600 * 1_000;
 /// How long it waits for an answer, or for room in the socket.
 const PATIENCE: Duration = Duration::from_millis(200);
 
@@ -48,12 +50,13 @@ impl Hostile {
         Self { name, clock, token, around, own, others: None }
     }
 
-    /// Does harm for ever; the world drops it.
+    /// Does harm until the world is quiet.
     pub async fn live(mut self) {
-        loop {
+        while !self.around.quiet.get() {
             let wait = self.around.dice.between(300, 2_000);
             sleep(Duration::from_millis(wait)).await;
-            let pipe = (self.around.door)(&mut self.around.dice, Encoding::Json, 4 * 1024);
+            let at = if self.around.regions == 1 { 0 } else { self.around.dice.index(self.around.regions) };
+            let pipe = (self.around.door)(&mut self.around.dice, at, Encoding::Json, 4 * 1024);
             let Some(pipe) = pipe else { continue };
             let mut socket = WebSocketStream::from_raw_socket(pipe, Role::Client, None).await;
             if self.around.dice.chance(900) && !send(&mut socket, self.hello()).await {
@@ -61,7 +64,10 @@ impl Hostile {
             }
             for _ in 0..self.around.dice.between(1, 8) {
                 let message = self.message();
-                if !send(&mut socket, message).await || !self.listen(&mut socket).await {
+                if self.around.quiet.get()
+                    || !send(&mut socket, message).await
+                    || !self.listen(&mut socket).await
+                {
                     break;
                 }
             }
@@ -88,7 +94,7 @@ impl Hostile {
         }
         let dice = &mut self.around.dice;
         let room = dice.pick(&rooms).clone();
-        let (mint, deed) = (dice.bits(), dice.index(9));
+        let (mint, deed) = (dice.bits(), dice.index(10));
         let fresh = EventId::mint(self.clock.wall_ms(), mint);
         let said = format!(r#"{{"hostile":{}}}"#, mint >> 64);
         self.around.trace.line(&self.name, "does harm", format_args!("{deed} {room}"));
@@ -115,6 +121,10 @@ impl Hostile {
                     streams: vec![subscription],
                     ..Subscribe::default()
                 }))
+            }
+            8 => {
+                let old = EventId::mint(self.clock.wall_ms() - OFFLINE_MS, mint);
+                text(&publish(room, old, "message", &said, None))
             }
             _ => Message::binary(mint.to_be_bytes().to_vec()),
         }

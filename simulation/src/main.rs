@@ -9,6 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
+use sterna_simulation::faults::WAITING as WAITING_FAULTS;
 use sterna_simulation::mutants::{CHOSEN, MUTANTS, SEEDS, WAITING};
 use sterna_simulation::paths::{self, Path};
 use sterna_simulation::run::{self, Outcome};
@@ -32,6 +33,9 @@ enum What {
         /// The first one.
         #[arg(long, default_value_t = 1)]
         seed: u64,
+        /// How many regions; else as many as each seed draws.
+        #[arg(long)]
+        regions: Option<usize>,
         /// What to print of green ones, too.
         #[arg(long, default_value = "nothing")]
         show: Show,
@@ -55,7 +59,9 @@ enum Show {
 
 fn main() -> ExitCode {
     match Arguments::parse().what {
-        What::Run { seeds, seed, show, until_red } => run_seeds(seeds, seed, show, until_red),
+        What::Run { seeds, seed, regions, show, until_red } => {
+            run_seeds((seed, seeds), regions, show, until_red)
+        }
         What::Mutants => run_mutants(),
     }
 }
@@ -66,11 +72,13 @@ struct Sum {
     passed: u32,
     failed: Vec<u64>,
     paths: BTreeMap<Path, u64>,
+    faults: BTreeMap<&'static str, u64>,
+    runs: BTreeMap<usize, u32>,
     events: usize,
     simulated_ms: u64,
 }
 
-fn run_seeds(seeds: u32, first: u64, show: Show, until_red: bool) -> ExitCode {
+fn run_seeds((first, seeds): (u64, u32), regions: Option<usize>, show: Show, until_red: bool) -> ExitCode {
     let next = AtomicU64::new(first);
     let sum = Mutex::new(Sum::default());
     let end = first + u64::from(seeds);
@@ -85,7 +93,7 @@ fn run_seeds(seeds: u32, first: u64, show: Show, until_red: bool) -> ExitCode {
                     if seed >= end || stop {
                         return;
                     }
-                    let outcome = run::seed_or_panic(seed);
+                    let outcome = run::seed_or_panic(seed, regions);
                     report(&outcome, show);
                     sum.lock().expect("no run panics while it holds this").add(&outcome);
                 }
@@ -111,7 +119,8 @@ fn report(outcome: &Outcome, show: Show) {
         Ok(()) => println!("the whole trace: {}", file.display()),
         Err(error) => println!("the trace could not be written to {}: {error}", file.display()),
     }
-    println!("again: cargo xtask sim --seeds 1 --seed {}\n", outcome.seed);
+    let (seed, regions) = (outcome.seed, outcome.regions);
+    println!("again: sterna-simulation run --seeds 1 --seed {seed} --regions {regions}\n");
 }
 
 impl Sum {
@@ -123,13 +132,24 @@ impl Sum {
         for (path, times) in &outcome.paths {
             *self.paths.entry(*path).or_default() += times;
         }
+        for (fault, times) in &outcome.faults {
+            *self.faults.entry(fault).or_default() += times;
+        }
+        *self.runs.entry(outcome.regions).or_default() += 1;
         self.events += outcome.events;
         self.simulated_ms += outcome.ms;
     }
 
     fn print(&self, paths_count: bool) -> ExitCode {
+        for (regions, runs) in &self.runs {
+            println!("{runs} runs of {regions} regions");
+        }
+        println!("faults injected:");
+        self.faults.iter().for_each(|(fault, times)| println!("  {times:>6} {fault}"));
+        WAITING_FAULTS.iter().for_each(|(fault, what)| println!("  waits: {fault}: for {what}"));
         let (table, rare) = paths::table(&self.paths);
         println!("rare paths taken:\n{table}");
+        paths::WAITING.iter().for_each(|(path, what)| println!("  waits: {path}: for {what}"));
         let simulated = Duration::from_millis(self.simulated_ms);
         println!("{} events in {simulated:?} of simulated time", self.events);
         let rare = if paths_count { rare } else { Vec::new() };

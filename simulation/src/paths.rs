@@ -39,10 +39,22 @@ pub enum Path {
     LateLanding,
     /// A removed member was kept out.
     KeptOut,
+    /// A dead writer's put landed between its successor's reading of the head and the successor's put.
+    Ambushed,
+    /// A device went to another region.
+    Crossing,
+    /// Another region's watermark covers a publish, and its author was told.
+    SecondAck,
+    /// One publish was sequenced in two regions.
+    Twin,
+    /// A mirror brought a record before which others are missing.
+    WatermarkHole,
+    /// A region put another's segment into its own table before replication brought it.
+    Repair,
 }
 
-/// Paths that must be taken, with what a single region can show.
-pub const REQUIRED: [Path; 7] = [
+/// Paths that must be taken.
+pub const REQUIRED: [Path; 12] = [
     Path::LostPut,
     Path::Adoption,
     Path::Replay,
@@ -50,7 +62,15 @@ pub const REQUIRED: [Path; 7] = [
     Path::Resync,
     Path::Duplicate,
     Path::Reread,
+    Path::Ambushed,
+    Path::SecondAck,
+    Path::Twin,
+    Path::WatermarkHole,
+    Path::Repair,
 ];
+
+/// Paths that no run can take yet, and what each waits for.
+pub const WAITING: [(&str, &str); 1] = [("NewIncarnation", "`sterna regions rebuild` (E1)")];
 
 /// Counts per path. Clones are the same ones.
 #[derive(Clone, Debug, Default)]

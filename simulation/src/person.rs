@@ -5,7 +5,7 @@
 //! and 25, and the close codes of section 5. It keeps a [`Ledger`], which is also what it is judged by.
 //! Anything that a correct region never does is written down as the ledger's `fault`.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 use std::time::Duration;
@@ -25,14 +25,18 @@ mod device;
 mod outbox;
 
 pub use book::{Book, content};
-pub use device::live;
+pub use device::{addition, live, removal};
 pub use outbox::Letter;
 
 /// Wishes that may wait; the script's author gives fewer.
 pub const WISHES: usize = 4_096;
 
-/// Opens a socket to some shard, with a buffer of this many bytes; `None` while none takes it.
-pub type Door = Rc<dyn Fn(&mut Dice, Encoding, usize) -> Option<DuplexStream>>;
+/// How wrong a device's clock is at most, milliseconds: people set them by hand.
+const SKEW_DAYS_MS: u64 = 3 * 24 * 3_600 * 1_000;
+
+/// Opens a socket to some shard of the region with this number, with a buffer of this many bytes; `None`
+/// while none takes it.
+pub type Door = Rc<dyn Fn(&mut Dice, usize, Encoding, usize) -> Option<DuplexStream>>;
 
 /// Rooms by number, once their owners have named them.
 pub type Rooms = Rc<RefCell<Vec<Option<StreamId>>>>;
@@ -69,6 +73,8 @@ pub enum Wish {
     Say(usize, usize),
     /// Lose the network, then be back after so long.
     Vanish(Duration),
+    /// Go to the region with this number, and go on there.
+    Cross(usize),
 }
 
 /// What a device knows; outlives its sockets.
@@ -78,10 +84,12 @@ pub struct Ledger {
     pub books: BTreeMap<StreamId, Book>,
     /// Rooms it follows.
     pub wanted: BTreeSet<usize>,
-    /// What it sent and has no ack for, oldest first.
+    /// What it sent and is not safe yet, oldest first.
     pub outbox: VecDeque<Letter>,
-    /// What was acked, and where.
+    /// What was acked.
     pub acked: BTreeSet<(StreamId, EventId)>,
+    /// By which region.
+    pub acked_by: BTreeSet<(usize, StreamId, EventId)>,
     /// What it had been shown of the stream, newest stamp, when it wrote each publish.
     pub seen: BTreeMap<(StreamId, EventId), Hlc>,
     /// What it did not send again after a refusal, by reason.
@@ -108,12 +116,17 @@ pub struct Inner {
     pub token: Box<dyn Fn(&str) -> String>,
     door: Door,
     rooms: Rooms,
+    /// Regions that there are, and the one that it is in.
+    regions: usize,
+    at: Cell<usize>,
+    /// Sockets opened so far.
+    sockets: Cell<u64>,
     trace: Trace,
     paths: Paths,
     dice: RefCell<Dice>,
     wished: Notify,
     /// Everybody can read now.
-    hurry: std::cell::Cell<bool>,
+    hurry: Cell<bool>,
 }
 
 /// What a person needs of the world.
@@ -128,6 +141,16 @@ pub struct Surroundings {
     pub paths: Paths,
     /// Its dice.
     pub dice: Dice,
+    /// How many regions there are.
+    pub regions: usize,
+    /// Whether everything is well and nobody says anything new: no later event is to reveal a gap.
+    pub quiet: Rc<Cell<bool>>,
+}
+
+/// How wrong the clock of the person of this number is, milliseconds. Most know the time.
+pub fn skew_ms(seed: u64, number: usize) -> i64 {
+    let most = if number % 8 == 7 { SKEW_DAYS_MS } else { 30_000 };
+    Dice::new(seed, &format!("clock {number}")).between(0, 2 * most).cast_signed() - most.cast_signed()
 }
 
 impl Person {
@@ -138,7 +161,8 @@ impl Person {
         token: Box<dyn Fn(&str) -> String>,
         around: Surroundings,
     ) -> Self {
-        let Surroundings { door, rooms, trace, paths, dice } = around;
+        let Surroundings { door, rooms, trace, paths, mut dice, regions, .. } = around;
+        let at = if regions == 1 { 0 } else { dice.index(regions) };
         Self(Rc::new(Inner {
             card,
             ledger: RefCell::default(),
@@ -146,11 +170,14 @@ impl Person {
             token,
             door,
             rooms,
+            regions,
+            at: Cell::new(at),
+            sockets: Cell::new(0),
             trace,
             paths,
             dice: RefCell::new(dice),
             wished: Notify::new(),
-            hurry: std::cell::Cell::new(false),
+            hurry: Cell::new(false),
         }))
     }
 
@@ -169,10 +196,15 @@ impl Person {
         self.hurry.set(true);
     }
 
-    /// Whether everything it meant to do is done and acked.
+    /// Whether everything it meant to do is done and acked by some region.
     pub fn is_done(&self) -> bool {
         let ledger = self.ledger.borrow();
-        ledger.outbox.is_empty() && ledger.wishes.is_empty()
+        ledger.wishes.is_empty() && ledger.outbox.iter().all(Letter::is_accepted)
+    }
+
+    /// The number of the region that it is in.
+    pub fn at(&self) -> usize {
+        self.at.get()
     }
 }
 

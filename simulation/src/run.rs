@@ -6,7 +6,9 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use crate::judge;
+use crate::logs;
 use crate::paths::{Path, Paths};
+use crate::site::Site;
 use crate::trace::Trace;
 use crate::world::World;
 
@@ -15,7 +17,7 @@ pub const REST_MAX: Duration = Duration::from_secs(150);
 /// How often it is looked at.
 const LOOK: Duration = Duration::from_millis(500);
 /// A run shows something only from this many events, faults and milliseconds on.
-pub const LEAST: (usize, usize, u64) = (1_000, 5, 60_000);
+pub const LEAST: (usize, u64, u64) = (1_000, 5, 60_000);
 
 /// What became of a seed.
 #[derive(Clone, Debug)]
@@ -30,50 +32,55 @@ pub struct Outcome {
     pub lines: Vec<String>,
     /// How often each rare path was taken.
     pub paths: BTreeMap<Path, u64>,
+    /// How often each fault happened.
+    pub faults: BTreeMap<&'static str, u64>,
+    /// How many regions there were.
+    pub regions: usize,
     /// Events in the table.
     pub events: usize,
     /// Simulated milliseconds.
     pub ms: u64,
 }
 
-/// Runs a seed on this thread.
+/// Runs a seed on this thread, with so many regions, or as many as the seed draws.
 ///
 /// # Panics
 /// If no runtime can be built, or the simulation itself is wrong.
-pub fn seed(seed: u64) -> Outcome {
+pub fn seed(seed: u64, regions: Option<usize>) -> Outcome {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
         .build_local(tokio::runtime::LocalOptions::default())
         .expect("a runtime without I/O needs nothing");
-    runtime.block_on(simulated(seed))
+    runtime.block_on(simulated(seed, regions))
 }
 
 /// Runs a seed on this thread; a panic is a problem like any other, with its seed.
-pub fn seed_or_panic(number: u64) -> Outcome {
-    std::panic::catch_unwind(|| seed(number)).unwrap_or_else(|_| Outcome {
+pub fn seed_or_panic(number: u64, regions: Option<usize>) -> Outcome {
+    std::panic::catch_unwind(|| seed(number, regions)).unwrap_or_else(|_| Outcome {
         seed: number,
         problem: Some("the simulation panicked".to_owned()),
         hash: String::new(),
         lines: Vec::new(),
         paths: BTreeMap::new(),
+        faults: BTreeMap::new(),
+        regions: 0,
         events: 0,
         ms: 0,
     })
 }
 
-async fn simulated(seed: u64) -> Outcome {
+async fn simulated(seed: u64, regions: Option<usize>) -> Outcome {
     let (trace, paths) = (Trace::new(), Paths::default());
-    let mut world = World::new(seed, &trace, &paths);
+    logs::listen(&trace);
+    let mut world = World::new(seed, regions, &trace, &paths);
     world.run(seed).await;
     world.heal();
     let rested = rest(&world).await;
-    let faults = world.setting.faults;
-    let places: Vec<_> = world.region.borrow().places().collect();
-    places.into_iter().for_each(|place| world.look_at(place));
-    let late = world.log_faults.counts().late + world.table_faults.taken().landed;
-    paths.add(Path::LateLanding, late);
-    let events = judge::Chains::read(&world).await.map_or(0, |c| c.events.values().map(Vec::len).sum());
+    let faults = world.happened.values().sum::<u64>();
+    world.look_at_all();
+    paths.add(Path::LateLanding, world.sites.iter().map(Site::landed_late).sum());
+    let events = judge::Chains::read(&world.sites[0]).await.map_or(0, |chains| chains.count());
     let ms = trace.elapsed_ms();
     let verdict = judge::verdict(&world).await;
     // A wrong thing explains why nothing comes to rest, not the other way round.
@@ -86,7 +93,8 @@ async fn simulated(seed: u64) -> Outcome {
     }
     trace.line("world", "ends", format_args!("{events} events, {problem:?}"));
     let (hash, lines) = (trace.hash(), trace.lines());
-    Outcome { seed, problem, hash, lines, paths: paths.counts(), events, ms }
+    let (paths, faults, regions) = (paths.counts(), world.happened, world.sites.len());
+    Outcome { seed, problem, hash, lines, paths, faults, regions, events, ms }
 }
 
 /// Waits until nothing is missing any more.

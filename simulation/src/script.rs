@@ -43,6 +43,9 @@ impl Script {
         script.furnish(dice, guests);
         script.talk(dice, setting);
         script.leave(dice, setting);
+        if setting.regions.len() > 1 {
+            script.travel(&mut Dice::new(seed, "travels"), setting);
+        }
         script.wishes.sort_by_key(|(at, person, _)| (*at, *person));
         script
     }
@@ -97,6 +100,22 @@ impl Script {
                 let at = dice.between(TRAFFIC_FROM_MS, HEAL_AT_MS - 1_000);
                 let gone = Duration::from_millis(dice.between(50, 12_000));
                 self.wishes.push((at, person, Wish::Vanish(gone)));
+            }
+        }
+    }
+
+    /// People go from region to region, some owners while their rooms are being made.
+    fn travel(&mut self, dice: &mut Dice, setting: &Setting) {
+        let regions = setting.regions.len();
+        for room in &self.rooms {
+            if dice.chance(300) {
+                self.wishes.push((dice.between(150, 3_000), room.owner, Wish::Cross(dice.index(regions))));
+            }
+        }
+        for person in 0..setting.people {
+            for _ in 0..dice.index(3) {
+                let at = dice.between(TRAFFIC_FROM_MS, HEAL_AT_MS - 1_000);
+                self.wishes.push((at, person, Wish::Cross(dice.index(regions))));
             }
         }
     }

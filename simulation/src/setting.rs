@@ -1,4 +1,6 @@
 //! What a run looks like before anything happens: drawn from its seed, printed as its first line.
+//!
+//! Each region has dice of its own, so that a run of one region is the first of three as it would be alone.
 
 use std::time::Duration;
 
@@ -6,10 +8,15 @@ use sterna_cluster::Plan;
 
 use crate::dice::Dice;
 
-/// One run's shape.
+/// The regions there may be, in order.
+pub const REGIONS: [&str; 3] = ["us-east-1", "eu-west-1", "ap-southeast-1"];
+/// One region that is an hour ahead of the others.
+const HOUR_MS: i64 = 3_600_000;
+
+/// One region's shape.
 #[derive(Clone, Debug)]
-pub struct Setting {
-    /// The region's plan.
+pub struct Shape {
+    /// Its plan.
     pub plan: Plan,
     /// How long a member of a group may stay away.
     pub session: Duration,
@@ -19,6 +26,15 @@ pub struct Setting {
     pub prefetch: usize,
     /// Shortest and longest time of one call of the table.
     pub table_latency: (Duration, Duration),
+    /// How far its clock is ahead, milliseconds.
+    pub ahead_ms: i64,
+}
+
+/// One run's shape.
+#[derive(Clone, Debug)]
+pub struct Setting {
+    /// The regions, one to three.
+    pub regions: Vec<Shape>,
     /// People with one device each.
     pub people: usize,
     /// Rooms with few members; one more has everybody.
@@ -27,19 +43,51 @@ pub struct Setting {
     pub hostile: usize,
     /// Events that people mean to say.
     pub says: usize,
-    /// Faults.
+    /// Faults inside regions.
     pub faults: usize,
+    /// Faults between regions; none where there is one.
+    pub cuts: usize,
 }
 
 impl Setting {
-    /// The setting of a seed.
-    ///
-    /// # Panics
-    /// Never: the region's name is a constant.
-    pub fn of(seed: u64) -> Self {
+    /// The setting of a seed, with so many regions, or as many as the seed draws.
+    pub fn of(seed: u64, regions: Option<usize>) -> Self {
+        let drawn = *Dice::new(seed, "regions").pick(&[1, 1, 2, 3, 3]);
+        let count = regions.unwrap_or(drawn).clamp(1, REGIONS.len());
         let dice = &mut Dice::new(seed, "setting");
-        let region = "us-east-1".parse().expect("a region's name");
-        let mut plan = Plan::small(region, seed);
+        let mut shapes = vec![Shape::draw(dice, REGIONS[0], seed)];
+        for name in &REGIONS[1..count] {
+            let mut shape = Shape::draw(&mut Dice::new(seed, name), name, seed);
+            shape.plan.partitions = shapes[0].plan.partitions;
+            shapes.push(shape);
+        }
+        let between = &mut Dice::new(seed, "between");
+        if count > 1 && between.chance(150) {
+            shapes[between.index(count)].ahead_ms = HOUR_MS;
+        }
+        let people = dice.between(20, 44) as usize;
+        Self {
+            people: if count == 1 { people } else { 60 },
+            rooms: dice.between(3, 7) as usize,
+            hostile: dice.between(1, 3) as usize,
+            says: dice.between(1_050, 1_300) as usize,
+            faults: dice.between(6, 11) as usize,
+            cuts: if count == 1 { 0 } else { between.between(3, 7) as usize },
+            regions: shapes,
+        }
+    }
+
+    /// Partitions of every log.
+    pub fn partitions(&self) -> u16 {
+        self.regions[0].plan.partitions
+    }
+}
+
+impl Shape {
+    /// # Panics
+    /// Never: the regions' names are constants.
+    fn draw(dice: &mut Dice, region: &str, seed: u64) -> Self {
+        let mut plan = Plan::small(region.parse().expect("a region's name"), seed);
         plan.partitions = *dice.pick(&[1, 2, 4]);
         plan.messaging = *dice.pick(&[1, 2, 2]);
         plan.state = 1 + dice.index(2);
@@ -59,25 +107,30 @@ impl Setting {
             produce_latency: *dice.pick(&[(ms(0), ms(0)), (ms(1), ms(8)), (ms(5), ms(60))]),
             prefetch: *dice.pick(&[4, 64, 512]),
             table_latency: *dice.pick(&[(ms(0), ms(0)), (ms(2), ms(12)), (ms(5), ms(80))]),
-            people: dice.between(20, 44) as usize,
-            rooms: dice.between(3, 7) as usize,
-            hostile: dice.between(1, 3) as usize,
-            says: dice.between(1_050, 1_300) as usize,
-            faults: dice.between(6, 11) as usize,
+            ahead_ms: 0,
         }
     }
 }
 
-impl std::fmt::Display for Setting {
+impl std::fmt::Display for Shape {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Plan { partitions, messaging, state, shards, limits, sequencer, push_queue, .. } = &self.plan;
-        write!(f, "{partitions} partitions, messaging x{messaging}, state x{state}, shards x{shards}, ")?;
+        let Plan { region, messaging, state, shards, limits, sequencer, push_queue, .. } = &self.plan;
+        write!(f, "{region}: messaging x{messaging}, state x{state}, shards x{shards}, ")?;
         write!(f, "ring {}, push queue {push_queue}, ", limits.ring_entries)?;
         write!(f, "stream queue {}, segment {}, ", sequencer.queue_records, sequencer.segment_events)?;
         write!(f, "loaded {}, window {}, ", sequencer.loaded_streams, sequencer.window_ids)?;
         write!(f, "session {:?}, prefetch {}, ", self.session, self.prefetch)?;
         write!(f, "produce {:?}, table {:?}, ", self.produce_latency, self.table_latency)?;
+        write!(f, "{} ms ahead", self.ahead_ms)
+    }
+}
+
+impl std::fmt::Display for Setting {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} regions, {} partitions, ", self.regions.len(), self.partitions())?;
         write!(f, "{} people, {} rooms and one for all, ", self.people, self.rooms)?;
-        write!(f, "{} hostile, {} events, {} faults", self.hostile, self.says, self.faults)
+        write!(f, "{} hostile, {} events, ", self.hostile, self.says)?;
+        write!(f, "{} faults inside and {} between regions", self.faults, self.cuts)?;
+        self.regions.iter().try_for_each(|shape| write!(f, "; {shape}"))
     }
 }

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use sterna_process::{Process, State};
+use sterna_stream::Origin;
 
 use crate::paths::{Path, Paths};
 use crate::trace::Trace;
@@ -55,6 +56,11 @@ impl Witness {
             self.seen().undead.get_or_insert_with(first);
             self.line("runs after its death", format_args!("{verb}"));
         }
+    }
+
+    /// Whether `origin` is the region's that the process belongs to.
+    fn is_home(&self, origin: &Origin) -> bool {
+        self.process.name().split('/').next() == Some(origin.region().as_str())
     }
 
     fn line(&self, verb: &str, numbers: std::fmt::Arguments<'_>) {

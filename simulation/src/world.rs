@@ -1,33 +1,33 @@
-//! The world of one run: a region behind witnesses and faults, people at its doors, and time.
+//! The world of one run: regions behind witnesses and faults, what is between them, people at their doors,
+//! and time.
 
-use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::FutureExt;
 use sterna_access::DevelopmentIssuer;
+use sterna_cluster::Between;
+use sterna_cluster::between::{Mirror, Replication};
 use sterna_cluster::region::{Place, token_secret};
-use sterna_cluster::{MemoryStores, Region, Stores};
 use sterna_gateway::wire;
-use sterna_log::faulty::{Faults as LogFaults, FaultyLog};
-use sterna_log::{Group, Topic};
-use sterna_process::{Clock, End, Exit, ManualClock, Process, State};
+use sterna_process::{End, ManualClock, Process};
 use sterna_protocol::Encoding;
-use sterna_storage::faulty::{Chances, Faults as TableFaults, FaultyTable};
-use tokio::io::DuplexStream;
+use sterna_regions::RoundTrips;
+use sterna_stream::Region;
 use tokio::time::{Instant, sleep_until};
 
 use crate::dice::Dice;
+use crate::faults::between::Way;
 use crate::faults::{self, Fault, Undo};
 use crate::hostile::Hostile;
 use crate::paths::Paths;
 use crate::person::{self, Card, Door, Person, Rooms, Surroundings, Wish};
 use crate::script::{HEAL_AT_MS, Script, name};
 use crate::setting::Setting;
+use crate::site::Site;
 use crate::trace::Trace;
-use crate::witness::{Seen, Witness, WitnessLog, WitnessTable};
 
 /// The wall time at which every run begins: Unix milliseconds.
 const BEGIN_MS: u64 = 1_795_214_400_000;
@@ -38,32 +38,31 @@ pub struct World {
     pub setting: Setting,
     /// Who does what.
     pub script: Script,
-    /// The region.
-    pub region: Rc<RefCell<Region<DuplexStream>>>,
-    /// The stores behind the faults.
-    pub stores: MemoryStores,
-    /// What goes wrong with the log.
-    pub log_faults: LogFaults,
-    /// What goes wrong with the table.
-    pub table_faults: Arc<TableFaults>,
-    /// The region's wall clock.
-    pub clock: ManualClock,
+    /// The regions, by number.
+    pub sites: Vec<Site>,
     /// What happened.
     pub trace: Trace,
     /// Which rare paths were taken.
     pub paths: Paths,
-    /// What the witnesses know.
-    pub seen: Arc<Mutex<Seen>>,
     /// The people of the script, by number.
     pub people: Vec<Person>,
     /// The rooms, by number.
     pub rooms: Rooms,
     /// The first role that ended otherwise than by a fault.
     pub broken: Option<String>,
-    /// Owner of what belongs to nobody in the region: people, the network.
+    /// How often which fault happened.
+    pub happened: BTreeMap<&'static str, u64>,
+    /// Regions in which push streams may have ended.
+    unsteady: BTreeSet<usize>,
+    between: Between,
+    distances: RoundTrips,
+    /// Right time: the regions' and the devices' clocks are beside it.
+    clock: ManualClock,
+    /// Owner of what belongs to nobody in a region: people, the network.
     outside: Process,
     undos: BTreeMap<(u64, usize), Undo>,
     faults: usize,
+    quiet: Rc<Cell<bool>>,
     started: Instant,
 }
 
@@ -74,50 +73,40 @@ enum Step {
 }
 
 impl World {
-    /// The world of a seed, before anything happened.
-    pub fn new(seed: u64, trace: &Trace, paths: &Paths) -> Self {
-        let setting = Setting::of(seed);
+    /// The world of a seed, before anything happened; `regions` as in [`Setting::of`].
+    pub fn new(seed: u64, regions: Option<usize>, trace: &Trace, paths: &Paths) -> Self {
+        let setting = Setting::of(seed, regions);
         trace.line("seed", &seed.to_string(), format_args!("{setting}"));
         let guests: Vec<String> = (0..setting.hostile).map(|n| format!("x{n}")).collect();
         let script = Script::of(seed, &setting, &guests);
         let clock = ManualClock::new(BEGIN_MS);
         let outside = Process::new("outside", seed, Arc::new(clock.clone()));
-        let stores = memory(&setting);
-        let seen: Arc<Mutex<Seen>> = Arc::default();
-        let log_faults = LogFaults::new(seed);
-        log_faults.set(|chances| chances.unknown_after = Duration::from_millis(500));
-        let table_faults = TableFaults::new(chances(&setting), seed);
-        let log = FaultyLog::new(stores.log.clone(), log_faults.clone());
-        outside.spawn("late records", End::Expected, log.late());
-        let late = table_faults.clone();
-        outside.spawn("late writes", End::Expected, async move { late.run().await });
-        let table = FaultyTable::new(stores.table.clone(), table_faults.clone());
-        let broken = Stores { log: Arc::new(log), table: Arc::new(table), ..stores.stores() };
-        let eye = (trace.clone(), paths.clone(), seen.clone());
-        let lens = Arc::new(move |process: &Process, stores: &Stores| {
-            let witness = Witness::new(process, &eye.0, &eye.1, &eye.2);
-            let log = Arc::new(WitnessLog::new(stores.log.clone(), witness.clone()));
-            let table = Arc::new(WitnessTable::new(stores.table.clone(), witness));
-            Stores { log, table, ..stores.clone() }
-        });
-        let region = Region::start_behind(setting.plan.clone(), broken, Arc::new(clock.clone()), lens);
+        let distances = RoundTrips::typical();
+        let mut plans: Vec<_> = setting.regions.iter().map(|shape| shape.plan.clone()).collect();
+        let between = Between::new(&mut plans, &distances, &(Arc::new(clock.clone()) as _));
+        let site = |(plan, shape): (sterna_cluster::Plan, &crate::setting::Shape)| {
+            let stores = between.stores[&plan.region].clone();
+            Site::start((plan, shape.clone()), stores, clock.beside(), &outside, (trace, paths))
+        };
+        let sites = plans.into_iter().zip(&setting.regions).map(site).collect();
         let rooms = Rc::new(RefCell::new(vec![None; script.rooms.len()]));
         let mut world = Self {
             script,
-            region: Rc::new(RefCell::new(region)),
-            stores,
-            log_faults,
-            table_faults,
-            clock,
+            sites,
             trace: trace.clone(),
             paths: paths.clone(),
-            seen,
             people: Vec::new(),
             rooms,
             broken: None,
+            happened: BTreeMap::new(),
+            unsteady: BTreeSet::new(),
+            between,
+            distances,
+            clock,
             outside,
             undos: BTreeMap::new(),
             faults: 0,
+            quiet: Rc::default(),
             started: Instant::now(),
             setting,
         };
@@ -127,13 +116,15 @@ impl World {
 
     fn people_come(&mut self, seed: u64, guests: &[String]) {
         let door = self.door();
-        let secret = token_secret(&self.setting.plan).clone();
+        let secret = token_secret(&self.sites[0].plan).clone();
         let around = |name: &str| Surroundings {
             door: door.clone(),
             rooms: self.rooms.clone(),
             trace: self.trace.clone(),
             paths: self.paths.clone(),
             dice: Dice::new(seed, name),
+            regions: self.sites.len(),
+            quiet: self.quiet.clone(),
         };
         let token = || -> Box<dyn Fn(&str) -> String> {
             let issuer = DevelopmentIssuer::new(&secret);
@@ -146,9 +137,7 @@ impl World {
         for number in 0..self.setting.people {
             let card = card(seed, number);
             let clock = self.clock.beside();
-            clock.set_skew_ms(
-                Dice::new(seed, &format!("clock {number}")).between(0, 60_000).cast_signed() - 30_000,
-            );
+            clock.set_skew_ms(person::skew_ms(seed, number));
             let around = around(&card.name);
             people.push(Person::new(card, clock, token(), around));
         }
@@ -162,17 +151,18 @@ impl World {
         self.people = people;
     }
 
-    /// Leads to any shard that takes sockets.
+    /// Leads to any shard of a region that takes sockets.
     fn door(&self) -> Door {
-        let (region, shards) = (self.region.clone(), self.setting.plan.shards);
-        Rc::new(move |dice, encoding, buffer| {
+        let regions: Vec<_> = self.sites.iter().map(|site| (site.region.clone(), site.plan.shards)).collect();
+        Rc::new(move |dice, at, encoding, buffer| {
             let (ours, theirs) = tokio::io::duplex(buffer);
             let spoken = match encoding {
                 Encoding::Json => wire::Encoding::Json,
                 Encoding::Protobuf => wire::Encoding::Protobuf,
             };
+            let (region, shards) = &regions[at];
             let region = region.borrow();
-            let gateway = region.gateway(dice.index(shards))?;
+            let gateway = region.gateway(dice.index(*shards))?;
             gateway.accept(theirs, spoken, Vec::new()).ok()?;
             Some(ours)
         })
@@ -202,6 +192,12 @@ impl World {
 
     fn fault(&mut self, fault: &Fault) {
         self.trace.line("fault", "happens:", format_args!("{fault:?}"));
+        *self.happened.entry(fault.name()).or_default() += 1;
+        if let Fault::Inside(region, fault) = fault
+            && fault.ends_pushes()
+        {
+            self.unsteady.insert(*region);
+        }
         if let Some((after, undo)) = fault.happen(self) {
             self.later(after, undo);
         }
@@ -228,83 +224,79 @@ impl World {
     /// Everything is well from now on.
     pub fn heal(&mut self) {
         self.trace.line("world", "heals", format_args!("{} faults under way", self.undos.len()));
+        self.quiet.set(true);
         while let Some((_, undo)) = self.undos.pop_first() {
             undo.happen(self);
         }
-        Undo::Table.happen(self);
-        Undo::Log.happen(self);
-        Undo::Replicas.happen(self);
-        let places: Vec<Place> = self.region.borrow().places().collect();
-        for place in places {
-            let dead = self.region.borrow().process(place).is_some_and(|p| p.state() == State::Dead);
-            if dead {
-                self.start(place);
-            }
-        }
+        self.sites.iter().for_each(Site::heal_stores);
+        let broke = self.sites.iter().find_map(Site::start_dead);
+        self.broken = self.broken.take().or(broke);
         self.people.iter().for_each(Person::hurry);
     }
 
-    /// Starts whoever belongs into a place, having looked at how the one before ended.
-    pub fn start(&mut self, place: Place) {
-        self.look_at(place);
-        self.region.borrow_mut().restart(place);
+    /// Whether every event of the region comes to its shards by push, with its place in the log. One that
+    /// comes by history instead, because a push stream ended, gets no second ack on that socket yet (E9).
+    pub fn is_steady(&self, region: usize) -> bool {
+        self.sites[region].plan.push_queue > 64 && !self.unsteady.contains(&region)
+    }
+
+    /// Whether everything is well for good.
+    pub fn healed(&self) -> bool {
+        self.quiet.get()
+    }
+
+    /// Starts whoever belongs into a place of a region.
+    pub fn start(&mut self, region: usize, place: Place) {
+        let broke = self.sites[region].start_again(place);
+        self.broken = self.broken.take().or(broke);
     }
 
     /// Notes whoever ended otherwise than by being killed.
-    pub fn look_at(&mut self, place: Place) {
-        let region = self.region.borrow();
-        let Some(process) = region.process(place) else { return };
-        if let Some(exit @ (Exit::Ended(_) | Exit::Panicked(_))) = process.exited().now_or_never() {
-            let what = format!("{} {exit:?}", process.name());
-            self.trace.line(process.name(), "broke:", format_args!("{exit:?}"));
-            self.broken.get_or_insert(what);
-        }
+    pub fn look_at_all(&mut self) {
+        let broke = self
+            .sites
+            .iter()
+            .find_map(|site| site.places().into_iter().find_map(|place| site.look_at(place)));
+        self.broken = self.broken.take().or(broke);
     }
 
-    /// What a group has committed is gone, and one of it dies.
-    pub fn forget_offsets(&mut self, sequencers: bool) -> (u64, Undo) {
-        let (group, place) = if sequencers {
-            ("sterna-sequencers", Place::Messaging(0))
-        } else {
-            ("sterna-state", Place::State(0))
-        };
-        let group: Group = group.parse().expect("a group's name");
-        self.stores.log.forget_offsets(&group);
-        self.region.borrow_mut().kill(place);
-        (100, Undo::Start(vec![place]))
+    /// The owner of what belongs to nobody in a region.
+    pub fn outside(&self) -> &Process {
+        &self.outside
     }
 
-    /// The region's ingress, or its log.
-    pub fn topic(&self, ingress: bool) -> Topic {
-        let name = if ingress { "sterna-ingress" } else { "sterna-log" };
-        name.parse().expect("a topic's name")
+    // === between regions ===
+
+    fn names(&self, (from, to): Way) -> (Region, Region) {
+        let name = |site: usize| self.sites[site].plan.region.clone();
+        (name(from), name(to))
     }
 
-    /// The chances of a healthy table.
-    pub fn table_chances(&self) -> Chances {
-        chances(&self.setting)
+    /// The mirror of the first region's log in the second.
+    ///
+    /// # Panics
+    /// If there are no two such regions.
+    pub fn mirror(&self, way: Way) -> &Mirror {
+        &self.between.mirrors[&self.names(way)]
     }
 
-    /// The wall time that a correct region shows at most, Unix milliseconds.
-    pub fn latest_wall_ms(&self) -> u64 {
-        self.clock.wall_ms()
+    /// How long that mirror takes one way.
+    pub fn distance(&self, way: Way) -> Duration {
+        let (from, to) = self.names(way);
+        self.distances.one_way(&from, &to).unwrap_or_default()
     }
-}
 
-fn chances(setting: &Setting) -> Chances {
-    let (delay_min, delay_max) = setting.table_latency;
-    Chances { delay_min, delay_max, ..Chances::default() }
-}
+    /// Does something to the tables' replication from the first region to the second.
+    pub fn tables(&self, way: Way, what: impl FnOnce(&Replication, &Region, &Region)) {
+        let (from, to) = self.names(way);
+        what(&self.between.tables, &from, &to);
+    }
 
-fn memory(setting: &Setting) -> MemoryStores {
-    let stores = MemoryStores::new(&setting.plan);
-    stores.log.tune(|config| {
-        config.session_timeout = setting.session;
-        config.produce_latency = setting.produce_latency;
-        config.prefetch_records_max = setting.prefetch;
-        config.leave_on_drop = false;
-    });
-    stores
+    /// Cuts or opens a way, for log and table.
+    pub fn cut(&self, way: Way, on: bool) {
+        self.mirror(way).cut(on);
+        self.tables(way, |tables, from, to| tables.pause(from, to, on));
+    }
 }
 
 fn card(seed: u64, number: usize) -> Card {

@@ -9,18 +9,23 @@ use sterna_simulation::paths::{self, Path};
 use sterna_simulation::run;
 
 /// Runs a seed and returns how often it took which path.
-fn green(seed: u64) -> BTreeMap<Path, u64> {
-    let outcome = run::seed(seed);
+fn green(seed: u64, regions: Option<usize>) -> BTreeMap<Path, u64> {
+    let outcome = run::seed(seed, regions);
     assert_eq!(outcome.problem, None, "{}", run::story(&outcome));
     outcome.paths
 }
 
-/// E11, E12, E13, E15, E21, E34: what once was wrong stays right.
+/// E11, E12, E13, E15, E16, E21, E24, E34: what once was wrong stays right.
 #[test]
 fn seeds_that_once_found_something_are_green() {
-    let seeds = include_str!("../seeds.txt");
-    let seeds = seeds.lines().filter_map(|line| line.split('#').next()?.trim().parse().ok());
-    let count = seeds.map(green).count();
+    let mut count = 0;
+    for line in include_str!("../seeds.txt").lines() {
+        let mut words = line.split('#').next().unwrap_or_default().split_whitespace();
+        let Some(seed) = words.next() else { continue };
+        let regions = words.next().map(|regions| regions.parse().unwrap());
+        green(seed.parse().unwrap(), regions);
+        count += 1;
+    }
     assert!(count > 0, "seeds.txt names no seed");
 }
 
@@ -30,7 +35,7 @@ fn seeds_that_once_found_something_are_green() {
 fn twenty_seeds_are_green_and_take_the_rare_paths() {
     let mut counts: BTreeMap<Path, u64> = BTreeMap::new();
     for seed in 1..=20 {
-        for (path, times) in green(seed) {
+        for (path, times) in green(seed, None) {
             *counts.entry(path).or_default() += times;
         }
     }
@@ -39,14 +44,18 @@ fn twenty_seeds_are_green_and_take_the_rare_paths() {
     assert_eq!(never, [], "{table}");
 }
 
-/// E35: one seed, one trace, in one process and in another; another seed, another trace.
+/// E35: one seed, one trace, in one process and in another, in one region and in three; another seed, another
+/// trace.
 #[test]
 fn one_seed_gives_one_trace_hash_in_every_process() {
-    let here = run::seed(7);
-    assert_eq!(run::seed(7).hash, here.hash);
-    assert_ne!(run::seed(8).hash, here.hash);
     let program = env!("CARGO_BIN_EXE_sterna-simulation");
-    let there = Command::new(program).args("run --seeds 1 --seed 7 --show hash".split(' ')).output().unwrap();
-    let printed = String::from_utf8(there.stdout).unwrap();
-    assert!(printed.contains(&here.hash), "{} is not in {printed}", here.hash);
+    for regions in ["1", "3"] {
+        let here = run::seed(7, regions.parse().ok());
+        assert_eq!(run::seed(7, regions.parse().ok()).hash, here.hash);
+        assert_ne!(run::seed(8, regions.parse().ok()).hash, here.hash);
+        let arguments = ["run", "--seeds", "1", "--seed", "7", "--show", "hash", "--regions", regions];
+        let there = Command::new(program).args(arguments).output().unwrap();
+        let printed = String::from_utf8(there.stdout).unwrap();
+        assert!(printed.contains(&here.hash), "{} is not in {printed}", here.hash);
+    }
 }

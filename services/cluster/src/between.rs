@@ -8,17 +8,18 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sterna_log::memory::{Mirror, MirrorConfig};
+pub use sterna_log::memory::Mirror;
+use sterna_log::memory::MirrorConfig;
 use sterna_process::{Clock, End, Process};
 use sterna_regions::RoundTrips;
-use sterna_storage::memory::{Delay, Replication};
+pub use sterna_storage::memory::{Delay, Replication};
 use sterna_stream::{Origin, Region};
 
 use crate::plan::Plan;
 use crate::stores::{MemoryStores, own_log};
 
 /// How long a table item takes to another region: "usually less than a second" in a global table.
-const TABLE_DELAY: Delay = Delay { min: Duration::from_millis(200), max: Duration::from_millis(900) };
+pub const TABLE_DELAY: Delay = Delay { min: Duration::from_millis(200), max: Duration::from_millis(900) };
 /// Pause before a mirror that ended is started again, as an operator's supervisor would.
 const MIRROR_PAUSE: Duration = Duration::from_secs(1);
 

@@ -10,14 +10,14 @@ use sterna_stream::{ContentHash, EventId, Segment, StreamId};
 
 use super::{Chains, PAGE_BYTES, accepted};
 use crate::paths::Path;
-use crate::world::World;
+use crate::site::Site;
 
 /// Whether a sequencer whose assignment is gone can no longer open a term. As long as it can, the owner goes
 /// on writing under a term that is not the newest and watermarks do not count what it writes: how often that
 /// happens is shown ([`Path::Uncounted`]), and E21 is not judged. To be `true` once that is mended.
-const TERMS_ARE_FENCED: bool = false;
+pub(super) const TERMS_ARE_FENCED: bool = false;
 
-/// A segment's name: its stream and first seq. There is one origin.
+/// A segment's name: its stream and first seq. They are all of the region's own origin.
 type Named = (StreamId, u64);
 
 /// E12, E21: every segment of the table is in the log, byte for byte; repeats dropped, a stream's segments
@@ -25,7 +25,7 @@ type Named = (StreamId, u64);
 ///
 /// # Errors
 /// The first thing that is otherwise.
-pub(super) async fn log_follows_table(world: &World, chains: &Chains) -> Result<(), String> {
+pub(super) async fn log_follows_table(site: &Site, chains: &Chains) -> Result<(), String> {
     let stored: BTreeMap<Named, &Bytes> = chains
         .segments
         .values()
@@ -33,9 +33,9 @@ pub(super) async fn log_follows_table(world: &World, chains: &Chains) -> Result<
         .map(|stored| ((stored.segment.stream.clone(), stored.segment.first), &stored.bytes))
         .collect();
     let mut logged: BTreeSet<Named> = BTreeSet::new();
-    for partition in 0..world.setting.plan.partitions {
+    for partition in 0..site.plan.partitions {
         let mut ends: BTreeMap<StreamId, u64> = BTreeMap::new();
-        for Logged { at, counts, segment, bytes } in segments(world, partition).await? {
+        for Logged { at, counts, segment, bytes } in segments(site, partition).await? {
             let (first, last) = (segment.first, segment.last());
             let named = (segment.stream, first);
             let wrong = |what| Err(format!("E12: log {partition} at {at}: {} {first} {what}", named.0));
@@ -51,9 +51,9 @@ pub(super) async fn log_follows_table(world: &World, chains: &Chains) -> Result<
                 return wrong("comes before what precedes it");
             }
             *end = (*end).max(if counts { last } else { 0 });
-            world.paths.add(Path::Uncounted, u64::from(!counts));
+            site.paths.add(Path::Uncounted, u64::from(!counts));
             if !logged.insert(named) {
-                world.paths.took(Path::Reproduced);
+                site.paths.took(Path::Reproduced);
             }
         }
     }
@@ -75,16 +75,23 @@ struct Logged {
 
 /// The segments of a partition, by offset. A segment that nobody knew the fate of may stand behind later
 /// ones, but then those do not count.
-async fn segments(world: &World, partition: u16) -> Result<Vec<Logged>, String> {
+async fn segments(site: &Site, partition: u16) -> Result<Vec<Logged>, String> {
     let mut watermark = Watermark::default();
     let mut segments = Vec::new();
-    for entry in all(world, &world.topic(false), partition).await {
+    for entry in all(site, &site.topic(false), partition).await {
         let at = entry.offset;
         let wrong = |what: String| format!("log {partition} at {at}: {what}");
-        let header = entry.record.header(LOG_POS).ok_or_else(|| wrong("no position".into()))?;
-        let placed = Placed::decode(header).map_err(|error| wrong(error.to_string()))?;
+        let header = entry.record.header(LOG_POS).cloned();
         let bytes = entry.record.value;
         let record = LogRecord::decode(bytes.clone()).map_err(|error| wrong(error.to_string()))?;
+        let Some(header) = header else {
+            // State's own marks are not numbered (E22).
+            match record {
+                LogRecord::Mark(_) => continue,
+                _ => return Err(wrong("no position".into())),
+            }
+        };
+        let placed = Placed::decode(&header).map_err(|error| wrong(error.to_string()))?;
         let differs = watermark.seen(&record.counted(&bytes, placed)) == Seen::Differs;
         if differs && TERMS_ARE_FENCED {
             return Err(wrong(format!("E21: {:?} is not what it must be", placed.pos)));
@@ -104,18 +111,18 @@ async fn segments(world: &World, partition: u16) -> Result<Vec<Logged>, String> 
 }
 
 /// Everything that was accepted, in the ingress' order.
-pub(super) async fn ingress(world: &World) -> Vec<(StreamId, EventId, ContentHash)> {
+pub(super) async fn ingress(site: &Site) -> Vec<(StreamId, EventId, ContentHash)> {
     let mut records = Vec::new();
-    for partition in 0..world.setting.plan.partitions {
-        let entries = all(world, &world.topic(true), partition).await;
+    for partition in 0..site.plan.partitions {
+        let entries = all(site, &site.topic(true), partition).await;
         records.extend(entries.iter().filter_map(|entry| accepted(&entry.record)));
     }
     records
 }
 
-async fn all(world: &World, topic: &Topic, partition: u16) -> Vec<Entry> {
+pub(super) async fn all(site: &Site, topic: &Topic, partition: u16) -> Vec<Entry> {
     let (mut entries, mut from) = (Vec::new(), 0);
-    while let Ok(page) = world.stores.log.read(topic, partition, from, PAGE_BYTES).await {
+    while let Ok(page) = site.stores.log.read(topic, partition, from, PAGE_BYTES).await {
         if page.entries.is_empty() {
             break;
         }

@@ -1,5 +1,6 @@
 //! The device's life: connect, greet, resume, serve, until the socket ends; then again.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
@@ -9,7 +10,7 @@ use sterna_protocol::close::{self, Advice};
 use sterna_protocol::frame::{
     ClientFrame, Device, Error, Events, Hello, Secret, ServerFrame, Subscribe, Subscription, Welcome,
 };
-use sterna_stream::{Cursor, EventId, StreamId, created};
+use sterna_stream::{Cursor, EventId, Origin, StreamId, created};
 use tokio::io::DuplexStream;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_tungstenite::WebSocketStream;
@@ -27,6 +28,8 @@ const CATCH_UP: Duration = Duration::from_secs(5);
 const ASK_AGAIN: Duration = Duration::from_secs(1);
 /// Longest pause between two attempts to connect.
 const BACK_OFF_MAX: Duration = Duration::from_secs(5);
+/// Attempts that fail in a region before another is tried.
+const HOPS_AFTER: u32 = 3;
 /// Streams in one `subscribe`.
 const STREAMS_AT_ONCE: usize = 32;
 
@@ -37,6 +40,10 @@ pub async fn live(person: Person) {
         let (code, lasted) = Connection::open(&person).await;
         person.lost_socket();
         failures = if lasted { 0 } else { failures + 1 };
+        if failures > HOPS_AFTER && person.regions > 1 {
+            person.cross((person.at() + 1) % person.regions);
+            failures = 0;
+        }
         let wait = {
             let mut dice = person.dice.borrow_mut();
             let back_off = Duration::from_millis(200 << u32::min(failures, 5)).min(BACK_OFF_MAX);
@@ -71,10 +78,12 @@ impl<'a> Connection<'a> {
     /// Opens a socket and serves it to its end: the close code, and whether it ever worked.
     async fn open(person: &'a Person) -> (Option<u16>, bool) {
         let card = &person.card;
-        let pipe = (person.door)(&mut person.dice.borrow_mut(), card.encoding, card.buffer);
+        let at = person.at();
+        let pipe = (person.door)(&mut person.dice.borrow_mut(), at, card.encoding, card.buffer);
         let Some(pipe) = pipe else { return (None, false) };
         let socket = WebSocketStream::from_raw_socket(pipe, Role::Client, None).await;
         let heard = Instant::now();
+        person.opened(at);
         let mut connection =
             Connection { person, socket, heard, welcomed: None, offset_ms: 0, ask_again: None };
         for book in person.ledger.borrow_mut().books.values_mut() {
@@ -211,7 +220,7 @@ impl<'a> Connection<'a> {
                     self.person.fault(format!("{}: {violation}", gap.stream));
                 }
             }
-            ServerFrame::Ack(ack) => self.person.acked(&ack.event_ids),
+            ServerFrame::Ack(ack) => self.person.acked(&ack),
             ServerFrame::Error(error) => self.error(&error),
             ServerFrame::Ping => self.send(ClientFrame::Pong).await?,
             _ => {}
@@ -227,19 +236,20 @@ impl<'a> Connection<'a> {
     }
 
     fn events(&mut self, events: &Events) {
-        let (mut first, mut last) = (u64::MAX, 0);
+        self.person.came_back(&events.events);
+        let mut shown: BTreeMap<&Origin, (u64, u64)> = BTreeMap::new();
         for event in &events.events {
             let mut ledger = self.person.ledger.borrow_mut();
             let taken = ledger.books.entry(events.stream.clone()).or_default().event(event);
             drop(ledger);
             match taken {
-                Ok(true) => (first, last) = (first.min(event.seq), last.max(event.seq)),
+                Ok(true) => shown.entry(&event.origin).or_insert((event.seq, event.seq)).1 = event.seq,
                 Ok(false) => {}
                 Err(violation) => self.person.fault(format!("{}: {violation}", events.stream)),
             }
         }
-        if last > 0 {
-            self.person.line("is shown", format_args!("{} {first}..{last}", events.stream));
+        for (origin, (first, last)) in shown {
+            self.person.line("is shown", format_args!("{} {origin} {first}..{last}", events.stream));
         }
     }
 
@@ -312,10 +322,8 @@ impl<'a> Connection<'a> {
             let Some(wish) = self.person.ledger.borrow_mut().wishes.pop_front() else { break };
             match wish {
                 Wish::Create(room) => self.create(room),
-                Wish::Add(room, user) => self.change(room, format!(r#"{{"user":"{user}","add":"writer"}}"#)),
-                Wish::Remove(room, user) => {
-                    self.change(room, format!(r#"{{"user":"{user}","remove":"all"}}"#));
-                }
+                Wish::Add(room, user) => self.change(room, addition(&user)),
+                Wish::Remove(room, user) => self.change(room, removal(&user)),
                 Wish::Follow(room) => {
                     self.person.ledger.borrow_mut().wanted.insert(room);
                     if self.person.room(room).is_none() {
@@ -330,6 +338,10 @@ impl<'a> Connection<'a> {
                 Wish::Vanish(how_long) => {
                     self.person.line("vanishes", format_args!("for {how_long:?}"));
                     sleep(how_long).await;
+                    return Err(None);
+                }
+                Wish::Cross(region) => {
+                    self.person.cross(region);
                     return Err(None);
                 }
             }
@@ -363,4 +375,14 @@ impl<'a> Connection<'a> {
         self.person.line("says", format_args!("room {room} {id}"));
         self.person.write(id, stream, "message", format!(r#"{{"text":"{:~<bytes$}"}}"#, ""));
     }
+}
+
+/// The payload that lets a user in.
+pub fn addition(user: &str) -> String {
+    format!(r#"{{"user":"{user}","add":"writer"}}"#)
+}
+
+/// The payload that puts a user out.
+pub fn removal(user: &str) -> String {
+    format!(r#"{{"user":"{user}","remove":"all"}}"#)
 }

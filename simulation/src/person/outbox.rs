@@ -1,14 +1,20 @@
 //! The outbox: what is on its way, and what becomes of it (rules 12 to 15 and 22).
+//!
+//! Where there are several regions an accepted letter is kept until another region has it, too, and offered
+//! again, in order, to a region that its author goes to before that.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use bytes::Bytes;
 use sterna_protocol::Payload;
-use sterna_protocol::frame::{ClientFrame, Error, Publish};
+use sterna_protocol::frame::{Ack, ClientFrame, Durability, Error, Event, Publish};
 use sterna_stream::{Cursor, EventId, Hlc, Reason, Retry, StreamId};
 use tokio::time::Instant;
 
-use super::Inner;
+use super::{Book, Inner};
+use crate::paths::Path;
+use crate::setting::REGIONS;
 
 /// Publishes without an ack at once; below the server's bound.
 const IN_FLIGHT: usize = 16;
@@ -40,6 +46,10 @@ pub struct Letter {
     held: Option<Instant>,
     /// How often it was sent.
     tries: u32,
+    /// On which socket it was accepted.
+    accepted: Option<u64>,
+    /// Whether its author followed the stream on the socket that it was sent on last.
+    followed: bool,
 }
 
 impl Inner {
@@ -48,7 +58,18 @@ impl Inner {
         let mut ledger = self.ledger.borrow_mut();
         let seen = ledger.books.get(&stream).map_or(Hlc::ZERO, |book| book.newest);
         ledger.seen.insert((stream.clone(), id), seen);
-        let letter = Letter { id, stream, kind, json, seen, sent: None, held: None, tries: 0 };
+        let letter = Letter {
+            id,
+            stream,
+            kind,
+            json,
+            seen,
+            sent: None,
+            held: None,
+            tries: 0,
+            accepted: None,
+            followed: false,
+        };
         ledger.outbox.push_back(letter);
     }
 
@@ -58,14 +79,60 @@ impl Inner {
         ledger.outbox.iter_mut().for_each(|letter| letter.sent = None);
     }
 
+    /// From now on its sockets lead to another region: what no second region is known to have is offered
+    /// there.
+    pub(super) fn cross(&self, region: usize) {
+        if region == self.at.get() {
+            return;
+        }
+        let mut ledger = self.ledger.borrow_mut();
+        let mut again = 0;
+        for letter in ledger.outbox.iter_mut().filter(|letter| letter.accepted.is_some()) {
+            (letter.accepted, letter.sent) = (None, None);
+            again += 1;
+        }
+        drop(ledger);
+        self.line("crosses", format_args!("to region {region} with {again} accepted letters"));
+        self.at.set(region);
+        self.paths.took(Path::Crossing);
+    }
+
+    /// One more socket, to the region with this number.
+    pub(super) fn opened(&self, at: usize) {
+        self.sockets.set(self.sockets.get() + 1);
+        self.line("opens", format_args!("socket {} in region {at}", self.sockets.get()));
+    }
+
+    /// The first letter that has its first ack and is to have its second, because the socket that brought
+    /// the first is still open. That of a proven duplicate, and of a stream that its author did not follow,
+    /// is not promised yet (E9).
+    pub fn unsafe_letter(&self) -> Option<EventId> {
+        let promised = |letter: &&Letter| {
+            letter.tries == 1 && letter.followed && letter.accepted == Some(self.sockets.get())
+        };
+        self.ledger.borrow().outbox.iter().find(promised).map(|letter| letter.id)
+    }
+
+    /// Events of its own came back; those of another region's origin are in two regions.
+    pub(super) fn came_back(&self, events: &[Event]) {
+        let mut ledger = self.ledger.borrow_mut();
+        for event in events.iter().filter(|event| event.author.as_str() == self.card.name) {
+            if event.origin.region().as_str() != REGIONS[self.at.get()] {
+                ledger.outbox.retain(|letter| letter.id != event.event_id || letter.accepted.is_none());
+            }
+        }
+    }
+
     /// What may be sent now, in order; a letter that must wait holds up its stream.
     pub(super) fn due(&self, now: Instant) -> Vec<ClientFrame> {
         let mut ledger = self.ledger.borrow_mut();
-        let underway = |l: &&Letter| l.sent.is_some_and(|sent| now < sent + ACK);
+        let underway = |l: &&Letter| l.accepted.is_none() && l.sent.is_some_and(|sent| now < sent + ACK);
         let mut room = IN_FLIGHT.saturating_sub(ledger.outbox.iter().filter(underway).count());
         let (mut frames, mut waiting) = (Vec::new(), Vec::new());
+        let follows = |(stream, book): (&StreamId, &Book)| book.subscribed.then(|| stream.clone());
+        let followed: BTreeSet<StreamId> = ledger.books.iter().filter_map(follows).collect();
         for letter in &mut ledger.outbox {
-            if underway(&&*letter) {
+            if underway(&&*letter) || letter.accepted.is_some() {
                 continue;
             }
             if room == 0 || waiting.contains(&letter.stream) || letter.held.is_some_and(|until| now < until) {
@@ -73,6 +140,7 @@ impl Inner {
                 continue;
             }
             room -= 1;
+            letter.followed = followed.contains(&letter.stream);
             (letter.sent, letter.held) = (Some(now), None);
             letter.tries += 1;
             frames.push(letter.frame());
@@ -84,7 +152,8 @@ impl Inner {
     /// When something of the outbox is due next.
     pub(super) fn next_due(&self) -> Option<Instant> {
         let ledger = self.ledger.borrow();
-        let times = ledger.outbox.iter().map(|letter| match (letter.held, letter.sent) {
+        let open = ledger.outbox.iter().filter(|letter| letter.accepted.is_none());
+        let times = open.map(|letter| match (letter.held, letter.sent) {
             (Some(held), _) => held,
             (None, Some(sent)) => sent + ACK,
             (None, None) => Instant::now() + PATIENCE,
@@ -93,12 +162,25 @@ impl Inner {
         times.min().map(|first| first.max(Instant::now() + LOOK))
     }
 
-    pub(super) fn acked(&self, ids: &[EventId]) {
+    /// An ack came, the first or the second.
+    pub(super) fn acked(&self, ack: &Ack) {
+        let global = ack.durability == Durability::Global;
+        let keeps = self.regions > 1 && !global;
         let mut ledger = self.ledger.borrow_mut();
-        for id in ids {
+        for id in &ack.event_ids {
             let Some(at) = ledger.outbox.iter().position(|letter| letter.id == *id) else { continue };
-            let letter = ledger.outbox.remove(at).expect("it was found there");
-            ledger.acked.insert((letter.stream, letter.id));
+            let stream = ledger.outbox[at].stream.clone();
+            ledger.acked.insert((stream.clone(), *id));
+            if global {
+                self.paths.took(Path::SecondAck);
+            } else {
+                ledger.acked_by.insert((self.at.get(), stream, *id));
+            }
+            if keeps {
+                ledger.outbox[at].accepted.get_or_insert(self.sockets.get());
+            } else {
+                ledger.outbox.remove(at);
+            }
         }
     }
 
@@ -128,6 +210,11 @@ impl Inner {
 }
 
 impl Letter {
+    /// Whether some region has it.
+    pub fn is_accepted(&self) -> bool {
+        self.accepted.is_some()
+    }
+
     fn frame(&self) -> ClientFrame {
         let payload = Payload::parse(Bytes::copy_from_slice(self.json.as_bytes())).expect("it is JSON");
         ClientFrame::Publish(Publish {

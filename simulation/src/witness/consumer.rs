@@ -42,7 +42,11 @@ impl WitnessConsumer {
                 self.witness.line("is revoked", numbers);
             }
             Polled::Records(batch) if self.sequences => self.records(batch),
-            Polled::Records(_) => {}
+            Polled::Records(batch) => {
+                let Batch { topic, partition, entries, next, .. } = batch;
+                let numbers = format_args!("{topic}/{partition} {} up to {next}", entries.len());
+                self.witness.line("is fed", numbers);
+            }
         }
     }
 

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use sterna_storage::table::Delete;
-use sterna_storage::{Consistency, Error, Expect, Item, Key, Name, Page, Put, Range, Table, Token, Write};
+use sterna_storage::{
+    Consistency, Error, Expect, Item, Key, Name, Page, Put, Range, Table, Token, Write, layout,
+};
 
 use super::Witness;
 use crate::paths::Path;
@@ -27,6 +29,13 @@ impl WitnessTable {
             return;
         }
         let (stream, place) = (&key.hash, &key.sort);
+        if layout::parse_segment(&key.sort).is_some_and(|(origin, _)| !self.witness.is_home(&origin)) {
+            if let Ok(Put::Done(_)) = answer {
+                self.witness.took(Path::Repair);
+                self.witness.line("put another region's", format_args!("{stream} {place}"));
+            }
+            return;
+        }
         match answer {
             Ok(Put::Found(item)) if item.value == *value => {
                 self.witness.took(Path::FoundOwn);

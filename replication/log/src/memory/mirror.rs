@@ -175,9 +175,11 @@ impl Mirror {
         self.inner.control.send_modify(|control| control.run += 1);
     }
 
-    /// Restarts it from the beginning of the source: everything that is still there is copied again.
+    /// Restarts it from the beginning of the source: everything that is still there is copied again, and
+    /// nothing is left out any more.
     pub fn replay_all(&self) {
         let mut state = lock(&self.inner.state);
+        state.skip = 0;
         state.flushed.clear();
         state.reached.clear();
         drop(state);

@@ -1,0 +1,138 @@
+//! What regions have of each other: equal tables, and each other's logs without a hole.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use sterna_proto::record::{LOG_POS, LogRecord, Placed};
+use sterna_storage::{Name, Table};
+use sterna_stream::watermark::Watermark;
+use sterna_stream::{LogPos, Origin};
+
+use super::{Chains, copies};
+use crate::paths::Path;
+use crate::site::Site;
+use crate::world::World;
+
+/// G5: every region's table holds the same bytes under the same keys. Gives what that is.
+///
+/// # Errors
+/// The first key at which two differ, or a chain that is none.
+pub(super) async fn equal_tables(world: &World) -> Result<Chains, String> {
+    let first = items(&world.sites[0]).await?;
+    for site in &world.sites[1..] {
+        let (here, there) = (&world.sites[0].plan.region, &site.plan.region);
+        let other = items(site).await?;
+        if let Some(key) = first.keys().find(|key| !other.contains_key(*key)) {
+            return Err(format!("G5: {there} lacks {key:?}, which {here} has"));
+        }
+        if let Some(key) = other.keys().find(|key| first.get(*key) != other.get(*key)) {
+            return Err(format!("G5: {there} has at {key:?} what {here} has not"));
+        }
+    }
+    Chains::read(&world.sites[0]).await
+}
+
+async fn items(site: &Site) -> Result<BTreeMap<(String, String), Bytes>, String> {
+    let (mut items, mut after) = (BTreeMap::new(), None);
+    loop {
+        let page = site.stores.table.scan(Name::Events, after).await.map_err(|e| e.to_string())?;
+        let pairs = page
+            .items
+            .into_iter()
+            .map(|item| ((item.key.hash.to_string(), item.key.sort.to_string()), item.value));
+        items.extend(pairs);
+        after = page.next;
+        if after.is_none() {
+            return Ok(items);
+        }
+    }
+}
+
+/// How far a log's last segment is, per partition; marks come every second and are never all counted.
+async fn ends(site: &Site) -> BTreeMap<u16, LogPos> {
+    let mut ends = BTreeMap::new();
+    for partition in 0..site.plan.partitions {
+        for entry in copies::all(site, &site.topic(false), partition).await {
+            let placed = entry.record.header(LOG_POS).and_then(|header| Placed::decode(header).ok());
+            let segment = matches!(LogRecord::decode(entry.record.value), Ok(LogRecord::Segment(_)));
+            if let Some(placed) = placed.filter(|_| segment) {
+                let end: &mut LogPos = ends.entry(partition).or_default();
+                *end = placed.pos.max(*end);
+            }
+        }
+    }
+    ends
+}
+
+/// The first region that has not counted all of another's log, as its own marks say (E21, E22).
+pub(super) async fn behind(world: &World) -> Option<String> {
+    if world.sites.len() == 1 || !copies::TERMS_ARE_FENCED {
+        return None;
+    }
+    for from in &world.sites {
+        let ends = ends(from).await;
+        for to in world.sites.iter().filter(|to| to.origin() != from.origin()) {
+            for (partition, end) in &ends {
+                let at = watermark(to, &from.origin(), *partition).await;
+                if at < *end {
+                    let (from, to) = (&from.plan.region, &to.plan.region);
+                    return Some(format!(
+                        "{to} has counted {from}'s log {partition} up to {at:?} of {end:?}"
+                    ));
+                }
+            }
+        }
+    }
+    None
+}
+
+/// How far a region says that it has another's log.
+async fn watermark(site: &Site, of: &Origin, partition: u16) -> LogPos {
+    let mut newest = LogPos::default();
+    for entry in copies::all(site, &site.topic(false), partition).await {
+        let Ok(LogRecord::Mark(mark)) = LogRecord::decode(entry.record.value) else { continue };
+        for watermark in mark.watermarks.iter().filter(|watermark| watermark.origin == of.as_str()) {
+            newest = newest.max(LogPos { term: watermark.term, n: watermark.n });
+        }
+    }
+    newest
+}
+
+/// Each mirror holds its source's records and none of anybody else's; counts the holes that were met.
+///
+/// # Errors
+/// A record that its source does not have.
+pub(super) async fn mirrors(world: &World) -> Result<(), String> {
+    for from in &world.sites {
+        for to in world.sites.iter().filter(|to| to.origin() != from.origin()) {
+            for partition in 0..from.plan.partitions {
+                mirror(from, to, partition).await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn mirror(from: &Site, to: &Site, partition: u16) -> Result<(), String> {
+    let source: std::collections::BTreeSet<Bytes> = copies::all(from, &from.topic(false), partition)
+        .await
+        .into_iter()
+        .map(|entry| entry.record.value)
+        .collect();
+    let mut watermark = Watermark::default();
+    let mut holes = 0;
+    for entry in copies::all(to, &to.mirror_of(from), partition).await {
+        let (header, bytes) = (entry.record.header(LOG_POS).cloned(), entry.record.value);
+        if !source.contains(&bytes) {
+            let (from, to) = (&from.plan.region, &to.plan.region);
+            return Err(format!("E20: {to}'s mirror of {from}'s log {partition} has what that has not"));
+        }
+        let Some(placed) = header.and_then(|header| Placed::decode(&header).ok()) else { continue };
+        let Ok(record) = LogRecord::decode(bytes.clone()) else { continue };
+        let before = watermark.hole().is_some();
+        watermark.seen(&record.counted(&bytes, placed));
+        holes += u64::from(!before && watermark.hole().is_some());
+    }
+    to.paths.add(Path::WatermarkHole, holes);
+    Ok(())
+}

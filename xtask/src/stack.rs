@@ -42,16 +42,18 @@ pub(crate) fn act(root: &Path, action: Action) -> Result<(), String> {
     }
 }
 
-/// Runs the contract suites against servers of its own, which end with it.
+/// Runs the contract suites, then one region, against servers of their own, which end with them.
 pub(crate) fn contract(root: &Path) -> (Tally, Result<(), String>) {
+    let mut calls = [
+        Cargo::new(root, &format!("test --lib {FEATURES} -- kafka:: dynamodb::")),
+        Cargo::new(root, "test --package sterna-cluster --features real-ports --test real_ports"),
+    ];
     let mut running = Vec::new();
-    let mut call = Cargo::new(root, &format!("test --lib {FEATURES} -- kafka:: dynamodb::"));
     let started = servers::all(root, "test").and_then(|servers| {
         for server in servers {
             println!("starting {}, log in {}", server.name, server.log().display());
-            let one = Running::start(&server)?;
-            call = call.clone().var(server.variable, server.address.clone());
-            running.push(one);
+            running.push(Running::start(&server)?);
+            calls = calls.clone().map(|call| call.var(server.variable, server.address.clone()));
         }
         Ok(())
     });
@@ -59,8 +61,15 @@ pub(crate) fn contract(root: &Path) -> (Tally, Result<(), String>) {
         println!("{problem}");
         return (Tally::default(), Err(problem));
     }
-    println!("{}", call.shown());
-    call.run()
+    let mut tally = Tally::default();
+    let mut result = Ok(());
+    for call in calls {
+        println!("{}", call.shown());
+        let (counted, ended) = call.run();
+        tally.add(counted);
+        result = result.and(ended);
+    }
+    (tally, result)
 }
 
 /// Clippy over what the default features leave out.

@@ -88,6 +88,8 @@ impl Shape {
     /// Never: the regions' names are constants.
     fn draw(dice: &mut Dice, region: &str, seed: u64) -> Self {
         let mut plan = Plan::small(region.parse().expect("a region's name"), seed);
+        // Its faults cut mirrors and tables one by one, and not yet what express goes over.
+        plan.express = false;
         plan.partitions = *dice.pick(&[1, 2, 4]);
         plan.messaging = *dice.pick(&[1, 2, 2]);
         plan.state = 1 + dice.index(2);

@@ -71,6 +71,7 @@ impl Counter {
             log: Arc::new(CountedLog(stores.log.clone(), self.clone())),
             table: Arc::new(CountedTable(stores.table.clone(), self.clone())),
             tails: stores.tails.clone(),
+            neighbours: stores.neighbours.clone(),
         }
     }
 }

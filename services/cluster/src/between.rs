@@ -1,5 +1,5 @@
-//! What is between regions in one process: their tables replicate, their logs are mirrored both ways, with
-//! WAN delays.
+//! What is between regions in one process: their tables replicate, their logs are mirrored both ways, their
+//! states call each other, with WAN delays.
 //!
 //! What a cloud does between regions is done here by the memory backends, as tasks of a process of its own,
 //! so that each part can be stopped, delayed and cut. The regions themselves know nothing of it.
@@ -10,13 +10,14 @@ use std::time::Duration;
 
 pub use sterna_log::memory::Mirror;
 use sterna_log::memory::MirrorConfig;
-use sterna_process::{Clock, End, Process};
+use sterna_process::{Clock, End, Pipe, Process};
 use sterna_regions::RoundTrips;
 pub use sterna_storage::memory::{Delay, Replication};
 use sterna_stream::{Origin, Region};
 
 use crate::plan::Plan;
 use crate::stores::{MemoryStores, own_log};
+use crate::wan::{Direction, Wire};
 
 /// How long a table item takes to another region: "usually less than a second" in a global table.
 pub const TABLE_DELAY: Delay = Delay { min: Duration::from_millis(200), max: Duration::from_millis(900) };
@@ -31,6 +32,8 @@ pub struct Between {
     pub tables: Arc<Replication>,
     /// The mirror from the first to the second of each pair.
     pub mirrors: BTreeMap<(Region, Region), Mirror>,
+    /// What calls from the first to the second of each pair, and answers to calls of the second, go over.
+    pub wan: BTreeMap<(Region, Region), Direction>,
     process: Process,
 }
 
@@ -46,6 +49,7 @@ impl Between {
         let process = Process::new("between regions", seed, clock.clone());
         let tables = Arc::new(Replication::new(&names, TABLE_DELAY, seed));
         let mut stores = BTreeMap::new();
+        let states: Vec<usize> = plans.iter().map(|plan| plan.state).collect();
         for plan in plans {
             plan.peers = origins.iter().filter(|peer| peer.region() != plan.region).cloned().collect();
             let table = tables.table(&plan.region).expect("each plan's region has a table");
@@ -58,11 +62,20 @@ impl Between {
         }
         let replication = tables.clone();
         process.spawn("the tables' replication", End::Fatal, async move { replication.run().await });
-        Self { stores, tables, mirrors, process }
+        let doors = names.into_iter().zip(states);
+        let doors =
+            doors.map(|(region, states)| (region, (0..states).map(|_| Pipe::new()).collect())).collect();
+        let wan = neighbours(&doors, &mut stores, distances, &process);
+        Self { stores, tables, mirrors, wan, process }
     }
 
-    /// Cuts a region off from all others, or heals the cut: mirrors and table replication, both ways.
+    /// Cuts a region off from all others, or heals the cut: mirrors, table replication and calls, both ways.
     pub fn cut_off(&self, region: &Region, on: bool) {
+        for ((from, to), direction) in &self.wan {
+            if from == region || to == region {
+                direction.cut(on);
+            }
+        }
         for ((from, to), mirror) in &self.mirrors {
             if from == region || to == region {
                 mirror.cut(on);
@@ -84,6 +97,32 @@ async fn keep_running(mirror: Mirror) {
         }
         tokio::time::sleep(MIRROR_PAUSE).await;
     }
+}
+
+/// Connects the doors of the regions' states with each other.
+fn neighbours(
+    doors: &BTreeMap<Region, Vec<Pipe>>,
+    stores: &mut BTreeMap<Region, MemoryStores>,
+    distances: &RoundTrips,
+    process: &Process,
+) -> BTreeMap<(Region, Region), Direction> {
+    let pairs = doors.keys().flat_map(|from| doors.keys().map(move |to| (from.clone(), to.clone())));
+    let wan: BTreeMap<_, _> =
+        pairs.filter(|(from, to)| from != to).map(|pair| (pair, Direction::default())).collect();
+    for ((from, to), there) in &wan {
+        let one_way = distances.one_way(from, to).unwrap_or_default();
+        let back = wan[&(to.clone(), from.clone())].clone();
+        for door in &doors[to] {
+            let (process, there, back) = (process.clone(), there.clone(), back.clone());
+            let wire = Wire { process, one_way, there, back, door: door.clone() };
+            let peers = &mut stores.get_mut(from).expect("each region has stores").neighbours.peers;
+            peers.push((to.clone(), Arc::new(wire)));
+        }
+    }
+    for (region, doors) in doors {
+        stores.get_mut(region).expect("each region has stores").neighbours.doors = doors.clone();
+    }
+    wan
 }
 
 fn mirrors(

@@ -3,7 +3,7 @@
 //! A [`Plan`] says what a region consists of, [`Stores`] where it keeps what must outlive its processes.
 //! [`Region`] starts every role as a process of its own, links them, and can kill and restart any of them by
 //! name; what a restarted role knows it knows from the stores. Reading order: [`plan`], [`stores`],
-//! [`region`], [`between`] (mirrors and table replication), [`regions`].
+//! [`region`], [`between`] (mirrors and table replication, and the [`wan`] that calls go over), [`regions`].
 //!
 //! Runs inside a `tokio::runtime::LocalRuntime`: shards live on the thread that starts them.
 
@@ -13,9 +13,10 @@ pub mod plan;
 pub mod region;
 pub mod regions;
 pub mod stores;
+pub mod wan;
 
 pub use between::Between;
 pub use plan::{Plan, Secrets};
 pub use region::Region;
 pub use regions::Regions;
-pub use stores::{MemoryStores, Stores};
+pub use stores::{MemoryStores, Neighbours, Stores};

@@ -31,6 +31,8 @@ pub struct Plan {
     pub limits: Limits,
     /// Each sequencer's bounds.
     pub sequencer: sterna_stream::sequencer::Limits,
+    /// Whether segments go to, and are taken from, other regions by express, ahead of the mirrors (E19).
+    pub express: bool,
     /// Messages that may wait for one shard at one instance of state.
     pub push_queue: usize,
     /// The regions' endpoints, for `welcome`.
@@ -67,6 +69,7 @@ impl Plan {
             terms: Terms::default(),
             limits: Limits::default(),
             sequencer: sterna_stream::sequencer::Limits::default(),
+            express: true,
             push_queue: 8_192,
             endpoints: Vec::new(),
             seed,

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::Uri;
 use sterna_access::members::stored::StoredEvents;
 use sterna_access::{GrantKey, MemberAuthorizer, TokenVerifier};
 use sterna_gateway::gateway::{Config as GatewayConfig, Gateway, Parts as GatewayParts};
@@ -16,7 +17,8 @@ use sterna_gateway::outward::Links;
 use sterna_messaging::{Config as MessagingConfig, Messaging, Parts as MessagingParts};
 use sterna_notification::Notification;
 use sterna_persistence::Persistence;
-use sterna_process::{Caller, CallerKeys, Clock, Link, Process, Slot, require_caller};
+use sterna_process::{Caller, CallerKeys, Clock, Dial, Link, Process, Slot, require_caller, serve};
+use sterna_state::express::Peer;
 use sterna_state::{Config as StateConfig, Mirror, Parts as StateParts, State};
 use sterna_stream::Origin;
 use sterna_stream::kind::Kinds;
@@ -175,15 +177,31 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Region<S> {
     fn state(&self, process: &Process, place: Place, stores: Stores) -> Routes {
         let (partitions, push_queue) = (self.plan.partitions, self.plan.push_queue);
         let mirrors = self.plan.peers.iter().map(mirror_of).collect();
-        let config = StateConfig { partitions, push_queue, mirrors, ..StateConfig::new(self.plan.origin()) };
+        let express = self.plan.express;
+        let config =
+            StateConfig { partitions, push_queue, mirrors, express, ..StateConfig::new(self.plan.origin()) };
+        let identity = Caller::new(place.role(), self.plan.region.as_str()).expect("a role's name fits");
+        let peer = |(region, dial): &(sterna_stream::Region, Arc<dyn Dial>)| {
+            let there = Uri::try_from(format!("http://{region}")).expect("a region's name is a host's");
+            let link = Link::dialing(process, there, dial.clone());
+            Peer { region: region.clone(), link: link.called_by(process, &identity, &self.keys) }
+        };
         let parts = StateParts {
             process: process.clone(),
             log: stores.log,
             table: stores.table,
             tails: stores.tails,
             persistence: self.link(process, place, Place::Persistence),
+            peers: stores.neighbours.peers.iter().map(peer).collect(),
         };
-        State::start(config, parts).routes()
+        let routes = State::start(config, parts).routes();
+        if let Place::State(number) = place
+            && let Some(door) = stores.neighbours.doors.get(number)
+        {
+            let guarded = require_caller(routes.clone(), &self.keys);
+            serve(process, guarded, door.listen(), process.drain_signal());
+        }
+        routes
     }
 
     fn messaging(&self, process: &Process, place: Place, stores: Stores) -> Routes {

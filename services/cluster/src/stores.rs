@@ -1,4 +1,4 @@
-//! Where a region keeps what outlives its processes.
+//! What of a region outlives its processes: where it keeps things, and how others reach it.
 
 use std::sync::Arc;
 
@@ -7,7 +7,8 @@ use sterna_log::{Log, Topic};
 use sterna_storage::memory::{MemoryTable, MemoryTails};
 use sterna_storage::{Table, Tails, tails};
 
-use sterna_stream::Origin;
+use sterna_process::{Dial, Pipe};
+use sterna_stream::{Origin, Region};
 
 use crate::plan::Plan;
 
@@ -37,6 +38,18 @@ pub struct Stores {
     pub table: Arc<dyn Table>,
     /// Redis, or its like.
     pub tails: Arc<dyn Tails>,
+    /// The network to and from other regions.
+    pub neighbours: Neighbours,
+}
+
+/// How a region's instances of state and those of other regions reach each other, for express (E19). Alone:
+/// none.
+#[derive(Clone, Default)]
+pub struct Neighbours {
+    /// Where each own instance listens, by number.
+    pub doors: Vec<Pipe>,
+    /// Every instance of the other regions: where it is, and the way to it.
+    pub peers: Vec<(Region, Arc<dyn Dial>)>,
 }
 
 /// Stores in memory, with handles to do to them what happens to real ones.
@@ -48,6 +61,8 @@ pub struct MemoryStores {
     pub table: Arc<MemoryTable>,
     /// The region's tails.
     pub tails: Arc<MemoryTails>,
+    /// The network to and from other regions.
+    pub neighbours: Neighbours,
 }
 
 impl MemoryStores {
@@ -69,11 +84,16 @@ impl MemoryStores {
             log.create(&mirrored_log(peer), plan.partitions);
         }
         let tails = MemoryTails::new(tails::Limits::default());
-        Self { log: Arc::new(log), table, tails: Arc::new(tails) }
+        Self { log: Arc::new(log), table, tails: Arc::new(tails), neighbours: Neighbours::default() }
     }
 
     /// The stores as the roles see them.
     pub fn stores(&self) -> Stores {
-        Stores { log: self.log.clone(), table: self.table.clone(), tails: self.tails.clone() }
+        Stores {
+            log: self.log.clone(),
+            table: self.table.clone(),
+            tails: self.tails.clone(),
+            neighbours: self.neighbours.clone(),
+        }
     }
 }

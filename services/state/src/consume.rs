@@ -3,7 +3,8 @@
 //!
 //! Partition p of the own log and of every mirror belongs to one instance. What is replayed after a restart
 //! is recognised by seq: by the hub, by the tail, and by every shard. Reading order: this loop, `begin` (from
-//! where), `records` (one after the other).
+//! where), `records` (one after the other), `expressed` (what came by express), `ahead` (what came so too
+//! early).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +12,8 @@ use std::time::Duration;
 use sterna_log::{Consumer, Offset, Polled, Topic};
 use sterna_proto::record::Stored;
 use sterna_stream::map::Map;
-use sterna_stream::{Cursor, Region};
+use sterna_stream::{Cursor, Region, partition};
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::ensure::Ticket;
@@ -21,7 +23,9 @@ use crate::{Inner, attach};
 use begin::starts;
 use records::Owned;
 
+mod ahead;
 mod begin;
+mod expressed;
 mod records;
 
 /// How often offsets are committed, and waiting segments looked at.
@@ -32,8 +36,8 @@ const JOIN_PAUSE: Duration = Duration::from_millis(200);
 /// The topics consumed, in the order of the join, each with the region whose log it is.
 struct Topics(Vec<(Topic, Region)>);
 
-/// Consumes for the role's life.
-pub(crate) async fn run(role: Arc<Inner>) {
+/// Consumes for the role's life: the logs, and what `arrivals` brings by express.
+pub(crate) async fn run(role: Arc<Inner>, mut arrivals: mpsc::Receiver<Stored>) {
     let drain = role.process.drain_signal();
     let topics = Topics::of(&role);
     let mut consumer = join(&role, &topics.names()).await;
@@ -49,6 +53,7 @@ pub(crate) async fn run(role: Arc<Inner>) {
                 look_again(&role).await;
             }
             done = role.ensure.finished() => finished(&role, &topics, done, &mut *consumer, &mut owned).await,
+            Some(stored) = arrivals.recv() => expressed(&role, stored, &mut *consumer, &mut owned).await,
             polled = consumer.next() => match polled {
                 Ok(polled) => take(&role, &topics, polled, &mut *consumer, &mut owned).await,
                 Err(error) => {
@@ -124,6 +129,8 @@ async fn every_second(
         let Some(own) = owned.get_mut(&partition) else { continue };
         settle(role, topics, consumer, own).await;
         own.counts.write_mark(role, partition);
+        own.catch_up_all(role).await;
+        pause_or_go_on(consumer, own);
         if let Some(covered) = own.counts.news(partition) {
             role.hub.lock().covered(&covered);
         }
@@ -161,6 +168,18 @@ async fn look_again(role: &Inner) {
     }
 }
 
+/// A segment came by express, perhaps of a partition that is not this instance's any more.
+async fn expressed(role: &Inner, stored: Stored, consumer: &mut dyn Consumer, owned: &mut Map<u16, Owned>) {
+    let at = partition::of(&stored.segment.stream, role.config.partitions);
+    match owned.get_mut(&at) {
+        Some(own) => {
+            own.carried(role, stored).await;
+            pause_or_go_on(consumer, own);
+        }
+        None => role.express.count().unwanted += 1,
+    }
+}
+
 async fn finished(
     role: &Inner,
     topics: &Topics,
@@ -171,7 +190,7 @@ async fn finished(
     for ticket in done {
         let own = owned.get_mut(&ticket.partition).filter(|own| own.generation == ticket.generation);
         if let Some(own) = own {
-            own.ensured(role, topics, ticket.topic, ticket.number).await;
+            own.ensured(role, topics, ticket.from, ticket.number).await;
             pause_or_go_on(consumer, own);
         }
     }

@@ -32,13 +32,29 @@ const DEADLINE: Duration = Duration::from_secs(10);
 /// Segments of one partition that are not known to be in the table; at the bound its consumption pauses.
 pub const OPEN_MAX: usize = 4_096;
 
-/// Where a record was consumed, for the commit.
+/// Whose segment it was, for the commit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Ticket {
     pub(crate) partition: u16,
     pub(crate) generation: u32,
-    pub(crate) topic: usize,
+    pub(crate) from: From,
     pub(crate) number: u64,
+}
+
+/// How a segment came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum From {
+    /// As a record of this topic.
+    Topic(usize),
+    /// By express: nothing is committed for it.
+    Express,
+}
+
+/// A job for a segment that came by express, which the mirror's copy takes over.
+pub(crate) struct Superseded {
+    pub(crate) ticket: Ticket,
+    /// What came by express.
+    pub(crate) record: Bytes,
 }
 
 /// A segment that must become readable here.
@@ -70,6 +86,8 @@ struct Jobs {
     due: BTreeMap<(Instant, u64), Job>,
     /// First seqs and numbers of the jobs that are not done, of each chain.
     open: Map<Chain, BTreeSet<(u64, u64)>>,
+    /// Of those in `due`, the ones for segments that came by express, by chain and first seq.
+    express: Map<(Chain, u64), (Instant, u64)>,
 }
 
 impl Job {
@@ -84,15 +102,18 @@ impl Job {
 // === impl Queue ===
 
 impl Queue {
-    /// A job, not to be looked at before it is due.
-    pub(crate) fn add(&self, job: Job, due: Instant) {
+    /// A job, not to be looked at before it is due. One for a segment that came by mirror takes over a job
+    /// that waits for what came of it by express.
+    pub(crate) fn add(&self, job: Job, due: Instant) -> Option<Superseded> {
         let mut jobs = self.lock();
+        let superseded = if job.ticket.from == From::Express { None } else { jobs.supersede(&job) };
         jobs.numbered += 1;
         let number = jobs.numbered;
         jobs.open.entry(job.chain.clone()).or_default().insert((job.first, number));
-        jobs.due.insert((due, number), job);
+        jobs.insert(due, number, job);
         drop(jobs);
         self.added.notify_one();
+        superseded
     }
 
     /// Waits until something is done, and takes its tickets.
@@ -126,7 +147,7 @@ impl Queue {
     }
 
     fn again(&self, number: u64, job: Job) {
-        self.lock().due.insert((Instant::now() + AGAIN, number), job);
+        self.lock().insert(Instant::now() + AGAIN, number, job);
     }
 
     /// A job is done. Returns up to where the table holds its chain now.
@@ -143,11 +164,28 @@ impl Queue {
 }
 
 impl Jobs {
+    fn insert(&mut self, due: Instant, number: u64, job: Job) {
+        if job.ticket.from == From::Express {
+            self.express.insert((job.chain.clone(), job.first), (due, number));
+        }
+        self.due.insert((due, number), job);
+    }
+
+    fn supersede(&mut self, by: &Job) -> Option<Superseded> {
+        let place = self.express.remove(&(by.chain.clone(), by.first))?;
+        let job = self.due.remove(&place)?;
+        self.finish(place.1, &job);
+        Some(Superseded { ticket: job.ticket, record: job.record })
+    }
+
     fn take(&mut self, now: Instant) -> Vec<(u64, Job)> {
         let mut taken = Vec::new();
         while taken.len() < AT_ONCE {
             let Some(first) = self.due.first_entry().filter(|first| first.key().0 <= now) else { break };
             let ((_, number), job) = first.remove_entry();
+            if job.ticket.from == From::Express {
+                self.express.remove(&(job.chain.clone(), job.first));
+            }
             taken.push((number, job));
         }
         taken

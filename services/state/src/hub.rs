@@ -11,17 +11,21 @@ use sterna_proto::record::Placed;
 use sterna_proto::v1::attach_down::What;
 use sterna_proto::{convert, v1};
 use sterna_stream::map::{Map, Set};
-use sterna_stream::{Cursor, Hlc, Segment, StreamId, partition};
-use tokio::sync::mpsc;
+use sterna_stream::{Cursor, Hlc, Origin, Segment, StreamId, partition};
 use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::{Notify, mpsc};
 use tokio::time::{Duration, Instant};
 use tonic::Status;
 
 use followed::{Followed, Waiting};
+use watched::Watched;
+
+pub use watched::WatchId;
 
 mod followed;
 #[cfg(test)]
 pub(crate) mod tests;
+mod watched;
 
 /// How long a segment waits for what it rests on, before it is left to the backlog.
 pub const WAITING: Duration = Duration::from_secs(10);
@@ -45,6 +49,7 @@ pub struct Hub {
     owned: Set<u16>,
     shards: Map<ShardId, Shard>,
     streams: Map<StreamId, Followed>,
+    watched: Watched,
     unensured: Map<StreamId, Unensured>,
     last_id: ShardId,
     counters: Counters,
@@ -116,6 +121,7 @@ impl Hub {
             owned: Set::default(),
             shards: Map::default(),
             streams: Map::default(),
+            watched: Watched::default(),
             unensured: Map::default(),
             last_id: 0,
             counters: Counters::default(),
@@ -171,6 +177,9 @@ impl Hub {
         }
         let Some(shard) = self.shards.get_mut(&id) else { return false };
         shard.follows.insert(stream.clone());
+        if !self.streams.contains_key(stream) {
+            self.watched.change(stream, true);
+        }
         let followed = self.streams.entry(stream.clone()).or_default();
         if let Some(unensured) = self.unensured.get(stream) {
             followed.consumed.merge(&unensured.head);
@@ -204,6 +213,31 @@ impl Hub {
             shard.follows.remove(stream);
         }
         self.leave(id, stream);
+    }
+
+    /// The seq that comes next of an origin, as every shard that follows the stream has it: what is beyond is
+    /// not shown before it came. `None`: nobody follows the stream here.
+    pub fn next(&self, stream: &StreamId, origin: &Origin) -> Option<u64> {
+        let followed = self.streams.get(stream)?;
+        Some(followed.consumed.get(origin).max(followed.history.get(origin)) + 1)
+    }
+
+    /// Somebody wants to know which streams are followed here, all of them and then what changes.
+    pub fn watch(&mut self) -> (WatchId, Arc<Notify>) {
+        let mut followed: Vec<StreamId> = self.streams.keys().cloned().collect();
+        followed.sort_unstable();
+        self.watched.watch(followed)
+    }
+
+    /// Who watched is gone.
+    pub fn unwatch(&mut self, id: WatchId) {
+        self.watched.unwatch(id);
+    }
+
+    /// Takes out at most so many changes that a watcher has not seen, in their order: whether each stream is
+    /// followed now.
+    pub fn changes(&mut self, id: WatchId, most: usize) -> Vec<(StreamId, bool)> {
+        self.watched.changes(id, most)
     }
 
     /// A segment was consumed: pushed to each shard that follows it, unless it was before. One that rests on
@@ -330,6 +364,7 @@ impl Hub {
             self.streams.keys().filter(|s| partition::of(s, partitions) == partition).cloned().collect();
         for stream in gone {
             self.streams.remove(&stream);
+            self.watched.change(&stream, false);
             for shard in self.shards.values_mut() {
                 shard.follows.remove(&stream);
             }
@@ -366,6 +401,7 @@ impl Hub {
         let empty = self.streams.get(stream).is_some_and(|followed| followed.live.is_empty());
         if empty && !self.shards.values().any(|shard| shard.follows.contains(stream)) {
             self.streams.remove(stream);
+            self.watched.change(stream, false);
         }
     }
 

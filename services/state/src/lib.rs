@@ -3,10 +3,11 @@
 //! Each instance consumes partitions of the region's log, and of every mirror of another region's, and pushes
 //! each segment once to each interested shard. A push stream is reliable or reset: what cannot be pushed ends
 //! the stream, the shard attaches again and compares all heads (E15). Behind the push the segment goes into
-//! the region's tail.
+//! the region's tail. Ahead of the mirrors, segments go from region to region by express.
 //!
 //! Reading order: [`hub`] (interest, joins and pushes; no I/O), [`attach`] (one shard), [`consume`] (the
-//! log). It authorises nothing, decodes no payload and keeps no session's state.
+//! log), [`express`] (the lanes between regions). It authorises nothing, decodes no payload and keeps no
+//! session's state.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -19,12 +20,14 @@ use sterna_proto::v1::persistence_client::PersistenceClient;
 use sterna_proto::v1::state_server::{State as Service, StateServer};
 use sterna_storage::{Table, Tails};
 use sterna_stream::Origin;
+use tokio_stream::wrappers::ReceiverStream;
 use tonic::service::Routes;
 use tonic::{Request, Response, Status, Streaming};
 
 pub mod attach;
 pub mod consume;
 pub mod ensure;
+pub mod express;
 pub mod handled;
 pub mod hub;
 mod marks;
@@ -46,6 +49,8 @@ pub struct Config {
     pub group: Group,
     /// Messages that may wait for one shard; at the bound its stream is ended (E15).
     pub push_queue: usize,
+    /// Whether segments are sent, and taken, by express (E19).
+    pub express: bool,
 }
 
 /// A copy of another region's log.
@@ -69,6 +74,8 @@ pub struct Parts {
     pub tails: Arc<dyn Tails>,
     /// The way to persistence.
     pub persistence: Link,
+    /// Every state instance of the other regions.
+    pub peers: Vec<express::Peer>,
 }
 
 /// The role.
@@ -84,6 +91,7 @@ pub(crate) struct Inner {
     pub(crate) persistence: PersistenceClient<Link>,
     pub(crate) hub: hub::Shared,
     pub(crate) ensure: ensure::Queue,
+    pub(crate) express: express::Express,
 }
 
 impl Config {
@@ -99,14 +107,17 @@ impl Config {
             mirrors: Vec::new(),
             group: "sterna-state".parse().expect("a group's name"),
             push_queue: 8_192,
+            express: true,
             origin,
         }
     }
 }
 
 impl State {
-    /// Starts the role: it joins the log's consumer group.
+    /// Starts the role: it joins the log's consumer group, and opens its express lanes.
     pub fn start(config: Config, parts: Parts) -> Self {
+        let peers = if config.express { parts.peers } else { Vec::new() };
+        let (express, arrivals) = express::Express::new(peers.len());
         let hub = hub::Shared::new(hub::Hub::new(config.partitions, config.push_queue));
         let inner = Arc::new(Inner {
             config,
@@ -117,10 +128,20 @@ impl State {
             persistence: PersistenceClient::new(parts.persistence),
             hub,
             ensure: ensure::Queue::default(),
+            express,
         });
         parts.process.spawn("the table's second way", End::Fatal, ensure::run(inner.clone()));
-        parts.process.spawn("the log consumer", End::Fatal, consume::run(inner.clone()));
+        parts.process.spawn("the log consumer", End::Fatal, consume::run(inner.clone(), arrivals));
+        for (at, peer) in peers.into_iter().enumerate() {
+            let lane = express::outgoing::run(inner.clone(), at, peer);
+            parts.process.spawn("an express lane", End::Fatal, lane);
+        }
         Self(inner)
+    }
+
+    /// What happened so far on its express lanes.
+    pub fn express(&self) -> express::Counters {
+        *self.0.express.count()
     }
 
     /// Its services, to be served or linked directly.
@@ -140,5 +161,23 @@ impl Service for State {
         Caller::of(&request)?.must_be(&["gateway"])?;
         let pushes = attach::attach(self.0.clone(), request.into_inner());
         Ok(Response::new(Box::pin(pushes)))
+    }
+
+    type ExpressStream = ReceiverStream<express::incoming::News>;
+
+    /// The caller's own segments alone are taken, as what its region is called in its present life (E19).
+    async fn express(
+        &self,
+        request: Request<Streaming<v1::Carry>>,
+    ) -> Result<Response<Self::ExpressStream>, Status> {
+        let caller = Caller::of(&request)?;
+        caller.must_be(&["state"])?;
+        let mut origins = self.0.config.mirrors.iter().map(|mirror| &mirror.origin);
+        let origin = origins.find(|origin| origin.region().as_str() == caller.region());
+        let origin = origin.cloned().ok_or_else(|| Status::permission_denied("not a peer region"))?;
+        if !self.0.config.express {
+            return Err(Status::failed_precondition("this region takes nothing by express"));
+        }
+        Ok(Response::new(express::incoming::receive(self.0.clone(), origin, request.into_inner())))
     }
 }

@@ -25,10 +25,12 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
 use tonic::Status;
 
+use crate::express::Peer;
 use crate::hub::tests::words;
 use crate::{Config, Mirror, Parts, State};
 
 mod attach;
+mod express;
 mod mirrors;
 mod owners;
 mod tails_and_kinds;
@@ -36,7 +38,7 @@ mod watermarks;
 
 const NOW: u64 = 1_795_214_400_000;
 const US: &str = "us-east-1";
-const EU: &str = "eu-west-1";
+pub(crate) const EU: &str = "eu-west-1";
 const STREAM: &str = "acme/chat/general";
 
 /// A region's stores, its persistence and its state instances.
@@ -53,6 +55,7 @@ struct World {
     persistence: Process,
     keys: CallerKeys,
     config: Config,
+    peers: Vec<Peer>,
     lives: usize,
 }
 
@@ -86,6 +89,7 @@ impl World {
             persistence: Process::new("persistence", 1, Arc::new(ManualClock::new(NOW))),
             keys: CallerKeys::new(&[b"a secret of sixteen bytes"]).unwrap(),
             config,
+            peers: Vec::new(),
             lives: 0,
         }
     }
@@ -104,6 +108,7 @@ impl World {
             table: Arc::new(FaultyTable::new(self.table.clone(), self.count_faults.clone())),
             tails: Arc::new(FaultyTails::new(self.tails.clone(), self.tail_faults.clone())),
             persistence,
+            peers: self.peers.clone(),
         };
         let state = State::start(self.config.clone(), parts);
         let link = Link::direct(&process, require_caller(state.routes(), &self.keys));
@@ -228,22 +233,22 @@ impl Shard {
 }
 
 /// One origin's chain as its sequencer would make it.
-struct Chain {
+pub(crate) struct Chain {
     stream: StreamId,
     origin: Origin,
     end: End,
 }
 
 impl Chain {
-    fn of(origin: &str) -> Self {
+    pub(crate) fn of(origin: &str) -> Self {
         Self::in_stream(origin, STREAM)
     }
 
-    fn in_stream(origin: &str, stream: &str) -> Self {
+    pub(crate) fn in_stream(origin: &str, stream: &str) -> Self {
         Self { stream: stream.parse().unwrap(), origin: origin.parse().unwrap(), end: End::default() }
     }
 
-    fn next(&mut self) -> Stored {
+    pub(crate) fn next(&mut self) -> Stored {
         self.resting(&[], "")
     }
 

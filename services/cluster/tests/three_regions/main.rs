@@ -14,6 +14,7 @@ use sterna_stream::{EventId, Reason, Region, StreamId, created};
 use tokio::io::DuplexStream;
 use tokio::time::{Duration, Instant};
 
+mod express;
 #[path = "../one_region/person.rs"]
 mod person;
 
@@ -31,8 +32,13 @@ struct World {
 
 impl World {
     fn new(seed: u64) -> Self {
+        Self::with(seed, true)
+    }
+
+    fn with(seed: u64, express: bool) -> Self {
         let names = NAMES.map(|name| name.parse::<Region>().unwrap());
-        let plans: Vec<Plan> = names.iter().map(|name| Plan::small(name.clone(), seed)).collect();
+        let plan = |name: &Region| Plan { express, ..Plan::small(name.clone(), seed) };
+        let plans: Vec<Plan> = names.iter().map(plan).collect();
         let clock = ManualClock::new(NOW);
         let shared: Arc<dyn Clock> = Arc::new(clock.clone());
         let regions = Regions::start(plans.clone(), &RoundTrips::typical(), &shared);
@@ -195,8 +201,9 @@ fn what_is_said_after_a_removal_never_overtakes_it_in_another_region() {
         let mut world = World::new(4);
         let (stream, [mut ana, mut bo, mut cy]) = world.three_people().await;
         let (us, eu) = (NAMES[0].parse::<Region>().unwrap(), NAMES[1].parse::<Region>().unwrap());
-        // The removal is slow on its way from us to eu, by log and by table; cy's words come from ap, which
-        // is fast.
+        // The removal is slow on its way from us to eu, by log, by table and by express; cy's words come from
+        // ap, which is fast.
+        world.regions.between.wan[&(us.clone(), eu.clone())].cut(true);
         world.regions.between.mirrors[&(us.clone(), eu.clone())].delay(Duration::from_secs(5));
         world.regions.between.tables.pause(&us, &eu, true);
         let removal = world.id();
@@ -248,11 +255,12 @@ fn a_second_ack_comes_when_another_region_has_the_event() {
     });
 }
 
-/// How far apart three regions are in this build: a mirrored event takes half to one and a half round trips.
+/// How far apart three regions are without express: a mirrored event takes half to one and a half round
+/// trips.
 #[test]
 fn an_event_crosses_regions_within_a_round_trip_and_a_half() {
     run(async {
-        let mut world = World::new(5);
+        let mut world = World::with(5, false);
         let (stream, [mut ana, mut bo, _cy]) = world.three_people().await;
         let one_way =
             RoundTrips::typical().one_way(&NAMES[0].parse().unwrap(), &NAMES[1].parse().unwrap()).unwrap();

@@ -125,6 +125,15 @@ impl State for Fake<v1::AttachUp, v1::AttachDown> {
     ) -> Result<Response<Self::AttachStream>, Status> {
         Ok(self.hand(request).await)
     }
+
+    type ExpressStream = Answers<v1::Carried>;
+
+    async fn express(
+        &self,
+        _: Request<Streaming<v1::Carry>>,
+    ) -> Result<Response<Self::ExpressStream>, Status> {
+        Err(Status::unimplemented("a shard sends nothing by express"))
+    }
 }
 
 #[tonic::async_trait]

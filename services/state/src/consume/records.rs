@@ -12,8 +12,9 @@ use sterna_storage::tails::Entry;
 use tokio::time::Instant;
 
 use super::Topics;
+use super::ahead::{Ahead, Chain};
 use crate::Inner;
-use crate::ensure::{GRACE, Job, OPEN_MAX, Ticket};
+use crate::ensure::{From, GRACE, Job, OPEN_MAX, Ticket};
 use crate::handled::Handled;
 use crate::marks::Counts;
 
@@ -25,6 +26,10 @@ pub(super) struct Owned {
     pub(super) committed: Vec<Offset>,
     pub(super) paused: bool,
     pub(super) counts: Counts,
+    /// What came by express and was shown.
+    pub(super) express: Handled,
+    /// What came by express before what it follows.
+    pub(super) ahead: Ahead,
     /// The member segment that must stand in the table first.
     parked: Option<Parked>,
     /// What was fetched and comes behind it. At most what the consumer had delivered when it was paused.
@@ -32,7 +37,7 @@ pub(super) struct Owned {
 }
 
 struct Parked {
-    topic: usize,
+    from: From,
     number: u64,
     stored: Stored,
     placed: Option<Placed>,
@@ -55,6 +60,8 @@ impl Owned {
             committed: starts,
             paused: false,
             counts,
+            express: Handled::from(0),
+            ahead: Ahead::default(),
             parked: None,
             behind: VecDeque::new(),
         }
@@ -64,6 +71,11 @@ impl Owned {
     /// is not.
     pub(super) fn full(&self) -> bool {
         self.parked.is_some() || self.topics.iter().map(Handled::open).sum::<usize>() >= OPEN_MAX
+    }
+
+    /// Whether a member segment must stand in the table before anything goes on.
+    pub(super) fn is_parked(&self) -> bool {
+        self.parked.is_some()
     }
 
     /// Records of one topic came.
@@ -78,11 +90,19 @@ impl Owned {
     }
 
     /// A segment of another region stands in the table.
-    pub(super) async fn ensured(&mut self, role: &Inner, topics: &Topics, topic: usize, number: u64) {
-        self.topics[topic].done(number);
-        if let Some(parked) = self.parked.take_if(|parked| (parked.topic, parked.number) == (topic, number)) {
+    pub(super) async fn ensured(&mut self, role: &Inner, topics: &Topics, from: From, number: u64) {
+        self.done(from, number);
+        if let Some(parked) = self.parked.take_if(|parked| (parked.from, parked.number) == (from, number)) {
             show(role, &parked.stored, parked.placed, 0).await;
             self.go_on(role, topics).await;
+            self.catch_up_all(role).await;
+        }
+    }
+
+    fn done(&mut self, from: From, number: u64) {
+        match from {
+            From::Topic(topic) => self.topics[topic].done(number),
+            From::Express => self.express.done(number),
         }
     }
 
@@ -115,9 +135,14 @@ impl Owned {
                 tracing::error!(%topic, "alarm: a log holds another region's events; they are refused");
             }
             LogRecord::Segment(stored) if topic > 0 => {
-                return self.foreign(role, topic, number, stored, placed).await;
+                let chain: Chain = (stored.segment.stream.clone(), stored.segment.origin.clone());
+                self.foreign(role, From::Topic(topic), number, stored, placed).await;
+                return self.catch_up(role, &chain).await;
             }
-            LogRecord::Segment(stored) => show(role, &stored, placed, stored.segment.last()).await,
+            LogRecord::Segment(stored) => {
+                role.express.offer(&role.config.origin, &stored);
+                show(role, &stored, placed, stored.segment.last()).await;
+            }
             LogRecord::Mark(mark) => self.counts.heard(role.config.origin.as_str(), &mark),
             LogRecord::Unknown => tracing::debug!("a record of a later version was skipped"),
         }
@@ -126,25 +151,51 @@ impl Owned {
 
     /// A segment of another region: into the table at once if members change by it, else within the grace
     /// time.
-    async fn foreign(
+    pub(super) async fn foreign(
         &mut self,
         role: &Inner,
-        topic: usize,
+        from: From,
         number: u64,
         stored: Stored,
         placed: Option<Placed>,
     ) {
-        role.hub.lock().arrived(&stored.segment);
         let (partition, generation) = (self.partition, self.generation);
-        let ticket = Ticket { partition, generation, topic, number };
+        let ticket = Ticket { partition, generation, from, number };
         let members = !stored.segment.members.is_empty();
         let due = if members { Instant::now() } else { Instant::now() + GRACE };
-        role.ensure.add(Job::new(ticket, &stored), due);
+        let mut differs = false;
+        role.hub.lock().arrived(&stored.segment);
+        if let Some(before) = role.ensure.add(Job::new(ticket, &stored), due) {
+            role.hub.lock().ensured(&stored.segment.stream);
+            if before.ticket.generation == generation {
+                self.done(before.ticket.from, before.ticket.number);
+            }
+            differs = before.record != stored.bytes;
+        }
+        if differs {
+            replace(role, &stored).await;
+        }
         if members {
-            self.parked = Some(Parked { topic, number, stored, placed });
+            self.parked = Some(Parked { from, number, stored, placed });
         } else {
             show(role, &stored, placed, 0).await;
         }
+    }
+}
+
+/// The mirror brought other bytes than express: the mirror's count. What devices were shown cannot be taken
+/// back; tail and table have what the origin's log has (E19).
+async fn replace(role: &Inner, stored: &Stored) {
+    role.express.count().differing += 1;
+    let segment = &stored.segment;
+    tracing::error!(
+        stream = %segment.stream,
+        origin = %segment.origin,
+        first = segment.first,
+        "alarm: express and mirror brought different segments; the mirror's is kept"
+    );
+    if let Err(error) = role.tails.forget(&segment.stream, &segment.origin).await {
+        tracing::warn!(%error, "a tail was not forgotten");
     }
 }
 

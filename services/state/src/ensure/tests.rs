@@ -17,7 +17,7 @@ fn job(first: u64) -> Job {
         members: Vec::new(),
         member_before: 0,
     });
-    Job::new(Ticket { partition: 0, generation: 1, topic: 1, number: first }, &stored)
+    Job::new(Ticket { partition: 0, generation: 1, from: From::Topic(1), number: first }, &stored)
 }
 
 /// E20: nothing leaves a tail before it is in the table: a chain is held up to its first open job only,
@@ -26,7 +26,9 @@ fn job(first: u64) -> Job {
 async fn a_chain_is_held_up_to_its_first_open_job() {
     let queue = Queue::default();
     let now = Instant::now();
-    [1, 3, 5].into_iter().for_each(|first| queue.add(job(first), now));
+    for first in [1, 3, 5] {
+        queue.add(job(first), now);
+    }
     let jobs = queue.due().await;
     let (first, rest) = jobs.split_first().unwrap();
     assert_eq!(queue.finish(rest[0].0, &rest[0].1), 0, "the first is open");
@@ -50,4 +52,27 @@ async fn what_is_due_first_is_taken_first() {
     assert_eq!((due[0].1.first, due.len(), began.elapsed()), (3, 1, AGAIN));
     assert_eq!(queue.due().await[0].1.first, 1);
     assert_eq!(began.elapsed(), GRACE);
+}
+
+/// E20: what came by mirror takes over the job for what came of it by express, once; one that is being made
+/// sure of is left alone.
+#[tokio::test(start_paused = true)]
+async fn the_mirrors_copy_takes_over() {
+    let queue = Queue::default();
+    let now = Instant::now();
+    let expressed = |first| {
+        let mirrored = job(first);
+        Job { ticket: Ticket { from: From::Express, ..mirrored.ticket.clone() }, ..mirrored }
+    };
+    assert!(queue.add(expressed(1), now + GRACE).is_none());
+    assert!(queue.add(expressed(3), now + GRACE).is_none());
+    let superseded = queue.add(job(1), now + GRACE).unwrap();
+    assert_eq!((superseded.ticket.number, superseded.ticket.from), (1, From::Express));
+    assert!(queue.add(job(1), now + GRACE).is_none(), "a replay finds nothing");
+    let due = queue.due().await;
+    assert_eq!(due.iter().map(|(_, job)| job.first).collect::<Vec<_>>(), [3, 1, 1]);
+    assert!(queue.add(job(3), now).is_none(), "it is on its way");
+    queue.again(due[0].0, expressed(3));
+    assert!(queue.add(job(3), now).is_some(), "it waits again");
+    assert_eq!(queue.lock().express.len(), 0);
 }

@@ -20,6 +20,8 @@ pub(super) struct Followed {
     /// What every live shard has authorised its sessions against: in the head that it joined at, pushed to
     /// it, or told as a recheck.
     pub(super) settled: Cursor,
+    /// What every live shard reads as history, because it joined behind it.
+    pub(super) history: Cursor,
     /// Segments that rest on events which are not held yet, in the order they came.
     pub(super) waiting: Vec<Waiting>,
 }
@@ -52,6 +54,7 @@ impl Followed {
     /// A shard joins at `head`, to which it authorises its sessions.
     pub(super) fn join(&mut self, id: ShardId, head: &Cursor) {
         self.live.retain(|shard| *shard != id);
+        self.history = if self.live.is_empty() { head.clone() } else { self.history.meet(head) };
         self.settled = if self.live.is_empty() { head.clone() } else { self.settled.meet(head) };
         self.live.push(id);
     }

@@ -1,0 +1,94 @@
+//! The express lane: own segments go to other regions' states as soon as they are read back from the own log,
+//! ahead of the mirror, to whoever follows their streams there (E15, E19, E20).
+//!
+//! Best effort, both ways. A sender that finds a lane's queue full drops the segment, a receiver that cannot
+//! use one drops it, and the mirror brings it anyway: nothing here is counted in a watermark, deduplicated
+//! against, or waited for. Everything that is shown on its account goes the way of a mirrored segment, into
+//! the local table too. Reading order: [`outgoing`] (one lane to one peer instance), [`incoming`] (one peer
+//! instance that sends); what is done with a segment that came stands in `consume`.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use sterna_process::Link;
+use sterna_proto::record::Stored;
+use sterna_stream::{Origin, Region};
+use tokio::sync::mpsc;
+
+use outgoing::{Lane, Offered};
+
+pub mod incoming;
+pub mod outgoing;
+
+/// How often each side of a lane says that it lives.
+pub const BEAT: Duration = Duration::from_secs(1);
+/// A lane whose other side says nothing for so long is given up: its network may be a black hole.
+pub const SILENCE: Duration = Duration::from_secs(4);
+/// Segments that came by express and wait for the consumer; further ones are dropped.
+pub(crate) const ARRIVALS: usize = 1_024;
+
+/// A state instance of another region.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    /// Where it is.
+    pub region: Region,
+    /// The way to it.
+    pub link: Link,
+}
+
+/// What happened so far on the express lanes of an instance.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Own segments sent, each counted per lane.
+    pub sent: u64,
+    /// Own segments that a lane's queue had no room for.
+    pub dropped: u64,
+    /// Segments that came by express and were shown on its account.
+    pub shown: u64,
+    /// Segments that came when the mirror had brought them already.
+    pub late: u64,
+    /// Segments that came for a stream which nobody follows here any more, or whose partition is another
+    /// instance's.
+    pub unwanted: u64,
+    /// Segments that came and found no room to wait for those before them, or too much not yet in the table.
+    pub shed: u64,
+    /// Lanes that were ended because what came was not the caller's to send.
+    pub refused: u64,
+    /// Segments of which the mirror brought other bytes (alarm; the mirror's count).
+    pub differing: u64,
+}
+
+/// The lanes of an instance.
+pub(crate) struct Express {
+    lanes: Vec<Lane>,
+    arrivals: mpsc::Sender<Stored>,
+    counters: Mutex<Counters>,
+}
+
+impl Express {
+    /// So many lanes, and where what comes by express is to be taken from.
+    pub(crate) fn new(lanes: usize) -> (Self, mpsc::Receiver<Stored>) {
+        let (arrivals, queue) = mpsc::channel(ARRIVALS);
+        let lanes = (0..lanes).map(|_| Lane::default()).collect();
+        (Self { lanes, arrivals, counters: Mutex::default() }, queue)
+    }
+
+    /// An own segment was read back from the own log: to whoever wants it, at once or not at all (E19).
+    pub(crate) fn offer(&self, own: &Origin, stored: &Stored) {
+        if stored.segment.origin != *own {
+            return;
+        }
+        for lane in &self.lanes {
+            match lane.offer(stored) {
+                Offered::Unwanted => {}
+                Offered::Sent => self.count().sent += 1,
+                Offered::Dropped => self.count().dropped += 1,
+            }
+        }
+    }
+
+    /// The counters, for one step.
+    pub(crate) fn count(&self) -> MutexGuard<'_, Counters> {
+        self.counters.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

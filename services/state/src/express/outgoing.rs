@@ -1,0 +1,149 @@
+//! One lane to one state instance of another region: it says what it wants, and is sent that.
+//!
+//! A lane that breaks, is refused or falls silent is opened again, after a pause that grows. What was sent
+//! meanwhile is not sent again: the mirror brings it.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use sterna_process::Link;
+use sterna_proto::record::Stored;
+use sterna_proto::v1;
+use sterna_proto::v1::state_client::StateClient;
+use sterna_stream::StreamId;
+use sterna_stream::limits::EXPRESS_QUEUE;
+use sterna_stream::map::Set;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
+use tokio_stream::wrappers::ReceiverStream;
+
+use super::{BEAT, Peer, SILENCE};
+use crate::Inner;
+
+/// Streams that one peer instance may want; further ones are served by the mirror alone.
+pub const WANTED_MAX: usize = 200_000;
+/// Pause before a broken lane is opened again, the first time; it doubles each time.
+const PAUSE_MIN: Duration = Duration::from_millis(100);
+/// Longest pause before a broken lane is opened again.
+const PAUSE_MAX: Duration = Duration::from_secs(5);
+
+/// A lane, open or not.
+#[derive(Default)]
+pub(crate) struct Lane(Mutex<Option<Open>>);
+
+struct Open {
+    wanted: Set<StreamId>,
+    queue: mpsc::Sender<v1::Carry>,
+}
+
+/// What became of a segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Offered {
+    /// Nobody wants it there, or the lane is not open.
+    Unwanted,
+    /// It is in the lane's queue.
+    Sent,
+    /// The queue is full.
+    Dropped,
+}
+
+// === impl Lane ===
+
+impl Lane {
+    /// Never waits.
+    pub(crate) fn offer(&self, stored: &Stored) -> Offered {
+        let lane = self.lock();
+        let Some(open) = lane.as_ref().filter(|open| open.wanted.contains(&stored.segment.stream)) else {
+            return Offered::Unwanted;
+        };
+        match open.queue.try_send(v1::Carry { record: stored.bytes.clone() }) {
+            Ok(()) => Offered::Sent,
+            Err(_) => Offered::Dropped,
+        }
+    }
+
+    fn open(&self, queue: mpsc::Sender<v1::Carry>) {
+        *self.lock() = Some(Open { wanted: Set::default(), queue });
+    }
+
+    fn close(&self) {
+        *self.lock() = None;
+    }
+
+    fn change(&self, news: &v1::Carried) {
+        let mut lane = self.lock();
+        let Some(open) = lane.as_mut() else { return };
+        for stream in news.unfollow.iter().filter_map(|stream| stream.parse::<StreamId>().ok()) {
+            open.wanted.remove(&stream);
+        }
+        for stream in news.follow.iter().filter_map(|stream| stream.parse().ok()) {
+            if open.wanted.len() < WANTED_MAX {
+                open.wanted.insert(stream);
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Open>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Keeps the lane with this number open, for the role's life.
+pub(crate) async fn run(role: Arc<Inner>, at: usize, peer: Peer) {
+    let drain = role.process.drain_signal();
+    let mut rng = role.process.rng(&format!("express {at}"));
+    let mut pause = PAUSE_MIN;
+    loop {
+        let began = Instant::now();
+        let why = tokio::select! {
+            biased;
+            () = drain.raised() => return,
+            why = carry(&role.express.lanes[at], &peer.link) => why,
+        };
+        role.express.lanes[at].close();
+        tracing::info!(region = %peer.region, at, why, "an express lane ended; it is opened again");
+        if began.elapsed() > PAUSE_MAX + SILENCE {
+            pause = PAUSE_MIN;
+        }
+        tokio::select! {
+            biased;
+            () = drain.raised() => return,
+            () = sleep(pause.mul_f64(rand::RngExt::random_range(&mut rng, 0.5..1.0))) => {}
+        }
+        pause = (pause * 2).min(PAUSE_MAX);
+    }
+}
+
+/// One life of a lane; returns why it ended.
+async fn carry(lane: &Lane, link: &Link) -> String {
+    let (queue, carries) = mpsc::channel(EXPRESS_QUEUE);
+    let mut client = StateClient::new(link.own_connection());
+    let mut carried = match timeout(SILENCE, client.express(ReceiverStream::new(carries))).await {
+        Ok(Ok(answer)) => answer.into_inner(),
+        Ok(Err(status)) => return status.to_string(),
+        Err(_) => return "nobody answers".to_owned(),
+    };
+    lane.open(queue.clone());
+    let (mut heard, mut beat) = (Instant::now(), interval(BEAT));
+    beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            biased;
+            news = carried.message() => match news {
+                Ok(Some(news)) => {
+                    heard = Instant::now();
+                    lane.change(&news);
+                }
+                Ok(None) => return "the other side ended it".to_owned(),
+                Err(status) => return status.to_string(),
+            },
+            _ = beat.tick() => {
+                if heard.elapsed() >= SILENCE {
+                    return "the other side is silent".to_owned();
+                }
+                // A queue that is full tells as much.
+                let _ = queue.try_send(v1::Carry::default());
+            }
+        }
+    }
+}

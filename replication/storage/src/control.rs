@@ -1,9 +1,8 @@
-//! The two control items that fence: a region's incarnation (E1) and a partition's resume item (E21).
+//! The control item that fences a region's life: its incarnation (E1).
 //!
-//! Each has one writing region, so conditions that only hold locally suffice: the incarnation is written by
-//! the region's witness, the resume item by the region itself. Values are ASCII text, for the operator who
-//! looks at the table at night: `v=1` and `name=value` fields, separated by single spaces; unknown fields are
-//! ignored.
+//! It has one writing region, the region's witness, so a condition that only holds locally suffices. Its value
+//! is ASCII text, for the operator who looks at the table at night: `v=1` and `name=value` fields, separated by
+//! single spaces; unknown fields are ignored.
 
 use bytes::Bytes;
 use sterna_stream::Region;
@@ -14,32 +13,6 @@ use crate::table::{Consistency, Expect, Item, Put, Table};
 
 #[cfg(test)]
 mod tests;
-
-/// How often [`take_term`] meets another taker before it gives up with [`Error::Throttled`].
-pub const TAKE_TRIES: usize = 8;
-
-/// What a partition's resume item says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Resume {
-    /// The highest term taken; from 1, not dense.
-    pub term: u64,
-    /// The incarnation in which it was taken.
-    pub incarnation: u32,
-}
-
-/// What became of an attempt to take a term.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Taken {
-    /// The term is the caller's alone. `before`: the item it replaced, `None` at the partition's first.
-    Term {
-        /// Higher than every term of this partition that was taken before in what this region's table holds.
-        term: u64,
-        /// What the item said before.
-        before: Option<Resume>,
-    },
-    /// The partition has been taken in a later life of the region: the caller is a leftover and must stop.
-    Outlived(Resume),
-}
 
 /// What became of an attempt to raise an incarnation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,50 +62,11 @@ pub async fn raise_incarnation(
     }
 }
 
-/// What the resume item of a partition says; `None` before its first term.
-///
-/// # Errors
-/// As [`Table::get`]; [`Error::Corrupt`].
-pub async fn resume(table: &dyn Table, region: &Region, partition: u16) -> Result<Option<Resume>, Error> {
-    let item = read(table, layout::resume(region, partition)).await?;
-    item.map(|item| parse_resume(&item.value)).transpose()
-}
-
-/// Takes the next term of a partition for a sequencer of `region` in its `incarnation`: a conditional raise
-/// of the resume item, repeated when another taker was faster.
-///
-/// # Errors
-/// As [`Table::put`]; [`Error::Throttled`] after [`TAKE_TRIES`] faster takers. After
-/// [`Error::Unknown`] call again: a term that nobody uses is no hole.
-pub async fn take_term(
-    table: &dyn Table,
-    region: &Region,
-    partition: u16,
-    incarnation: u32,
-) -> Result<Taken, Error> {
-    let key = layout::resume(region, partition);
-    let mut item = read(table, key.clone()).await?;
-    for _ in 0..TAKE_TRIES {
-        let before = item.as_ref().map(|item| parse_resume(&item.value)).transpose()?;
-        if let Some(later) = before.filter(|before| before.incarnation > incarnation) {
-            return Ok(Taken::Outlived(later));
-        }
-        let term = before.map_or(0, |before| before.term) + 1;
-        let expect = item.as_ref().map_or(Expect::Absent, |item| Expect::Version(item.version));
-        match table.put(key.clone(), encode_resume(Resume { term, incarnation }), expect).await? {
-            Put::Done(_) => return Ok(Taken::Term { term, before }),
-            Put::Found(faster) => item = Some(faster),
-            Put::Missing => item = None,
-        }
-    }
-    Err(Error::Throttled)
-}
-
 async fn read(table: &dyn Table, key: crate::Key) -> Result<Option<Item>, Error> {
     Ok(table.get(&[key], Consistency::Consistent).await?.pop().flatten())
 }
 
-// === the items' text ===
+// === the item's text ===
 
 fn encode_incarnation(incarnation: u32, witness: &Region) -> Bytes {
     format!("v=1 incarnation={incarnation} witness={witness}").into()
@@ -141,17 +75,6 @@ fn encode_incarnation(incarnation: u32, witness: &Region) -> Bytes {
 fn parse_incarnation(value: &[u8]) -> Result<u32, Error> {
     const CORRUPT: Error = Error::Corrupt("incarnation");
     field(value, "incarnation").and_then(|n| n.parse().ok()).filter(|&n| n > 0).ok_or(CORRUPT)
-}
-
-fn encode_resume(resume: Resume) -> Bytes {
-    format!("v=1 term={} incarnation={}", resume.term, resume.incarnation).into()
-}
-
-fn parse_resume(value: &[u8]) -> Result<Resume, Error> {
-    const CORRUPT: Error = Error::Corrupt("resume");
-    let term = field(value, "term").and_then(|n| n.parse().ok()).ok_or(CORRUPT)?;
-    let incarnation = field(value, "incarnation").and_then(|n| n.parse().ok()).ok_or(CORRUPT)?;
-    Ok(Resume { term, incarnation })
 }
 
 fn field<'a>(value: &'a [u8], name: &str) -> Option<&'a str> {

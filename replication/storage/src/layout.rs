@@ -130,11 +130,6 @@ pub fn incarnation(region: &Region) -> Key {
     control(region, "incarnation")
 }
 
-/// Of a partition's resume item, written by the region itself (E21).
-pub fn resume(region: &Region, partition: u16) -> Key {
-    control(region, &format!("resume#{partition:05}"))
-}
-
 // The device stands before the user, who may contain anything, so it alone must be kept free of the
 // separator.
 fn device_hash(tenant: &str, user: &UserId, device: &str) -> String {

@@ -1,14 +1,14 @@
 //! Where a region keeps what must outlive a process: tables, tails, sessions, blobs, each behind a port.
 //!
 //! Reading order: [`table`] and [`tails`] and [`sessions`] (the ports and their contracts), [`layout`] (which
-//! item stands under which key), [`control`] (incarnations and terms), [`memory`] (the backends of demo,
+//! item stands under which key), [`control`] (incarnations), [`memory`] (the backends of demo,
 //! tests and simulation, with global-table replication), `dynamodb` (the real tables, behind a feature),
 //! [`faulty`] (decorators that break any of them on purpose), `contract` (the suites that every backend
 //! passes).
 //!
 //! Guarantees nothing that DynamoDB, Redis and S3 cannot do: conditions hold within one region, replication
 //! between regions is asynchronous per item and the last writer wins, tails and sessions may be lost at any
-//! moment. It moves bytes: what a value means is the caller's, [`control`]'s two small items excepted.
+//! moment. It moves bytes: what a value means is the caller's, [`control`]'s one small item excepted.
 
 pub mod blobs;
 #[cfg(any(test, feature = "contract"))]

@@ -7,8 +7,10 @@
 //! what a dropped stream leaves behind is dead.
 
 use std::collections::VecDeque;
+use std::hash::BuildHasher;
 
-use smallvec::SmallVec;
+use foldhash::fast::FixedState;
+use hashbrown::HashTable;
 
 use super::exchange::Known;
 use crate::digest::ContentHash;
@@ -41,27 +43,36 @@ struct Floors {
     evicted_resends: Hlc,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Key {
-    load: u64,
-    id: [u64; 2],
-}
-
+/// An event that is remembered.
 #[derive(Clone, Copy, Debug)]
 struct Remembered {
-    key: Key,
+    id: EventId,
     content: ContentHash,
+    load: u64,
     hlc: Hlc,
 }
 
+/// A first-in-first-out list, whose entries keep their number while they are in it.
+#[derive(Debug)]
+struct List {
+    entries: VecDeque<Remembered>,
+    /// The first one's number; numbers wrap at [`RESEND`].
+    first: u32,
+    room: usize,
+}
+
+/// Marks, in the index, the number of an entry of the resend-marked list.
+const RESEND: u32 = 1 << 31;
+
 #[derive(Debug)]
 pub(super) struct Window {
-    known: Map<Key, SmallVec<[ContentHash; 1]>>,
-    ordinary: VecDeque<Remembered>,
-    resends: VecDeque<Remembered>,
+    /// By stream and id: which entries. Numbers alone, so that a look at an id that is not there touches little
+    /// memory (an entry takes ten times as much, and a window holds a million).
+    index: HashTable<u32>,
+    ordinary: List,
+    resends: List,
     floors: Map<u64, Floors>,
-    ids: usize,
-    resend_ids: usize,
+    hasher: FixedState,
 }
 
 /// The oldest stamp under which an event with this id can stand: its id was not further ahead of the wall
@@ -74,12 +85,11 @@ impl Window {
     /// A window for this many ordinary and resend-marked ids.
     pub(super) fn new(ids: usize, resend_ids: usize) -> Self {
         Self {
-            known: Map::default(),
-            ordinary: VecDeque::new(),
-            resends: VecDeque::new(),
+            index: HashTable::new(),
+            ordinary: List::new(ids),
+            resends: List::new(resend_ids),
             floors: Map::default(),
-            ids,
-            resend_ids,
+            hasher: FixedState::default(),
         }
     }
 
@@ -114,39 +124,53 @@ impl Window {
     }
 
     fn holds(&self, load: u64, event: Known) -> bool {
-        self.known.get(&Key::of(load, event.id)).is_some_and(|contents| contents.contains(&event.content))
+        let hash = hash(&self.hasher, load, event.id);
+        let same = |number: &u32| {
+            let entry = self.entry(*number);
+            entry.is_some_and(|entry| entry.is_of(load, event.id) && entry.content == event.content)
+        };
+        self.index.find(hash, same).is_some()
+    }
+
+    fn entry(&self, number: u32) -> Option<&Remembered> {
+        entry(&self.ordinary, &self.resends, number)
     }
 
     /// Remembers an event of the chain. Says whether its id stands there with other content.
     pub(super) fn remember(&mut self, load: u64, event: Known, hlc: Hlc) -> bool {
-        let key = Key::of(load, event.id);
-        let contents = self.known.entry(key).or_default();
-        if contents.contains(&event.content) {
-            return false;
+        let hash = hash(&self.hasher, load, event.id);
+        let mut reused = false;
+        for entry in self.index.iter_hash(hash).filter_map(|number| self.entry(*number)) {
+            if entry.is_of(load, event.id) {
+                if entry.content == event.content {
+                    return false;
+                }
+                reused = true;
+            }
         }
-        let reused = !contents.is_empty();
-        contents.push(event.content);
-        let remembered = Remembered { key, content: event.content, hlc };
-        let (list, room) = match event.resend {
-            true => (&mut self.resends, self.resend_ids),
-            false => (&mut self.ordinary, self.ids),
+        let remembered = Remembered { id: event.id, content: event.content, load, hlc };
+        let number = match event.resend {
+            true => RESEND | self.resends.push(remembered),
+            false => self.ordinary.push(remembered),
         };
-        list.push_back(remembered);
-        if list.len() > room {
-            let oldest = list.pop_front();
-            oldest.into_iter().for_each(|old| self.forget(old, event.resend));
+        let (ordinary, resends, hasher) = (&self.ordinary, &self.resends, &self.hasher);
+        self.index.insert_unique(hash, number, |number| {
+            entry(ordinary, resends, *number).map_or(0, |entry| self::hash(hasher, entry.load, entry.id))
+        });
+        let list = if event.resend { &mut self.resends } else { &mut self.ordinary };
+        if let Some((number, oldest)) = list.pop_beyond_room() {
+            self.forget(number, oldest, event.resend);
         }
         reused
     }
 
-    fn forget(&mut self, old: Remembered, resend: bool) {
-        if let Some(contents) = self.known.get_mut(&old.key) {
-            contents.retain(|content| *content != old.content);
-            if contents.is_empty() {
-                self.known.remove(&old.key);
-            }
+    fn forget(&mut self, number: u32, old: Remembered, resend: bool) {
+        let hash = hash(&self.hasher, old.load, old.id);
+        let number = if resend { RESEND | number } else { number };
+        if let Ok(found) = self.index.find_entry(hash, |&indexed| indexed == number) {
+            found.remove();
         }
-        let Some(floors) = self.floors.get_mut(&old.key.load) else { return };
+        let Some(floors) = self.floors.get_mut(&old.load) else { return };
         let above = old.hlc.successor();
         floors.all = floors.all.max(above);
         floors.evicted_all = floors.evicted_all.max(above);
@@ -176,8 +200,44 @@ impl Window {
     }
 }
 
-impl Key {
-    fn of(load: u64, id: EventId) -> Self {
-        Self { load, id: [(id.bits() >> 64) as u64, id.bits() as u64] }
+impl List {
+    fn new(room: usize) -> Self {
+        debug_assert!(room < RESEND as usize, "numbers of entries differ");
+        Self { entries: VecDeque::new(), first: 0, room }
     }
+
+    /// Its number.
+    fn push(&mut self, entry: Remembered) -> u32 {
+        self.entries.push_back(entry);
+        self.first.wrapping_add(self.entries.len() as u32 - 1) % RESEND
+    }
+
+    fn get(&self, number: u32) -> Option<&Remembered> {
+        self.entries.get((number.wrapping_sub(self.first) % RESEND) as usize)
+    }
+
+    /// The oldest, with its number, if there are more than there is room for.
+    fn pop_beyond_room(&mut self) -> Option<(u32, Remembered)> {
+        if self.entries.len() <= self.room {
+            return None;
+        }
+        let number = self.first;
+        self.first = (number + 1) % RESEND;
+        self.entries.pop_front().map(|oldest| (number, oldest))
+    }
+}
+
+impl Remembered {
+    fn is_of(&self, load: u64, id: EventId) -> bool {
+        (self.load, self.id) == (load, id)
+    }
+}
+
+fn entry<'a>(ordinary: &'a List, resends: &'a List, number: u32) -> Option<&'a Remembered> {
+    if number & RESEND == 0 { ordinary.get(number) } else { resends.get(number % RESEND) }
+}
+
+fn hash(hasher: &FixedState, load: u64, id: EventId) -> u64 {
+    let bits = id.bits();
+    hasher.hash_one([load, (bits >> 64) as u64, bits as u64])
 }

@@ -101,7 +101,8 @@ fn the_window_holds_no_more_than_its_bounds() {
         window.remember(n, event(u128::from(n), n, n % 3 == 0), at(n));
         window.close(n);
     }
-    assert_eq!((window.known.len(), window.ordinary.len(), window.resends.len()), (5, 3, 2));
+    let held = (window.index.len(), window.ordinary.entries.len(), window.resends.entries.len());
+    assert_eq!(held, (5, 3, 2));
     assert!(window.floors.is_empty());
     assert_eq!(window.judge(1_000, event(1_000, 1_000, false), Hlc::ZERO), Verdict::Duplicate);
     assert_eq!(
@@ -109,4 +110,19 @@ fn the_window_holds_no_more_than_its_bounds() {
         Verdict::Unclear,
         "a closed stream knows nothing"
     );
+}
+
+/// E13: entries are found by number, and numbers begin anew after the last one.
+#[test]
+fn what_is_remembered_is_found_where_numbers_begin_anew() {
+    let mut window = window(Hlc::ZERO);
+    (window.ordinary.first, window.resends.first) = (RESEND - 2, RESEND - 1);
+    for n in 1..=20 {
+        window.remember(1, event(n, 1_000, n % 2 == 0), at(1));
+        for known in n.saturating_sub(3).max(1)..=n {
+            let verdict = window.judge(1, event(known, 1_000, known % 2 == 0), Hlc::ZERO);
+            assert_eq!(verdict, Verdict::Duplicate, "{known} of {n}");
+        }
+    }
+    assert_eq!(window.index.len(), 5);
 }

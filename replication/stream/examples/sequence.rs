@@ -33,7 +33,7 @@ impl Bench {
     fn new() -> Self {
         let place = Place { origin: "us-east-1".parse().unwrap(), incarnation: 1, partition: 0 };
         let ingress = 0..EVENTS;
-        let found = Evidence { place, checkpoint: None, committed: None, ingress, log: Tail::from(None) };
+        let found = Evidence { place, checkpoint: None, ingress, log: Tail::from(None) };
         let machine = Partition::new(takeover::open(found).unwrap(), Limits::default(), peek);
         Self { machine, log: 0, out: Vec::new() }
     }

@@ -46,7 +46,7 @@ pub(crate) struct Shared {
 #[derive(Default)]
 pub struct Machines(Mutex<Map<u16, Weak<Mutex<Partition>>>>);
 
-/// Partitions that nothing sequences any more, and why.
+/// Partitions that nothing sequences, and why.
 #[derive(Default)]
 pub struct Alarms(Mutex<Map<u16, Why>>);
 
@@ -71,6 +71,12 @@ pub(crate) enum Order {
     },
     Took {
         partition: u16,
+    },
+    /// Whether the partition is still the driver's: `answer` is dropped if not.
+    Mine {
+        partition: u16,
+        generation: u32,
+        answer: oneshot::Sender<()>,
     },
 }
 
@@ -157,14 +163,13 @@ impl Sequencer {
 
     fn polled(&mut self, polled: Polled, consumer: &mut dyn Consumer) {
         match polled {
-            Polled::Assigned { partition, generation, committed } => {
+            Polled::Assigned { partition, generation, .. } => {
                 let assigned = Assigned::new(generation, None);
                 self.assigned.insert(partition, assigned);
                 let driver = driver::Driver {
                     shared: self.shared.clone(),
                     partition,
                     generation,
-                    committed: committed.first().and_then(|(_, offset)| *offset),
                     orders: self.orders.clone(),
                 };
                 self.shared.process.spawn("a partition's sequencer", End::Expected, driver.run());
@@ -211,6 +216,11 @@ impl Sequencer {
                 let Some(assigned) = self.assigned.get_mut(&partition) else { return };
                 assigned.paused = on;
                 consumer.pause(partition, assigned.paused || assigned.full);
+            }
+            Order::Mine { partition, generation, answer } => {
+                if self.assigned.get(&partition).is_some_and(|own| own.generation == generation) {
+                    let _ = answer.send(());
+                }
             }
             Order::Took { partition } => {
                 let Some(assigned) = self.assigned.get_mut(&partition) else { return };
@@ -302,7 +312,11 @@ impl Alarms {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(partition, why);
     }
 
-    /// The alarm of a partition, if nothing may sequence it any more.
+    pub(crate) fn clear(&self, partition: u16) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&partition);
+    }
+
+    /// The alarm of a partition that nothing sequences any more, or not now ([`Why::LogRefuses`]).
     pub fn of(&self, partition: u16) -> Option<Why> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&partition).cloned()
     }

@@ -26,6 +26,7 @@ use tokio::time::Instant;
 
 use crate::{Config, Messaging, Parts, ingress};
 
+mod alarms;
 mod drive;
 mod publish;
 mod takeover;

@@ -12,11 +12,6 @@ use super::{Chains, PAGE_BYTES, accepted};
 use crate::paths::Path;
 use crate::site::Site;
 
-/// Whether a sequencer whose assignment is gone can no longer open a term. As long as it can, the owner goes
-/// on writing under a term that is not the newest and watermarks do not count what it writes: how often that
-/// happens is shown ([`Path::Uncounted`]), and E21 is not judged. To be `true` once that is mended.
-pub(super) const TERMS_ARE_FENCED: bool = false;
-
 /// A segment's name: its stream and first seq. They are all of the region's own origin.
 type Named = (StreamId, u64);
 
@@ -93,14 +88,14 @@ async fn segments(site: &Site, partition: u16) -> Result<Vec<Logged>, String> {
         };
         let placed = Placed::decode(&header).map_err(|error| wrong(error.to_string()))?;
         let differs = watermark.seen(&record.counted(&bytes, placed)) == Seen::Differs;
-        if differs && TERMS_ARE_FENCED {
+        if differs {
             return Err(wrong(format!("E21: {:?} is not what it must be", placed.pos)));
         }
         if let LogRecord::Segment(stored) = record {
             segments.push((placed.pos, at, stored.segment, bytes));
         }
     }
-    if let Some(hole) = watermark.hole().filter(|_| TERMS_ARE_FENCED) {
+    if let Some(hole) = watermark.hole() {
         return Err(format!("E21: log {partition} has a hole: {hole:?}"));
     }
     let counted = segments.into_iter().map(|(pos, at, segment, bytes)| {

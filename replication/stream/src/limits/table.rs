@@ -41,6 +41,7 @@ limits! {
     WINDOW_RESENDS Count Handled("older ids are looked up in the table"), "stream::sequencer";
     LOADED_STREAMS Count Handled("the longest idle stream is unloaded"), "stream::sequencer";
     UNACKED_RECORDS Count Handled("producing waits for acks"), "stream::sequencer";
+    TERM_RECORDS Count Handled("a newer term is looked for"), "stream::sequencer";
     PARTITION_HELD_RECORDS Count Handled("feeding pauses"), "stream::sequencer";
     PARTITION_HELD_BYTES Bytes Handled("feeding pauses"), "stream::sequencer";
     SEQUENCER_READS Count Handled("further reads wait"), "stream::sequencer";

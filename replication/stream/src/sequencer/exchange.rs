@@ -98,6 +98,12 @@ pub enum Input {
         /// The mark's own hash.
         mark: [u8; 32],
     },
+    /// Answer to [`Action::ReadTerm`]: whether the table has a checkpoint of a higher term than the machine's
+    /// own. `false` also if it could not be read.
+    Term {
+        /// Whether somebody opened one.
+        newer: bool,
+    },
     /// The group generation is stale: somebody else owns the partition.
     Revoked,
 }
@@ -149,6 +155,8 @@ pub enum Action {
     },
     /// Put this checkpoint item; it is immutable, and only claims what the log has acknowledged.
     Checkpoint(Checkpoint),
+    /// Look, consistently, for a checkpoint of a higher term. At most one is unanswered.
+    ReadTerm,
     /// Every record below this offset is settled: commit it.
     Commit(u64),
     /// Read the ingress again, at most one page of `from .. upto`. At most one is unanswered.
@@ -214,6 +222,13 @@ pub enum Why {
     /// A stream's own chain is not one.
     #[error("the chain of {0} is broken: {1}")]
     Chain(StreamId, Broken),
+    /// A stored segment of a stream's own chain is of a form that this version does not know, or damaged.
+    #[error("a stored segment of {0} cannot be read")]
+    Unreadable(StreamId),
+    /// The log took no record of so many terms in a row. The only alarm with which the work goes on: the
+    /// partition is taken over again, ever more slowly, until the log takes one.
+    #[error("the log took no record of {0} terms in a row")]
+    LogRefuses(u32),
 }
 
 /// The machine's bounds. The defaults are those of [`crate::limits`].
@@ -235,6 +250,8 @@ pub struct Limits {
     pub loaded_streams: usize,
     /// Log records not yet acknowledged, with the puts whose segments will be such.
     pub unacked_records: usize,
+    /// Log records handed out before a newer term is looked for again, beside each second.
+    pub term_records: usize,
     /// Reads of heads and ranges under way.
     pub reads: usize,
     /// Events in one segment.
@@ -256,6 +273,7 @@ impl Default for Limits {
             window_resends: limits::WINDOW_RESENDS,
             loaded_streams: limits::LOADED_STREAMS,
             unacked_records: limits::UNACKED_RECORDS,
+            term_records: limits::TERM_RECORDS,
             reads: limits::SEQUENCER_READS,
             segment_events: limits::SEGMENT_EVENTS,
             segment_bytes: limits::SEGMENT_BODY_BYTES,

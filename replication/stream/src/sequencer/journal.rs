@@ -105,8 +105,9 @@ impl Journal {
         self.entries[at as usize].tickets.extend(tickets);
     }
 
-    /// Hands out what fits into `window` unacknowledged records.
-    pub(super) fn send(&mut self, window: usize, out: &mut Vec<Action>) {
+    /// Hands out what fits into `window` unacknowledged records. How many.
+    pub(super) fn send(&mut self, window: usize, out: &mut Vec<Action>) -> usize {
+        let before = self.sent;
         while self.sent < self.entries.len().min(window) {
             let n = self.acked.at.n + self.sent as u64 + 1;
             let what = match &self.entries[self.sent].segment {
@@ -117,6 +118,7 @@ impl Journal {
             out.push(Action::Produce { pos: LogPos { term: self.term, n }, continues, what });
             self.sent += 1;
         }
+        self.sent - before
     }
 
     /// Record `pos` is durable at `offset`. False if it was never handed out.

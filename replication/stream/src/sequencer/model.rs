@@ -98,8 +98,14 @@ impl Rare {
 #[cfg(sterna_mutants)]
 #[test]
 fn each_known_mistake_turns_the_model_red() {
-    const MISTAKES: [&str; 5] =
-        ["two_puts", "replay_without_reproduce", "commit_before_produce", "bare_offsets", "forget_adopt"];
+    const MISTAKES: [&str; 6] = [
+        "two_puts",
+        "replay_without_reproduce",
+        "commit_before_produce",
+        "bare_offsets",
+        "forget_adopt",
+        "ignore_newer_term",
+    ];
     let program = std::env::current_exe().expect("a test runs from a program");
     for mistake in MISTAKES {
         let model = "sequencer::model::writers_agree_on_one_history_whatever_is_late_lost_or_done_twice";

@@ -13,6 +13,7 @@ use super::window::Window;
 use crate::digest::LogHash;
 use crate::ids::StreamId;
 use crate::map::Map;
+use crate::mutant;
 use crate::segment::{LogPos, Segment};
 
 mod advance;
@@ -35,6 +36,10 @@ pub struct Partition {
     rereading: Option<u64>,
     loads: u64,
     reads: usize,
+    /// Whether the answer is awaited to whether a newer term was opened.
+    asking_term: bool,
+    /// Log records handed out since that was last asked.
+    unasked: usize,
     /// The offset after the last record that was fed.
     consumed: u64,
     committed: u64,
@@ -100,6 +105,8 @@ impl Partition {
             rereading: None,
             loads: 0,
             reads: 0,
+            asking_term: false,
+            unasked: 0,
             consumed: opening.resume,
             committed: opening.resume,
             paused: false,
@@ -166,6 +173,13 @@ impl Partition {
             Input::Produced { pos, offset: Some(offset) } => self.produced(pos, offset, wall_ms, out),
             Input::Produced { offset: None, .. } => return Err(Halt::Restart),
             Input::Tick { mark } => self.tick(&mark, out),
+            Input::Term { newer } => {
+                self.desk.counters.unexpected += u64::from(!std::mem::take(&mut self.asking_term));
+                // Its opening is what the next takeover goes by: what is written here would not be counted.
+                if newer && !mutant!("ignore_newer_term") {
+                    return Err(Halt::Restart);
+                }
+            }
             Input::Revoked => return Err(Halt::Stop(Why::Stale)),
         }
         Ok(())

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::model::peek;
-use super::takeover::{self, Evidence, Tail};
+use super::takeover::{self, Checkpoint, Evidence, LogEnd, Place, Tail};
 use super::*;
 use crate::digest::{ContentHash, LogHash};
 use crate::hlc::Hlc;
@@ -63,8 +63,8 @@ impl Script {
     fn resumed(resume: u64, limits: Limits) -> Self {
         let place = Place { origin: "us-east-1".parse().unwrap(), incarnation: 1, partition: 3 };
         let ingress = 0..1_000;
-        let found =
-            Evidence { place, checkpoint: None, committed: Some(resume), ingress, log: Tail::from(None) };
+        let checkpoint = Checkpoint { term: 0, number: 0, resume, log: LogEnd::default(), index: vec![] };
+        let found = Evidence { place, checkpoint: Some(checkpoint), ingress, log: Tail::from(None) };
         let machine = Partition::new(takeover::open(found).unwrap(), limits, peek);
         Self { machine, asked: Vec::new() }
     }

@@ -22,8 +22,8 @@ use sterna_stream::{Hlc, LogPos, Segment, StreamId};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::MissedTickBehavior;
 
-use super::stored::{Answered, Tables, item};
-use super::takeover::{Taken, take};
+use super::stored::{Answered, Page, Tables, item};
+use super::takeover::{Taken, newer_term, take};
 use super::{Order, Shared, ingress};
 
 /// Batches of records that wait for the machine; the consumer pauses the partition at the bound.
@@ -36,13 +36,14 @@ const APPEND_ITEMS: usize = 64;
 const REREAD_BYTES: usize = 1024 * 1024;
 /// Heartbeat and checkpoint (E22).
 const TICK: Duration = Duration::from_secs(1);
+/// Terms in a row of which the log took no record, from which on there is an alarm.
+const REFUSED_TERMS: u32 = 5;
 
 /// One partition of this instance.
 pub(super) struct Driver {
     pub(super) shared: Arc<Shared>,
     pub(super) partition: u16,
     pub(super) generation: u32,
-    pub(super) committed: Option<Offset>,
     pub(super) orders: mpsc::Sender<Order>,
 }
 
@@ -53,6 +54,8 @@ enum Done {
     Range { stream: StreamId, since: Hlc, segments: Vec<Stored>, rest: Option<u64> },
     Produced(LogPos, Option<Offset>),
     Reread(Vec<Record>, Offset),
+    Term { newer: bool },
+    Broken(Why),
     Nothing,
 }
 
@@ -74,6 +77,11 @@ struct Term<'a> {
     encoded: Map<(StreamId, u64), Bytes>,
     mark: Bytes,
     commit: Offset,
+    term: u64,
+    /// Whether the log took a record of this term.
+    logged: bool,
+    /// What was met in the table that nothing can go on from.
+    broken: Option<Why>,
 }
 
 impl Driver {
@@ -81,10 +89,12 @@ impl Driver {
     /// may go on.
     pub(super) async fn run(self) {
         let mut tables = self.shared.tables(self.partition);
+        let mut refused = 0;
         loop {
-            let opening = match take(&self.shared, self.partition, self.committed).await {
+            let opening = match take(&self).await {
                 Taken::Open(opening) => opening,
                 Taken::Refused(why) => return self.alarm(&why),
+                Taken::Lost => return,
                 Taken::Again => {
                     tables.pause().await;
                     continue;
@@ -98,14 +108,38 @@ impl Driver {
             if self.orders.send(start).await.is_err() || begun.await.is_err() {
                 return;
             }
-            let term = Term::new(&self, opening, tables.clone());
+            let mut term = Term::new(&self, opening, tables.clone());
             self.shared.machines.insert(self.partition, &term.machine);
-            match term.run(batches).await {
-                Ended::Again => tables.pause().await,
+            let ended = term.run(batches).await;
+            refused = if term.logged { 0 } else { refused + 1 };
+            drop(term);
+            match ended {
+                Ended::Again => self.back_off(refused, &mut tables).await,
                 Ended::Stop(Why::Stale) | Ended::Drained => return,
                 Ended::Stop(why) => return self.alarm(&why),
             }
         }
+    }
+
+    /// Waits before the next takeover, the longer the more terms the log took nothing of.
+    async fn back_off(&self, refused: u32, tables: &mut Tables) {
+        if refused == REFUSED_TERMS {
+            let why = Why::LogRefuses(refused);
+            tracing::error!(
+                partition = self.partition, %why,
+                "alarm: the partition waits for its log; accepted events wait in the ingress"
+            );
+            self.shared.alarms.raise(self.partition, why);
+        }
+        tables.pause_longer(refused).await;
+    }
+
+    /// Whether the partition is still assigned to this instance, as far as the consumer knows.
+    pub(super) async fn is_mine(&self) -> bool {
+        let (answer, answered) = oneshot::channel();
+        let (partition, generation) = (self.partition, self.generation);
+        let asked = self.orders.send(Order::Mine { partition, generation, answer }).await;
+        asked.is_ok() && answered.await.is_ok()
     }
 
     fn alarm(&self, why: &Why) {
@@ -119,7 +153,7 @@ impl Driver {
 
 impl<'a> Term<'a> {
     fn new(driver: &'a Driver, opening: Opening, tables: Tables) -> Self {
-        let commit = opening.resume;
+        let (commit, term) = (opening.resume, opening.term);
         let machine = Partition::new(opening, driver.shared.config.limits.clone(), record::peek);
         Self {
             driver,
@@ -130,10 +164,13 @@ impl<'a> Term<'a> {
             encoded: Map::default(),
             mark: Bytes::new(),
             commit,
+            term,
+            logged: false,
+            broken: None,
         }
     }
 
-    async fn run(mut self, mut batches: mpsc::Receiver<Batch>) -> Ended {
+    async fn run(&mut self, mut batches: mpsc::Receiver<Batch>) -> Ended {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let drain = self.driver.shared.process.drain_signal();
@@ -144,10 +181,13 @@ impl<'a> Term<'a> {
                 _ = tick.tick() => self.tick().await,
                 Some(done) = self.pending.next(), if !self.pending.is_empty() => self.take_answers(done),
                 batch = batches.recv(), if feeding => match batch {
-                    Some(batch) => self.feed(batch).await,
+                    Some(batch) => self.feed(batch, batches.len()).await,
                     None if drain.is_raised() => feeding = false,
                     None => self.handle(Input::Revoked),
                 },
+            }
+            if let Some(why) = self.broken.take() {
+                return Ended::Stop(why);
             }
             if let Some(ended) = self.act().await {
                 return ended;
@@ -165,11 +205,15 @@ impl<'a> Term<'a> {
         machine.handle(input, wall_ms, &mut self.actions);
     }
 
-    async fn feed(&mut self, batch: Batch) {
+    /// Hands a batch in, behind which `waiting` others stand in the feed.
+    async fn feed(&mut self, batch: Batch, waiting: usize) {
         let records = batch.entries.into_iter().filter_map(ingress::record).collect();
         self.handle(Input::Records(records));
-        let took = Order::Took { partition: self.driver.partition };
-        let _ = self.driver.orders.send(took).await;
+        // The consumer waits for room only where it saw a full feed.
+        if waiting + 1 >= FEED_BATCHES {
+            let took = Order::Took { partition: self.driver.partition };
+            let _ = self.driver.orders.send(took).await;
+        }
     }
 
     async fn tick(&mut self) {
@@ -225,8 +269,15 @@ impl<'a> Term<'a> {
                     self.read_range(stream, since, last);
                 }
             }
-            Done::Produced(pos, offset) => self.handle(Input::Produced { pos, offset }),
+            Done::Produced(pos, offset) => {
+                if offset.is_some() && !std::mem::replace(&mut self.logged, true) {
+                    self.driver.shared.alarms.clear(self.driver.partition);
+                }
+                self.handle(Input::Produced { pos, offset });
+            }
+            Done::Broken(why) => self.broken = Some(why),
             Done::Reread(records, next) => self.handle(Input::Reread { records, next }),
+            Done::Term { newer } => self.handle(Input::Term { newer }),
             Done::Nothing => {}
         }
     }
@@ -263,10 +314,14 @@ impl<'a> Term<'a> {
                 Action::Produce { pos, continues, what } => self.produce(pos, continues, &what),
                 Action::ReadHead { stream, resume } => {
                     let head = self.tables.clone().head(stream.clone(), resume);
-                    self.pending.push(Box::pin(head.map(|chain| Done::Head(stream, chain))));
+                    self.pending.push(Box::pin(head.map(|chain| match chain {
+                        Ok(chain) => Done::Head(stream, chain),
+                        Err(why) => Done::Broken(why),
+                    })));
                 }
                 Action::ReadRange { stream, since, last, .. } => self.read_range(stream, since, last),
                 Action::Checkpoint(checkpoint) => self.checkpoint(&checkpoint),
+                Action::ReadTerm => self.read_term(),
                 Action::Commit(offset) => self.commit = offset,
                 Action::Reread { from, upto } => self.reread(from, upto),
                 Action::Pause(on) => {
@@ -337,9 +392,11 @@ impl<'a> Term<'a> {
 
     fn read_range(&mut self, stream: StreamId, since: Hlc, last: u64) {
         let page = self.tables.clone().range(stream.clone(), since, last);
-        let done = page.map(move |page| {
-            let rest = page.rest.map(|span| span.upto);
-            Done::Range { stream, since, segments: page.segments, rest }
+        let done = page.map(move |page| match page {
+            Ok(Page { segments, rest }) => {
+                Done::Range { stream, since, segments, rest: rest.map(|span| span.upto) }
+            }
+            Err(why) => Done::Broken(why),
         });
         self.pending.push(Box::pin(done));
     }
@@ -353,6 +410,21 @@ impl<'a> Term<'a> {
                 tracing::warn!(%error, "a checkpoint was not stored; the next one covers it");
             }
             Done::Nothing
+        }));
+    }
+
+    fn read_term(&mut self) {
+        let (shared, partition, own) = (self.driver.shared.clone(), self.driver.partition, self.term);
+        self.pending.push(Box::pin(async move {
+            let newer = newer_term(&shared, partition, own).await.unwrap_or_else(|error| {
+                tracing::warn!(
+                    partition,
+                    error,
+                    "no newer term could be looked for; the next tick does again"
+                );
+                false
+            });
+            Done::Term { newer }
         }));
     }
 

@@ -1,7 +1,8 @@
 //! What a partition's machine asks of the event tables, through persistence.
 //!
-//! Reads are repeated until they are answered: a machine waits for them and nothing else can answer. Puts are
-//! not: what became of one is the machine's question.
+//! Reads are repeated until they are answered: a machine waits for them and nothing else can answer. A chain
+//! that answers and is broken is read again for a while only ([`BROKEN_WAIT`]) and then stops the partition
+//! (E10). Puts are not repeated: what became of one is the machine's question.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,13 +14,21 @@ use sterna_proto::record::Stored;
 use sterna_proto::v1;
 use sterna_proto::v1::appended::Outcome;
 use sterna_proto::v1::persistence_client::PersistenceClient;
-use sterna_stream::sequencer::{Place, PutAnswer};
+use sterna_stream::sequencer::invariants::Broken;
+use sterna_stream::sequencer::{Place, PutAnswer, Why};
 use sterna_stream::{Hlc, Segment, StreamId};
+use tokio::time::Instant;
 
 /// Longest a put or read may take.
 const DEADLINE: Duration = Duration::from_secs(10);
 /// Shortest and longest pause before something is tried again; drawn at random between.
 const PAUSE_MS: std::ops::Range<u64> = 20..500;
+
+/// Doublings of that pause at most, where it grows.
+const LONGER_MAX: u32 = 5;
+/// How long a chain may be found broken. A consistent read does not mend by itself; but an answer may have come
+/// from somebody who is just being replaced.
+const BROKEN_WAIT: Duration = Duration::from_secs(30);
 
 /// A partition's view of the tables.
 #[derive(Clone)]
@@ -58,17 +67,25 @@ impl Tables {
 
     /// Waits a while, so that what is tried again does not hammer.
     pub(super) async fn pause(&mut self) {
-        let ms = self.rng.random_range(PAUSE_MS);
+        self.pause_longer(0).await;
+    }
+
+    /// The same, twice as long with each of `times`, up to a bound.
+    pub(super) async fn pause_longer(&mut self, times: u32) {
+        let ms = self.rng.random_range(PAUSE_MS) << times.min(LONGER_MAX);
         tokio::time::sleep(Duration::from_millis(ms)).await;
     }
 
     /// The end of a stream's own chain down to what is surely in the log, newest last (E10, E12).
-    pub(super) async fn head(mut self, stream: StreamId, resume: u64) -> Vec<Stored> {
+    ///
+    /// # Errors
+    /// The chain is broken.
+    pub(super) async fn head(mut self, stream: StreamId, resume: u64) -> Result<Vec<Stored>, Why> {
         let mut chain: Vec<Stored> = Vec::new();
         let mut rest = Some(self.span(0, 0));
         let mut events = 1;
         while let Some(span) = rest {
-            let page = self.page(&stream, span, events).await;
+            let page = self.page(&stream, span, events).await?;
             chain.extend(page.segments);
             let covered =
                 |s: &Stored| self.place.comparable(s.segment.from).is_none_or(|offset| offset < resume);
@@ -78,14 +95,17 @@ impl Tables {
             (rest, events) = (page.rest, 0);
         }
         chain.reverse();
-        chain
+        Ok(chain)
     }
 
     /// One page, newest first, of what the chain holds from `since` on, up to seq `last`; with where to read
     /// on.
-    pub(super) async fn range(mut self, stream: StreamId, since: Hlc, last: u64) -> Page {
+    ///
+    /// # Errors
+    /// The chain is broken.
+    pub(super) async fn range(mut self, stream: StreamId, since: Hlc, last: u64) -> Result<Page, Why> {
         let span = self.span(0, last);
-        let mut page = self.page(&stream, span, 0).await;
+        let mut page = self.page(&stream, span, 0).await?;
         if page
             .segments
             .last()
@@ -93,14 +113,15 @@ impl Tables {
         {
             page.rest = None;
         }
-        page
+        Ok(page)
     }
 
     fn span(&self, after: u64, upto: u64) -> v1::Span {
         v1::Span { origin: self.place.origin.to_string(), after, upto }
     }
 
-    async fn page(&mut self, stream: &StreamId, span: v1::Span, max_events: u32) -> Page {
+    async fn page(&mut self, stream: &StreamId, span: v1::Span, max_events: u32) -> Result<Page, Why> {
+        let mut broken_since = None;
         loop {
             let mut request = tonic::Request::new(v1::ReadRequest {
                 stream: stream.to_string(),
@@ -111,20 +132,36 @@ impl Tables {
                 ..v1::ReadRequest::default()
             });
             request.set_timeout(DEADLINE);
-            match self.persistence.read(request).await.map(tonic::Response::into_inner) {
-                Ok(answer) if answer.holes.is_empty() => {
-                    let decoded: Result<Vec<_>, _> = answer.records.into_iter().map(Stored::decode).collect();
-                    match decoded {
-                        Ok(segments) => return Page { segments, rest: answer.remaining.into_iter().next() },
-                        Err(error) => tracing::error!(%stream, %error, "a stored segment cannot be read"),
+            match self
+                .persistence
+                .read(request)
+                .await
+                .map(tonic::Response::into_inner)
+                .map(|a| page(stream, a))
+            {
+                Ok(Ok(page)) => return Ok(page),
+                Ok(Err(why)) => {
+                    tracing::error!(%why, "a chain is read again");
+                    if broken_since.get_or_insert_with(Instant::now).elapsed() >= BROKEN_WAIT {
+                        return Err(why);
                     }
                 }
-                Ok(_) => tracing::error!(%stream, "the own chain has a hole"),
                 Err(error) => tracing::warn!(%stream, %error, "a chain could not be read"),
             }
             self.pause().await;
         }
     }
+}
+
+/// What persistence answered, if it is a piece of a chain.
+fn page(stream: &StreamId, answer: v1::ReadAnswer) -> Result<Page, Why> {
+    if let Some(hole) = answer.holes.first() {
+        let broken = Broken::Gap { expected: hole.after + 1, found: hole.upto.saturating_add(1) };
+        return Err(Why::Chain(stream.clone(), broken));
+    }
+    let decoded: Result<Vec<_>, _> = answer.records.into_iter().map(Stored::decode).collect();
+    let segments = decoded.map_err(|_| Why::Unreadable(stream.clone()))?;
+    Ok(Page { segments, rest: answer.remaining.into_iter().next() })
 }
 
 fn put_answer(result: v1::Appended) -> Option<Answered> {

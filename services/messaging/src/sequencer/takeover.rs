@@ -13,6 +13,7 @@ use sterna_stream::sequencer::takeover::{Evidence, LogEnd, Opening, Tail, open};
 use sterna_stream::sequencer::{Checkpoint, Why};
 
 use super::Shared;
+use super::driver::Driver;
 
 /// Bytes of the log read at once.
 const PAGE_BYTES: usize = 1024 * 1024;
@@ -25,20 +26,23 @@ pub(super) enum Taken {
     Refused(Why),
     /// A store did not answer, or another instance was faster: try again.
     Again,
+    /// The partition is not this instance's any more.
+    Lost,
 }
 
-/// Takes `partition` over, whose group had committed `committed`.
-pub(super) async fn take(shared: &Shared, partition: u16, committed: Option<Offset>) -> Taken {
-    match try_take(shared, partition, committed).await {
+/// Takes the driver's partition over.
+pub(super) async fn take(driver: &Driver) -> Taken {
+    match try_take(driver).await {
         Ok(taken) => taken,
         Err(error) => {
-            tracing::warn!(partition, error, "a takeover was interrupted");
+            tracing::warn!(partition = driver.partition, error, "a takeover was interrupted");
             Taken::Again
         }
     }
 }
 
-async fn try_take(shared: &Shared, partition: u16, committed: Option<Offset>) -> Result<Taken, String> {
+async fn try_take(driver: &Driver) -> Result<Taken, String> {
+    let (shared, partition) = (&*driver.shared, driver.partition);
     let checkpoint = newest_checkpoint(shared, partition).await?;
     let log = match log_tail(shared, partition, checkpoint.as_ref()).await? {
         Ok(tail) => tail,
@@ -46,11 +50,15 @@ async fn try_take(shared: &Shared, partition: u16, committed: Option<Offset>) ->
     };
     let ingress = ingress(shared, partition).await?;
     let place = shared.place(partition);
-    let evidence = Evidence { place, checkpoint, committed, ingress, log };
+    let evidence = Evidence { place, checkpoint, ingress, log };
     let opening = match open(evidence) {
         Ok(opening) => opening,
         Err(why) => return Ok(Taken::Refused(why)),
     };
+    // An opening of whoever lost the partition costs its owner another takeover (E21).
+    if !driver.is_mine().await {
+        return Ok(Taken::Lost);
+    }
     let first = opening.checkpoint();
     let key = layout::checkpoint(&shared.config.origin, partition, first.term, first.number, 0);
     match shared.table.put(key, checkpoint::encode(&first), Expect::Absent).await {
@@ -65,6 +73,13 @@ async fn newest_checkpoint(shared: &Shared, partition: u16) -> Result<Option<Che
     let page = shared.table.query(range).await.map_err(|error| error.to_string())?;
     let item = page.items.into_iter().next();
     item.map(|item| checkpoint::decode(&item.value)).transpose().map_err(|error| error.to_string())
+}
+
+/// Whether somebody opened a term above `own`.
+pub(super) async fn newer_term(shared: &Shared, partition: u16, own: u64) -> Result<bool, String> {
+    let range = layout::checkpoints_from(&shared.config.origin, partition, own + 1, 0).limit(1);
+    let page = shared.table.query(range).await.map_err(|error| error.to_string())?;
+    Ok(!page.items.is_empty())
 }
 
 async fn ingress(shared: &Shared, partition: u16) -> Result<Range<Offset>, String> {

@@ -7,7 +7,11 @@ use std::time::Duration;
 use sterna_log::Log;
 use sterna_log::faulty::ProduceFault;
 use sterna_process::State;
-use sterna_stream::sequencer::Why;
+use sterna_proto::checkpoint;
+use sterna_proto::record::{LOG_POS, LogRecord, Placed};
+use sterna_storage::{Expect, Put, Table, layout};
+use sterna_stream::sequencer::{Checkpoint, Why};
+use sterna_stream::watermark::{Seen, Watermark};
 
 use super::{World, config, pass, stream_in, streams, until};
 
@@ -225,5 +229,68 @@ async fn no_two_instances_write_under_one_term() {
             positions.dedup();
             assert_eq!(positions.len(), records, "paused after {pause_after} ms");
         }
+    }
+}
+
+/// E21: an opening that a deposed taker leaves behind is met by the owner, which takes over again above it, or
+/// by its successor; either way readers count every segment in the end, those too that were committed
+/// meanwhile.
+#[tokio::test(start_paused = true)]
+async fn an_opening_left_behind_is_met_and_everything_counts() {
+    for succeeded in [false, true] {
+        let mut world = World::new(config());
+        let first = world.start("messaging-0#1");
+        world.produce(&[stream_in(0)], 5).await;
+        pass(3).await;
+        let opened = leave_opening(&world).await;
+        world.produce(&[stream_in(0)], 5).await;
+        world.settled().await;
+        let _second = if succeeded {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            first.process.kill();
+            world.start("messaging-0#2")
+        } else {
+            first
+        };
+        until("a term above the opening", async || {
+            let newest = world.positions(0).await.iter().map(|pos| pos.term).max();
+            if newest > Some(opened) { Ok(()) } else { Err(newest) }
+        })
+        .await;
+        world.produce(&[stream_in(0)], 5).await;
+        world.settled().await;
+        pass(3).await;
+        world.judge().await;
+        assert_eq!(world.uncounted(0).await, Vec::<u64>::new(), "succeeded {succeeded}");
+    }
+}
+
+/// Puts the opening of somebody who took partition 0 over and wrote nothing. Its term.
+async fn leave_opening(world: &World) -> u64 {
+    let origin = &world.config.origin;
+    let newest = world.table.query(layout::checkpoints_latest(origin, 0).limit(1)).await.unwrap();
+    let newest = checkpoint::decode(&newest.items[0].value).unwrap();
+    let opening = Checkpoint { term: newest.term + 1, number: 0, index: vec![], ..newest };
+    let key = layout::checkpoint(origin, 0, opening.term, 0, 0);
+    let put = world.table.put(key, checkpoint::encode(&opening), Expect::Absent).await.unwrap();
+    assert!(matches!(put, Put::Done(_)));
+    opening.term
+}
+
+impl World {
+    /// First seqs of the segments of partition `partition` that a reader of its log does not count.
+    async fn uncounted(&self, partition: u16) -> Vec<u64> {
+        let (mut watermark, mut places) = (Watermark::default(), Vec::new());
+        for record in self.records(true, partition).await {
+            let placed = Placed::decode(record.header(LOG_POS).unwrap()).unwrap();
+            let decoded = LogRecord::decode(record.value.clone()).unwrap();
+            assert_ne!(watermark.seen(&decoded.counted(&record.value, placed)), Seen::Differs);
+            if let LogRecord::Segment(stored) = decoded {
+                places.push((stored.segment.first, placed.pos));
+            }
+        }
+        assert_eq!(watermark.hole(), None);
+        let counted = |first| places.iter().any(|&(f, pos)| f == first && watermark.covers(pos));
+        places.iter().map(|&(first, _)| first).filter(|&first| !counted(first)).collect()
     }
 }

@@ -26,6 +26,8 @@ pub(super) struct Writer {
     /// Of its group assignment; a higher one makes it a zombie.
     pub(super) generation: u64,
     pub(super) stage: Stage,
+    /// Of its machine.
+    pub(super) term: u64,
     /// Actions to carry out, those that may happen in any order.
     pub(super) asked: Vec<Action>,
     /// Answers on their way back; each list in its order.
@@ -45,8 +47,10 @@ pub(super) struct Writer {
 
 #[derive(Debug)]
 pub(super) enum Stage {
-    /// Assigned, resume points read; the log's end is not.
-    Assigned { committed: Option<u64>, checkpoint: Option<Checkpoint> },
+    /// Assigned; nothing is read.
+    Assigned,
+    /// The newest checkpoint is read; the log's end is not.
+    Reading(Option<Checkpoint>),
     /// Sequencing.
     Running(Box<Partition>),
 }
@@ -55,7 +59,7 @@ impl Writer {
     pub(super) fn machine(&self) -> Option<&Partition> {
         match &self.stage {
             Stage::Running(machine) => Some(machine),
-            Stage::Assigned { .. } => None,
+            Stage::Assigned | Stage::Reading(_) => None,
         }
     }
 

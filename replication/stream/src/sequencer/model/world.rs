@@ -37,7 +37,6 @@ pub(super) struct World {
     pub(super) ingress: Vec<Option<Record>>,
     pub(super) log: Log,
     pub(super) checkpoints: BTreeMap<(u64, u64), Checkpoint>,
-    pub(super) committed: Option<u64>,
     generation: u64,
     pub(super) writers: Vec<Writer>,
     late_puts: Vec<Arc<Segment>>,
@@ -56,6 +55,7 @@ impl World {
             window_resends: random.from(1, 24) as usize,
             loaded_streams: random.from(1, 4) as usize,
             unacked_records: random.from(2, 12) as usize,
+            term_records: random.from(5, 40) as usize,
             reads: random.from(1, 4) as usize,
             segment_events: random.from(1, 8) as usize,
             segment_bytes: random.from(100, 600) as usize,
@@ -73,7 +73,6 @@ impl World {
             ingress: Vec::new(),
             log: Log::default(),
             checkpoints: BTreeMap::new(),
-            committed: None,
             generation: 0,
             writers: Vec::new(),
             late_puts: Vec::new(),
@@ -149,10 +148,10 @@ impl World {
             return;
         }
         self.generation += 1;
-        let checkpoint = self.checkpoints.last_key_value().map(|(_, checkpoint)| checkpoint.clone());
         self.writers.push(Writer {
             generation: self.generation,
-            stage: Stage::Assigned { committed: self.committed, checkpoint },
+            stage: Stage::Assigned,
+            term: 0,
             asked: Vec::new(),
             answers: Vec::new(),
             produces: Default::default(),
@@ -165,12 +164,17 @@ impl World {
         self.took("takeover", 1);
     }
 
+    /// A step of a takeover. One that is deposed on its way may still open its term: then it learns at once,
+    /// or only after it has written.
     fn take_over(&mut self, at: usize) {
-        let Stage::Assigned { committed, checkpoint } = &self.writers[at].stage else { return };
+        let Stage::Reading(checkpoint) = &self.writers[at].stage else {
+            let newest = self.checkpoints.last_key_value().map(|(_, checkpoint)| checkpoint.clone());
+            self.writers[at].stage = Stage::Reading(newest);
+            return;
+        };
         let opening = takeover::open(Evidence {
             place: self.place.clone(),
             checkpoint: checkpoint.clone(),
-            committed: *committed,
             ingress: 0..self.ingress.len() as u64,
             log: self.log.tail(checkpoint.as_ref()),
         });
@@ -180,8 +184,15 @@ impl World {
             return self.remove(at);
         }
         self.checkpoints.insert((opening.term, 0), opening.checkpoint());
+        if self.writers[at].generation < self.generation {
+            self.took("term opened by a zombie", 1);
+            if self.random.chance(50) {
+                return self.remove(at);
+            }
+        }
         let writer = &mut self.writers[at];
         writer.fed = opening.resume;
+        writer.term = opening.term;
         let machine = Partition::new(opening, self.limits.clone(), authors::peek);
         writer.stage = Stage::Running(Box::new(machine));
     }
@@ -318,6 +329,9 @@ impl World {
         if self.writers[at].machine().is_none() {
             return self.take_over(at);
         }
+        if !self.is_newest(at) && self.writers[at].is_quiet() {
+            self.tick(at);
+        }
         let steps: [fn(&mut Self, usize); 4] = [Self::feed, Self::act, Self::produce, Self::deliver];
         for step in steps {
             if at < self.writers.len() {
@@ -332,7 +346,17 @@ impl World {
             let machine = writer.machine();
             let done = machine.is_some_and(|m| m.committed() >= end && m.consumed() >= end);
             writer.is_quiet() && (done || writer.generation < self.generation)
-        }) && self.writers.iter().any(|writer| writer.generation == self.generation)
+        }) && (0..self.writers.len())
+            .any(|at| self.writers[at].generation == self.generation && self.is_newest(at))
+    }
+
+    /// Whether nobody opened a term after this writer's (E21).
+    fn is_newest(&self, at: usize) -> bool {
+        self.newest_term() == self.writers[at].term
+    }
+
+    pub(super) fn newest_term(&self) -> u64 {
+        self.checkpoints.last_key_value().map_or(0, |((term, _), _)| *term)
     }
 
     fn stuck(&self) -> Vec<(u64, Option<(u64, u64)>)> {
@@ -355,7 +379,6 @@ impl World {
         }
         let ingress = std::mem::take(&mut self.ingress);
         self.checkpoints.clear();
-        self.committed = None;
         self.late_produces.clear();
         if !rebuilt {
             self.took("another partition", 1);

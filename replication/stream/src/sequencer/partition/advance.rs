@@ -11,7 +11,10 @@ impl Partition {
     pub(super) fn advance(&mut self, wall_ms: u64, out: &mut Vec<Action>) {
         self.cut(wall_ms, out);
         self.read(wall_ms, out);
-        self.desk.journal.send(self.desk.limits.unacked_records, out);
+        self.unasked += self.desk.journal.send(self.desk.limits.unacked_records, out);
+        if self.unasked >= self.desk.limits.term_records {
+            self.ask_term(out);
+        }
         self.commit(out);
         self.pause(out);
         self.reread(wall_ms, out);
@@ -81,6 +84,15 @@ impl Partition {
             self.desk.journal.mark(mark);
         }
         out.push(Action::Checkpoint(self.desk.journal.checkpoint(self.committed)));
+        self.ask_term(out);
+    }
+
+    /// Asks whether somebody, deposed before it could write, left an opening of a higher term behind (E21).
+    fn ask_term(&mut self, out: &mut Vec<Action>) {
+        if !std::mem::replace(&mut self.asking_term, true) {
+            self.unasked = 0;
+            out.push(Action::ReadTerm);
+        }
     }
 
     // === the ingress ===

@@ -120,3 +120,30 @@ fn a_full_index_makes_a_checkpoint_of_its_own() {
     assert_eq!([first.index.len(), second.index.len()], [2, 2]);
     assert_eq!([first.log.at.n, second.log.at.n], [2, 4]);
 }
+
+/// E21, E29: a newer term is looked for with each second's checkpoint and after so many log records, one look
+/// at a time; met, it ends the machine.
+#[test]
+fn a_newer_term_is_looked_for_and_ends_the_machine() {
+    let limits = Limits { term_records: 3, segment_events: 1, ..Limits::default() };
+    let mut script = Script::new(limits);
+    let asked = |script: &mut Script| {
+        let ask = |action: &Action| matches!(action, Action::ReadTerm).then_some(());
+        std::iter::from_fn(|| script.take(ask)).count()
+    };
+    script.hand(Input::Tick { mark: [1; 32] });
+    script.hand(Input::Tick { mark: [2; 32] });
+    assert_eq!(asked(&mut script), 1, "one look at a time");
+    script.hand(Input::Term { newer: false });
+    script.feed([new(0, 1), new(1, 2), new(2, 3), new(3, 4)]);
+    script.answer_heads();
+    while let Some(segment) = script.put() {
+        let stream = segment.stream.clone();
+        script.hand(Input::Put { stream, answer: PutAnswer::Stored });
+    }
+    assert_eq!(asked(&mut script), 1, "four records and two marks");
+    script.hand(Input::Term { newer: true });
+    assert!(script.take(|action| matches!(action, Action::Restart).then_some(())).is_some());
+    script.hand(Input::Tick { mark: [3; 32] });
+    assert_eq!(asked(&mut script), 0, "it has ended");
+}

@@ -20,7 +20,11 @@ impl World {
         for action in out {
             let writer = &mut self.writers[at];
             match action {
-                Action::Restart | Action::Stop(Why::Stale) => return self.remove(at),
+                Action::Restart | Action::Stop(Why::Stale) => {
+                    let (term, newest) = (self.writers[at].term, self.newest_term());
+                    self.took("newer term met", u64::from(newest > term));
+                    return self.remove(at);
+                }
                 Action::Stop(why) => panic!("nothing was broken: {why}"),
                 Action::Pause(pause) => writer.paused = pause,
                 Action::Produce { pos, continues, what } => {
@@ -97,18 +101,16 @@ impl World {
                 self.checkpoints.entry((checkpoint.term, checkpoint.number)).or_insert(checkpoint);
                 return;
             }
-            Action::Commit(offset) => return self.commit(at, offset),
+            Action::ReadTerm => vec![Input::Term { newer: self.newest_term() > self.writers[at].term }],
+            Action::Commit(_) => return self.commit(at),
             other => panic!("not for here: {other:?}"),
         };
         self.writers[at].answers.push(VecDeque::from(answers));
     }
 
-    fn commit(&mut self, at: usize, offset: u64) {
-        if self.writers[at].generation == self.generation {
-            self.committed = self.committed.max(Some(offset));
-        } else {
-            self.took("zombie's commit fenced", 1);
-        }
+    fn commit(&mut self, at: usize) {
+        let zombie = self.writers[at].generation < self.generation;
+        self.took("zombie's commit fenced", u64::from(zombie));
     }
 
     fn put_somehow(&mut self, at: usize, segment: Arc<Segment>) -> PutAnswer {

@@ -1,0 +1,66 @@
+//! What a partition's sequencer does about stores that do not mend: it says so, and neither hammers nor waits
+//! for ever.
+
+use std::time::Duration;
+
+use sterna_log::faulty::ProduceFault;
+use sterna_storage::{Expect, Table, layout};
+use sterna_stream::sequencer::Why;
+use sterna_stream::sequencer::invariants::Broken;
+
+use super::{World, config, pass, stream_in, until};
+
+/// E12: a log that takes nothing is an alarm, asked ever more rarely; when it takes records again the work goes
+/// on and the alarm is over.
+#[tokio::test(start_paused = true)]
+async fn a_log_that_refuses_everything_is_an_alarm_until_it_takes_records_again() {
+    let mut world = World::new(config());
+    world.log_faults.force(ProduceFault::Unavailable, Some(&world.config.log), u64::MAX);
+    let instance = world.start("messaging-0");
+    world.produce(&[stream_in(0)], 3).await;
+    until("the alarm", async || match instance.messaging.alarms().of(0) {
+        Some(Why::LogRefuses(_)) => Ok(()),
+        other => Err(other),
+    })
+    .await;
+    let opened = async || world.table.query(layout::checkpoints_latest(&world.config.origin, 0)).await;
+    let before = opened().await.unwrap().items.len();
+    pass(60).await;
+    let after = opened().await.unwrap().items.len();
+    assert!((1..=60).contains(&(after - before)), "{} takeovers in a minute", after - before);
+    world.log_faults.heal();
+    world.settled().await;
+    assert_eq!(instance.messaging.alarms().of(0), None);
+    pass(3).await;
+    world.judge().await;
+}
+
+/// E10: a hole in the own chain does not mend by waiting: after a while it is an alarm with the stream's name,
+/// and nothing is sequenced; the other partition goes on.
+#[tokio::test(start_paused = true)]
+async fn a_hole_in_the_own_chain_stops_the_partition_by_name() {
+    let mut world = World::new(config());
+    let (hurt, fine) = (stream_in(0), stream_in(1));
+    let first = world.start("messaging-0#1");
+    for _ in 0..4 {
+        world.produce(std::slice::from_ref(&hurt), 1).await;
+        world.settled().await;
+    }
+    first.process.kill();
+    let third = layout::segment(&hurt, &world.config.origin, 3);
+    world.table.delete(third, Expect::Any).await.unwrap();
+    let second = world.start("messaging-0#2");
+    let started = tokio::time::Instant::now();
+    until("the alarm", async || match second.messaging.alarms().of(0) {
+        Some(Why::Chain(stream, Broken::Gap { expected: 3, .. })) if stream == hurt => Ok(()),
+        other => Err(other),
+    })
+    .await;
+    assert!(started.elapsed() >= Duration::from_secs(30), "it was read again for a while");
+    world.produce(std::slice::from_ref(&fine), 2).await;
+    until("the other partition's events", async || match world.stored().await.get(&fine) {
+        Some(_) => Ok(()),
+        None => Err(()),
+    })
+    .await;
+}

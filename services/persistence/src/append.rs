@@ -2,6 +2,7 @@
 //!
 //! It never resolves anything itself: who finds another segment in the place gets its bytes and adopts it.
 
+use bytes::Bytes;
 use sterna_proto::v1;
 use sterna_proto::v1::appended::Outcome;
 use sterna_storage::{Expect, Key, Put, Table, Write, layout};
@@ -52,7 +53,8 @@ fn outcome(result: Result<Put, sterna_storage::Error>) -> Outcome {
 }
 
 fn write(item: v1::Item) -> Result<Write, Error> {
-    Ok(Write { key: key(&item)?, value: item.record, expect: Expect::Absent })
+    // A piece of a message would keep its whole buffer, eight times as large, as long as the item lives.
+    Ok(Write { key: key(&item)?, value: Bytes::copy_from_slice(&item.record), expect: Expect::Absent })
 }
 
 /// Where an item belongs.

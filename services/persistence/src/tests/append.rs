@@ -5,7 +5,7 @@ use sterna_proto::v1::appended::Outcome;
 use sterna_storage::faulty::Fault;
 use tonic::Code;
 
-use super::{Chain, World, items};
+use super::{Chain, STREAM, World, items};
 
 async fn append(world: &World, items: Vec<v1::Item>) -> Vec<Outcome> {
     let answer = world.called_by("messaging").append(v1::AppendRequest { items }).await.unwrap();
@@ -67,4 +67,15 @@ async fn only_messaging_appends_and_only_state_ensures() {
         let code = ensured.err().map(|status| status.code());
         assert_eq!(code, (role != "state").then_some(Code::PermissionDenied), "{role} ensures");
     }
+}
+
+/// E29: a stored segment keeps its own bytes and not the buffer of the message that brought it.
+#[tokio::test]
+async fn a_stored_segment_does_not_keep_its_message() {
+    let table = sterna_storage::memory::MemoryTable::new();
+    let message = bytes::Bytes::from(vec![7; 8 * 1024]);
+    let (stream, origin, record) = (STREAM.to_owned(), "us-east-1".to_owned(), message.slice(..10));
+    let item = v1::Item { stream, origin, first: 1, record };
+    crate::append::append(&table, vec![item]).await.unwrap();
+    assert!(message.is_unique());
 }

@@ -2,18 +2,21 @@
 
 use std::rc::Rc;
 
-use sterna_process::Link;
+use sterna_process::{End, Link};
 use sterna_proto::record::Stored;
 use sterna_proto::v1::notification_client::NotificationClient;
 use sterna_proto::{convert, v1};
-use sterna_stream::{Cursor, Segment};
+use sterna_stream::{Cursor, Segment, StreamId};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::{ASKS, Waiting, pause};
+use crate::conversation::DECISION;
 use crate::gateway::Inner;
 use crate::seams::{Gap, Page};
+use crate::session::SessionId;
 
 /// Carries asks to the instance behind `link`, for the shard's life. What is unanswered when a stream ends is
 /// forgotten: the shard asks again.
@@ -76,10 +79,24 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Inner<S> {
                 self.pushed(segment, recheck);
             }),
             Waiting::Page { session, stream, from } => {
-                let gap = gap(&from, skipped);
-                self.shard.page(session, &stream, &Page { gap, segments });
+                let page = Page { gap: gap(&from, skipped), segments };
+                if page.segments.iter().all(|segment| segment.members.is_empty()) {
+                    return self.shard.page(session, &stream, &page);
+                }
+                let inner = self.clone();
+                self.process.spawn_local("authorising for a page", End::Expected, async move {
+                    inner.page_behind_members(session, &stream, &page).await;
+                });
             }
         }
+    }
+
+    /// A page that changes members may hold the removal of whoever is to get it: so it is given only to those
+    /// who are authorised by what it says (E24). A session asks for one page of a stream at a time.
+    async fn page_behind_members(&self, session: SessionId, stream: &StreamId, page: &Page) {
+        self.authorizer.passed(stream);
+        self.authorize_again(session, stream, Instant::now() + DECISION).await;
+        self.shard.page(session, stream, page);
     }
 }
 

@@ -54,6 +54,27 @@ fn whoever_was_removed_before_pushes_begin_gets_nothing() {
     });
 }
 
+/// E24: a page of history may hold a removal that came after the decision to let its reader join: nothing of it
+/// is given to whoever was removed.
+#[test]
+fn a_page_behind_a_removal_is_not_given_to_the_removed() {
+    run(async {
+        let mut world = World::new().await;
+        let stream = world.stream();
+        let mut bo = world.person("bo").await;
+        bo.subscribe(&stream, "").await;
+        world.joined(&stream, "us:3").await;
+        assert_eq!(bo.frame().await.name(), "subscribed");
+        let ask = world.notification.up().await;
+        world.access.refuse("bo", Reason::NotFound);
+        let removal = of_members(segment(&stream, 2, 2));
+        let page = [segment(&stream, 1, 1), removal, segment(&stream, 3, 3)];
+        world.notification.page(ask.tag, "", &page).await;
+        bo.refused(Reason::NotFound).await;
+        bo.quiet(5).await;
+    });
+}
+
 /// A8: who cannot be decided does not read on either, and is told when to come back; a hanging decision is
 /// none, for all of them together.
 #[test]

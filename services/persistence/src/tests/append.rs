@@ -76,6 +76,7 @@ async fn a_stored_segment_does_not_keep_its_message() {
     let message = bytes::Bytes::from(vec![7; 8 * 1024]);
     let (stream, origin, record) = (STREAM.to_owned(), "us-east-1".to_owned(), message.slice(..10));
     let item = v1::Item { stream, origin, first: 1, record };
-    crate::append::append(&table, vec![item]).await.unwrap();
+    let region = "us-east-1".parse().unwrap();
+    crate::append::append(&table, &region, vec![item]).await.unwrap();
     assert!(message.is_unique());
 }

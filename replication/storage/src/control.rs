@@ -1,8 +1,8 @@
 //! The control item that fences a region's life: its incarnation (E1).
 //!
-//! It has one writing region, the region's witness, so a condition that only holds locally suffices. Its value
-//! is ASCII text, for the operator who looks at the table at night: `v=1` and `name=value` fields, separated by
-//! single spaces; unknown fields are ignored.
+//! It has one writing region, the region's witness, so a condition that only holds locally suffices. Its
+//! value is ASCII text, for the operator who looks at the table at night: `v=1` and `name=value` fields,
+//! separated by single spaces; unknown fields are ignored.
 
 use bytes::Bytes;
 use sterna_stream::Region;

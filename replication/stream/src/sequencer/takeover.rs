@@ -1,21 +1,22 @@
 //! Taking a partition over: where to go on, and whether its log is still the one that was written (E1, E10,
 //! E21).
 //!
-//! The driver's steps, in this order: (1) be assigned the partition, which fences the last owner's commits;
-//! (2) read the newest checkpoint, consistently; (3) read the log with [`Tail`], from that checkpoint's record
-//! on; (4) [`open`]; (5) if the partition is still assigned, put [`Opening::checkpoint`] if its key (partition,
-//! term, 0) is absent, which raises the term: losing means that somebody else took over; (6)
-//! [`super::Partition::new`].
+//! The driver's steps, in this order: (1) be assigned the partition, which fences the last owner's
+//! commits; (2) read the newest checkpoint, consistently; (3) read the log with [`Tail`], from that
+//! checkpoint's record on; (4) [`open`]; (5) if the partition is still assigned, put
+//! [`Opening::checkpoint`] if its key (partition, term, 0) is absent, which raises the term: losing means
+//! that somebody else took over; (6) [`super::Partition::new`].
 //!
 //! Resume points are read *before* the log's end, so all that they claim is counted there. The opening is
 //! itself the newest checkpoint: a late one of an older term is never used, and what an older term still
 //! writes behind the position that the newest term continues does not count for the next either, whether or
 //! not the newest has written anything yet.
 //!
-//! So a taker that is deposed between (5) and its first record leaves an opening behind that makes the owner's
-//! records abandoned. The owner looks for such an opening and takes over again, [`super::Action::ReadTerm`].
-//! What was abandoned may have been committed to the group: so the checkpoint's resume offset alone counts, from
-//! which all of it is produced again, and the group's is for whoever watches how far behind a region is.
+//! So a taker that is deposed between (5) and its first record leaves an opening behind that makes the
+//! owner's records abandoned. The owner looks for such an opening and takes over again,
+//! [`super::Action::ReadTerm`]. What was abandoned may have been committed to the group: so the
+//! checkpoint's resume offset alone counts, from which all of it is produced again, and the group's is for
+//! whoever watches how far behind a region is.
 
 use std::ops::Range;
 

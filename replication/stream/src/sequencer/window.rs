@@ -66,8 +66,8 @@ const RESEND: u32 = 1 << 31;
 
 #[derive(Debug)]
 pub(super) struct Window {
-    /// By stream and id: which entries. Numbers alone, so that a look at an id that is not there touches little
-    /// memory (an entry takes ten times as much, and a window holds a million).
+    /// By stream and id: which entries. Numbers alone, so that a look at an id that is not there touches
+    /// little memory (an entry takes ten times as much, and a window holds a million).
     index: HashTable<u32>,
     ordinary: List,
     resends: List,

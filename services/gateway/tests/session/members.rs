@@ -54,8 +54,8 @@ fn whoever_was_removed_before_pushes_begin_gets_nothing() {
     });
 }
 
-/// E24: a page of history may hold a removal that came after the decision to let its reader join: nothing of it
-/// is given to whoever was removed.
+/// E24: a page of history may hold a removal that came after the decision to let its reader join: nothing
+/// of it is given to whoever was removed.
 #[test]
 fn a_page_behind_a_removal_is_not_given_to_the_removed() {
     run(async {

@@ -26,8 +26,8 @@ const PAUSE_MS: std::ops::Range<u64> = 20..500;
 
 /// Doublings of that pause at most, where it grows.
 const LONGER_MAX: u32 = 5;
-/// How long a chain may be found broken. A consistent read does not mend by itself; but an answer may have come
-/// from somebody who is just being replaced.
+/// How long a chain may be found broken. A consistent read does not mend by itself; but an answer may have
+/// come from somebody who is just being replaced.
 const BROKEN_WAIT: Duration = Duration::from_secs(30);
 
 /// A partition's view of the tables.

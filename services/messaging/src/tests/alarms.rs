@@ -10,8 +10,8 @@ use sterna_stream::sequencer::invariants::Broken;
 
 use super::{World, config, pass, stream_in, until};
 
-/// E12: a log that takes nothing is an alarm, asked ever more rarely; when it takes records again the work goes
-/// on and the alarm is over.
+/// E12: a log that takes nothing is an alarm, asked ever more rarely; when it takes records again the work
+/// goes on and the alarm is over.
 #[tokio::test(start_paused = true)]
 async fn a_log_that_refuses_everything_is_an_alarm_until_it_takes_records_again() {
     let mut world = World::new(config());
@@ -35,8 +35,8 @@ async fn a_log_that_refuses_everything_is_an_alarm_until_it_takes_records_again(
     world.judge().await;
 }
 
-/// E10: a hole in the own chain does not mend by waiting: after a while it is an alarm with the stream's name,
-/// and nothing is sequenced; the other partition goes on.
+/// E10: a hole in the own chain does not mend by waiting: after a while it is an alarm with the stream's
+/// name, and nothing is sequenced; the other partition goes on.
 #[tokio::test(start_paused = true)]
 async fn a_hole_in_the_own_chain_stops_the_partition_by_name() {
     let mut world = World::new(config());

@@ -232,9 +232,9 @@ async fn no_two_instances_write_under_one_term() {
     }
 }
 
-/// E21: an opening that a deposed taker leaves behind is met by the owner, which takes over again above it, or
-/// by its successor; either way readers count every segment in the end, those too that were committed
-/// meanwhile.
+/// E21: an opening that a deposed taker leaves behind is met by the owner, which takes over again above
+/// it, or by its successor; either way readers count every segment in the end, those too that were
+/// committed meanwhile.
 #[tokio::test(start_paused = true)]
 async fn an_opening_left_behind_is_met_and_everything_counts() {
     for succeeded in [false, true] {

@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::builder::BoolishValueParser;
+use clap::{ArgAction, Args, Parser, Subcommand};
 use clap_complete::Shell;
 use sterna_stream::{Region, StreamId, UserId};
 
@@ -94,6 +95,10 @@ pub struct DemoArgs {
     /// Listen too, each region on the next port, and print how `sterna chat` joins.
     #[arg(long, value_name = "ADDRESS", num_args = 0..=1, default_missing_value = "127.0.0.1:8080")]
     pub listen: Option<SocketAddr>,
+    /// Whether segments also go between regions by express, ahead of the mirrors: on or off.
+    #[arg(long, value_name = "ON|OFF", default_value = "on", action = ArgAction::Set,
+        value_parser = BoolishValueParser::new())]
+    pub express: bool,
     /// Print the report as JSON and nothing else.
     #[arg(long)]
     pub json: bool,
@@ -113,14 +118,23 @@ impl Cli {
 impl DemoArgs {
     /// What `options` say, shown to people.
     pub fn of(options: demo::Options) -> Self {
-        let demo::Options { regions, people, rate, seconds, seed, listen, sabotage } = options;
-        Self { regions, people, rate, seconds, seed, listen, json: false, sabotage }
+        let demo::Options { regions, people, rate, seconds, seed, listen, express, sabotage } = options;
+        Self { regions, people, rate, seconds, seed, listen, express, json: false, sabotage }
     }
 
     /// The demo's own form of it.
     pub fn options(&self) -> demo::Options {
-        let Self { people, rate, seconds, seed, listen, sabotage, .. } = *self;
-        demo::Options { regions: self.regions.clone(), people, rate, seconds, seed, listen, sabotage }
+        let Self { people, rate, seconds, seed, listen, express, sabotage, .. } = *self;
+        demo::Options {
+            regions: self.regions.clone(),
+            people,
+            rate,
+            seconds,
+            seed,
+            listen,
+            express,
+            sabotage,
+        }
     }
 }
 

@@ -30,6 +30,8 @@ pub struct Options {
     pub seed: u64,
     /// Where the first region listens too, for others to join; the next ones on the ports that follow.
     pub listen: Option<SocketAddr>,
+    /// Whether segments also go between regions by express; without it mirrors alone carry them, later.
+    pub express: bool,
     /// A promise to break on purpose.
     pub sabotage: Option<Sabotage>,
 }
@@ -86,7 +88,8 @@ pub enum Invalid {
 impl Default for Options {
     fn default() -> Self {
         let regions = REGIONS.map(|name| name.parse().expect("a region's name")).into();
-        Self { regions, people: 24, rate: 60, seconds: None, seed: 1, listen: None, sabotage: None }
+        let (people, rate, seed) = (24, 60, 1);
+        Self { regions, people, rate, seconds: None, seed, listen: None, express: true, sabotage: None }
     }
 }
 

@@ -45,6 +45,19 @@ fn every_promise_is_kept_over_three_regions_while_everything_breaks() {
     }
 }
 
+/// E19: express changes when others see an event, and nothing else.
+#[test]
+fn express_brings_delivery_to_the_one_way_limit_and_mirrors_alone_keep_every_promise() {
+    let median = |report: &Report| {
+        let far = report.delivery.iter().filter(|pair| pair.from != pair.to);
+        far.map(|pair| pair.calm.p50_us.saturating_sub(pair.one_way_us)).max().unwrap()
+    };
+    let [with, without] = [true, false].map(|express| demo(&Options { express, ..small(5) }));
+    assert!(with.kept && without.kept, "{with}\n{without}");
+    assert!(median(&with) <= 2_000, "more than 2 ms above the limit: {with}");
+    assert!(median(&without) > 10_000, "mirrors alone take longer, else this shows nothing: {without}");
+}
+
 #[test]
 fn one_region_alone_keeps_every_promise_too() {
     let regions = vec!["eu-west-1".parse().unwrap()];

@@ -74,6 +74,7 @@ impl World {
         let (listeners, urls) = listeners(options)?;
         let mut plans: Vec<Plan> = names.iter().map(|name| Plan::small(name.clone(), options.seed)).collect();
         for plan in &mut plans {
+            plan.express = options.express;
             plan.endpoints = nearest_first(&plan.region, &names, &urls, &distances);
         }
         let issuer = DevelopmentIssuer::new(token_secret(&plans[0]));

@@ -72,6 +72,7 @@ impl Counter {
             table: Arc::new(CountedTable(stores.table.clone(), self.clone())),
             tails: stores.tails.clone(),
             neighbours: stores.neighbours.clone(),
+            sessions: stores.sessions.clone(),
         }
     }
 }

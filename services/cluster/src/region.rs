@@ -191,6 +191,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Region<S> {
             log: stores.log,
             table: stores.table,
             tails: stores.tails,
+            sessions: stores.sessions,
             persistence: self.link(process, place, Place::Persistence),
             peers: stores.neighbours.peers.iter().map(peer).collect(),
         };

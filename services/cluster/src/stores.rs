@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use sterna_log::memory::{Config, MemoryLog};
 use sterna_log::{Log, Topic};
-use sterna_storage::memory::{MemoryTable, MemoryTails};
-use sterna_storage::{Table, Tails, tails};
+use sterna_storage::memory::{MemorySessions, MemoryTable, MemoryTails};
+use sterna_storage::{Sessions, Table, Tails, tails};
 
 use sterna_process::{Dial, Pipe};
 use sterna_stream::{Origin, Region};
@@ -38,6 +38,8 @@ pub struct Stores {
     pub table: Arc<dyn Table>,
     /// Redis, or its like.
     pub tails: Arc<dyn Tails>,
+    /// Redis too, or its like.
+    pub sessions: Arc<dyn Sessions>,
     /// The network to and from other regions.
     pub neighbours: Neighbours,
 }
@@ -61,6 +63,8 @@ pub struct MemoryStores {
     pub table: Arc<MemoryTable>,
     /// The region's tails.
     pub tails: Arc<MemoryTails>,
+    /// The region's sessions.
+    pub sessions: Arc<MemorySessions>,
     /// The network to and from other regions.
     pub neighbours: Neighbours,
 }
@@ -84,7 +88,8 @@ impl MemoryStores {
             log.create(&mirrored_log(peer), plan.partitions);
         }
         let tails = MemoryTails::new(tails::Limits::default());
-        Self { log: Arc::new(log), table, tails: Arc::new(tails), neighbours: Neighbours::default() }
+        let (neighbours, sessions) = (Neighbours::default(), Arc::default());
+        Self { log: Arc::new(log), table, tails: Arc::new(tails), sessions, neighbours }
     }
 
     /// The stores as the roles see them.
@@ -93,6 +98,7 @@ impl MemoryStores {
             log: self.log.clone(),
             table: self.table.clone(),
             tails: self.tails.clone(),
+            sessions: self.sessions.clone(),
             neighbours: self.neighbours.clone(),
         }
     }

@@ -147,6 +147,23 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Contents<S> {
         true
     }
 
+    /// Delivers to a session that is not behind, and leaves three quarters of its outbox to what must be
+    /// delivered.
+    pub(crate) fn offer(&mut self, id: SessionId, frames: &Frames) -> bool {
+        let (most_frames, most_bytes) = (self.limits.outbox_frames / 4, self.limits.outbox_bytes / 4);
+        let Some(session) = self.session(id).filter(|session| session.is_open() && !session.blocked) else {
+            return false;
+        };
+        let (own, bytes) =
+            session.outbox.as_ref().map_or((0, 0), |outbox| (outbox.own_frames, outbox.own_bytes));
+        if own >= most_frames || bytes + frames.len() > most_bytes {
+            return false;
+        }
+        session.put_own(frames.clone());
+        self.queue(id.slot);
+        true
+    }
+
     pub(crate) fn close(&mut self, id: SessionId, ended: Ended, frame: Frames) {
         if self.session(id).is_some_and(|session| session.is_open()) {
             self.close_now(id.slot, ended, frame);

@@ -29,7 +29,7 @@ pub(crate) mod rate;
 mod subscribe;
 
 pub(crate) use access::DECISION;
-use rate::Rate;
+pub(crate) use rate::Rate;
 
 /// Grants that a session keeps for its next publishes; the oldest goes first.
 const GRANTS: usize = 8;
@@ -50,6 +50,8 @@ pub(crate) struct Conversation {
 struct Open {
     identity: Identity,
     device: Device,
+    /// Wall milliseconds when it was greeted.
+    opened_ms: u64,
     publishes: Rate,
     ephemerals: Rate,
     grants: SmallVec<[Granted; 1]>,
@@ -105,7 +107,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Inner<S> {
                 return self.carry_out(session, work);
             }
             ClientFrame::Unsubscribe(unsubscribe) => {
-                unsubscribe.streams.iter().for_each(|stream| self.shard.unfollow(session, stream));
+                for stream in &unsubscribe.streams {
+                    self.shard.unfollow(session, stream);
+                    self.unwatch(session, stream);
+                    self.left_by_itself(session, stream, true);
+                }
             }
             ClientFrame::Ephemeral(ephemeral) => self.say(session, ephemeral),
             ClientFrame::Ping => self.send(session, &ServerFrame::Pong),
@@ -163,6 +169,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Inner<S> {
         Some((open.identity.clone(), open.device))
     }
 
+    /// What its registration says; `None` until its hello is accepted.
+    pub(crate) fn registered(&self, session: SessionId) -> Option<(Identity, Device, u64)> {
+        let conversations = self.conversations.borrow();
+        let open = conversations.get(&session)?.open.as_ref()?;
+        Some((open.identity.clone(), open.device, open.opened_ms))
+    }
+
     /// Whether the session is `user`'s.
     pub(crate) fn is_by(&self, session: SessionId, user: Option<&UserId>) -> bool {
         let conversations = self.conversations.borrow();
@@ -172,11 +185,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Inner<S> {
 
     /// "You are not subscribed to it (any more)" (rule 25).
     fn refuse_stream(&self, session: SessionId, stream: &StreamId, refusal: Refusal) {
+        self.unwatch(session, stream);
         self.send(session, &encode::error(frame::Error::from(refusal).of_stream(stream.as_str())));
     }
 
     /// The session's socket is gone.
     pub(crate) fn gone(&self, session: SessionId) {
+        self.unregister(session);
+        self.unwatch_all(session);
+        self.forget_mine(session);
         if let Some(conversation) = self.conversations.borrow_mut().remove(&session) {
             self.due.borrow_mut().remove(&(conversation.due_ms, session));
         }

@@ -25,8 +25,10 @@ use crate::encode::{self, Subprotocols};
 use crate::held::Held;
 use crate::leaving::Departure;
 use crate::limits::Limits;
+use crate::mine::{self, Mines};
 use crate::outward::publish::Unanswered;
 use crate::outward::{Inlets, Links, Outward, attach, backlog, publish};
+use crate::presence::Rooms;
 use crate::rest::Rest;
 use crate::second_ack::SecondAcks;
 use crate::session::SessionId;
@@ -96,6 +98,11 @@ pub(crate) struct Inner<S> {
     /// What devices say they have stored.
     pub(crate) stored: Stored,
     pub(crate) persistence: Link,
+    /// Who follows all of theirs.
+    pub(crate) mines: Mines,
+    /// Who is where.
+    pub(crate) rooms: Rooms,
+    pub(crate) notification: Link,
     pub(crate) requests: Cell<u64>,
     /// What is asked without a session.
     pub(crate) rest: Rc<Rest>,
@@ -133,6 +140,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Gateway<S> {
             held: RefCell::default(),
             departure: RefCell::default(),
             stored: Stored::default(),
+            mines: Mines::default(),
+            rooms: Rooms::default(),
+            notification: parts.links.notification.clone(),
             persistence: parts.links.persistence.clone(),
             requests: Cell::new(0),
             rest,
@@ -148,6 +158,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Gateway<S> {
             inner.spawn("a stream of commands", publish::run(inner.clone(), at, commands, link));
         }
         inner.process.spawn_local("stored cursors", End::Expected, stored::run(inner.clone(), persistence));
+        for _ in 0..mine::LISTINGS {
+            inner.spawn("listing users' streams", mine::run(inner.clone()));
+        }
         inner.spawn("a stream of asks", backlog::run(inner.clone(), asks, notification));
         inner.process.spawn_local("a shard's leaving", End::Expected, leave(inner.clone()));
         Self(inner)
@@ -201,12 +214,17 @@ async fn leave<S: AsyncRead + AsyncWrite + Unpin + 'static>(inner: Rc<Inner<S>>)
 async fn seconds<S: AsyncRead + AsyncWrite + Unpin + 'static>(inner: Rc<Inner<S>>) {
     let mut second = tokio::time::interval(Duration::from_secs(1));
     second.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut passed = 0;
     loop {
         second.tick().await;
         inner.settle_late();
         inner.close_due();
         inner.close_departed();
         inner.store_due();
+        inner.list_later();
+        inner.tell_rooms();
+        inner.renew_sessions(passed);
+        passed += 1;
         inner.second_acks.borrow_mut().forget(Instant::now());
         inner.outward.refused_asks().into_iter().for_each(|waiting| inner.nothing_yet(waiting));
     }

@@ -86,6 +86,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Inner<S> {
         let asked = departure.turn(session, 0, Instant::now());
         drop(departure);
         if let Some(asked) = asked {
+            self.register(session, true);
             self.send(session, &ServerFrame::Move(asked));
         }
     }

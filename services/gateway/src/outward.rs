@@ -7,6 +7,7 @@
 //! open.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -23,6 +24,7 @@ pub(crate) mod attach;
 pub(crate) mod backlog;
 mod compare;
 pub(crate) mod publish;
+pub mod sessions;
 
 /// Asks that wait for notification; a further one is dropped, and the shard asks again.
 pub const ASKS: usize = 1_024;
@@ -86,6 +88,11 @@ struct Changed {
     order: Vec<StreamId>,
     on: Map<StreamId, bool>,
     ephemeral: Vec<v1::Ephemeral>,
+    /// Newest wish per stream.
+    watch: BTreeMap<StreamId, bool>,
+    /// Sessions opened (`true`) and closed, in order.
+    sessions: Vec<(bool, v1::SessionRow)>,
+    renewals: Vec<v1::SessionRow>,
 }
 
 /// Ephemerals that wait for one state instance; further ones are dropped, as ephemerals may be.

@@ -138,7 +138,7 @@ fn new_buffer() -> Box<[u8]> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Contents<S> {
-    fn is_open(&mut self, id: SessionId) -> bool {
+    pub(crate) fn is_open(&mut self, id: SessionId) -> bool {
         self.session(id).is_some_and(|session| session.is_open())
     }
 

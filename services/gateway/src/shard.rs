@@ -24,7 +24,7 @@ use crate::limits::Limits;
 use crate::reader::Reader;
 use crate::seams::{Encode, Page, Upstream};
 use crate::session::{Ended, SessionId};
-use crate::wire::{self, Encoding, Messages};
+use crate::wire::{self, Encoding, Frames, Messages};
 
 #[cfg(test)]
 pub(crate) mod tests;
@@ -117,6 +117,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Shard<S> {
         self.with(|contents| contents.deliver(session, messages.finish()))
     }
 
+    /// Sends what may be left out: nothing to a session whose socket or outbox is behind. Says whether it was
+    /// taken.
+    pub(crate) fn offer(&self, session: SessionId, frames: &Frames) -> bool {
+        self.with(|contents| contents.offer(session, frames))
+    }
+
     /// Closes a session after what waits in its outbox.
     pub fn close(&self, session: SessionId, code: u16, reason: &str) {
         let frame = wire::close(code, reason);
@@ -152,6 +158,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Shard<S> {
     /// Whether `session` follows `stream`.
     pub fn follows(&self, session: SessionId, stream: &StreamId) -> bool {
         self.with(|contents| contents.follows(session, stream))
+    }
+
+    /// Whether `session` is neither closed nor being closed.
+    pub(crate) fn is_open(&self, session: SessionId) -> bool {
+        self.with(|contents| contents.is_open(session))
     }
 
     /// The ring's heads of a stream that `session` follows.

@@ -13,7 +13,7 @@ use futures_util::Stream;
 use sterna_process::End;
 use sterna_proto::v1::attach_up::What;
 use sterna_proto::{convert, v1};
-use sterna_stream::{Hlc, StreamId};
+use sterna_stream::{Hlc, StreamId, partition};
 use tokio::sync::{Notify, mpsc};
 use tonic::Streaming;
 
@@ -94,6 +94,21 @@ impl Shard {
             }
         }
         self.role.hub.lock().detach(self.id);
+        self.role.watch.lock().detach(self.id);
+    }
+
+    fn name(&self) -> String {
+        self.role.hub.lock().name_of(self.id)
+    }
+
+    /// Streams of partitions that others own are watched there.
+    fn watch(&self, streams: &v1::Streams) {
+        for stream in streams.streams.iter().filter_map(|stream| stream.parse::<StreamId>().ok()) {
+            let owned = self.role.hub.lock().owns(partition::of(&stream, self.role.config.partitions));
+            if owned {
+                self.role.watch.lock().watch(self.id, &stream);
+            }
+        }
     }
 
     async fn answer(&self, wish: What) -> Result<(), Gone> {
@@ -104,7 +119,15 @@ impl Shard {
                 streams.streams.iter().filter_map(|s| s.parse().ok()).for_each(|s| hub.unfollow(self.id, &s));
             }
             What::Ephemeral(ephemeral) => self.role.hub.lock().ephemeral(&ephemeral),
-            What::Attaching(_) => {}
+            What::Attaching(attaching) => self.role.hub.lock().named(self.id, attaching.shard),
+            What::Opened(rows) => self.role.sessions_opened(&self.name(), rows),
+            What::Closed(rows) => self.role.sessions_closed(&self.name(), rows),
+            What::Watch(streams) => self.watch(&streams),
+            What::Unwatch(streams) => {
+                let mut watch = self.role.watch.lock();
+                let named = streams.streams.iter().filter_map(|s| s.parse().ok());
+                named.for_each(|s| watch.unwatch(self.id, &s));
+            }
         }
         Ok(())
     }

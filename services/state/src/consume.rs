@@ -95,6 +95,7 @@ async fn take(
                 settle(role, topics, consumer, &mut own).await;
             }
             role.hub.lock().disown(partition);
+            role.watch.lock().disown(partition, role.config.partitions);
         }
         Polled::Records(batch) => {
             let own = owned.get_mut(&batch.partition).filter(|own| own.generation == batch.generation);

@@ -25,6 +25,7 @@ pub use watched::WatchId;
 mod followed;
 #[cfg(test)]
 pub(crate) mod tests;
+mod told;
 mod watched;
 
 /// How long a segment waits for what it rests on, before it is left to the backlog.
@@ -75,6 +76,8 @@ pub struct Counters {
 }
 
 struct Shard {
+    /// As it said when it attached.
+    name: String,
     queue: mpsc::Sender<Down>,
     n: u64,
     follows: Set<StreamId>,
@@ -147,7 +150,7 @@ impl Hub {
     pub fn attach(&mut self) -> (ShardId, mpsc::Receiver<Down>) {
         let (queue, receiver) = mpsc::channel(self.push_queue);
         self.last_id += 1;
-        self.shards.insert(self.last_id, Shard { queue, n: 0, follows: Set::default() });
+        self.shards.insert(self.last_id, Shard { name: String::new(), queue, n: 0, follows: Set::default() });
         (self.last_id, receiver)
     }
 

@@ -6,19 +6,21 @@
 //! the region's tail. Ahead of the mirrors, segments go from region to region by express.
 //!
 //! Reading order: [`hub`] (interest, joins and pushes; no I/O), [`attach`] (one shard), [`consume`] (the
-//! log), [`express`] (the lanes between regions). It authorises nothing, decodes no payload and keeps no
-//! session's state.
+//! log), [`express`] (the lanes between regions); beside them [`registry`] (sessions) and [`presence`] (who
+//! is there). It authorises nothing and decodes no payload but that of members.
 
 use std::pin::Pin;
 use std::sync::Arc;
 
 use futures_util::Stream;
+use sterna_access::members::Folds;
+use sterna_access::members::stored::StoredEvents;
 use sterna_log::{Group, Log, Topic};
 use sterna_process::{Caller, End, Link, Process};
 use sterna_proto::v1;
 use sterna_proto::v1::persistence_client::PersistenceClient;
 use sterna_proto::v1::state_server::{State as Service, StateServer};
-use sterna_storage::{Table, Tails};
+use sterna_storage::{Sessions, Table, Tails};
 use sterna_stream::Origin;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::service::Routes;
@@ -31,8 +33,11 @@ pub mod express;
 pub mod handled;
 pub mod hub;
 mod marks;
+pub mod presence;
+pub mod registry;
 #[cfg(test)]
 mod tests;
+mod watch;
 
 /// What a region's state is told at start.
 #[derive(Clone, Debug)]
@@ -72,6 +77,8 @@ pub struct Parts {
     pub table: Arc<dyn Table>,
     /// The region's tails.
     pub tails: Arc<dyn Tails>,
+    /// The region's sessions.
+    pub sessions: Arc<dyn Sessions>,
     /// The way to persistence.
     pub persistence: Link,
     /// Every state instance of the other regions.
@@ -92,6 +99,9 @@ pub(crate) struct Inner {
     pub(crate) hub: hub::Shared,
     pub(crate) ensure: ensure::Queue,
     pub(crate) express: express::Express,
+    pub(crate) sessions: Arc<dyn Sessions>,
+    pub(crate) lanes: registry::Lanes,
+    pub(crate) watch: watch::Shared,
 }
 
 impl Config {
@@ -119,8 +129,14 @@ impl State {
         let peers = if config.express { parts.peers } else { Vec::new() };
         let (express, arrivals) = express::Express::new(peers.len());
         let hub = hub::Shared::new(hub::Hub::new(config.partitions, config.push_queue));
+        let (lanes, jobs) = registry::Lanes::new();
+        let folds = Folds::new(StoredEvents::new(parts.persistence.clone()));
+        let watch = watch::Shared::new(presence::Presence::new(config.mirrors.is_empty()));
         let inner = Arc::new(Inner {
             config,
+            sessions: parts.sessions,
+            lanes,
+            watch,
             process: parts.process.clone(),
             log: parts.log,
             table: parts.table,
@@ -131,6 +147,10 @@ impl State {
             express,
         });
         parts.process.spawn("the table's second way", End::Fatal, ensure::run(inner.clone()));
+        parts.process.spawn("presence", End::Fatal, watch::run(inner.clone(), folds));
+        for jobs in jobs {
+            parts.process.spawn("a lane of the registry", End::Fatal, registry::run(inner.clone(), jobs));
+        }
         parts.process.spawn("the log consumer", End::Fatal, consume::run(inner.clone(), arrivals));
         for (at, peer) in peers.into_iter().enumerate() {
             let lane = express::outgoing::run(inner.clone(), at, peer);

@@ -17,7 +17,7 @@ use sterna_proto::v1::attach_down::What;
 use sterna_proto::v1::attach_up::What as Wish;
 use sterna_proto::v1::state_client::StateClient;
 use sterna_storage::faulty::{Chances, Faults, FaultyTable, FaultyTails};
-use sterna_storage::memory::{MemoryTable, MemoryTails};
+use sterna_storage::memory::{MemorySessions, MemoryTable, MemoryTails};
 use sterna_storage::{Consistency, Expect, Put, Table, layout, tails};
 use sterna_stream::sequencer::invariants::End;
 use sterna_stream::{Cursor, Hlc, LogPos, Origin, Policy, Position, Segment, StreamId, partition};
@@ -33,6 +33,7 @@ mod attach;
 mod express;
 mod mirrors;
 mod owners;
+mod sessions;
 mod tails_and_kinds;
 mod watermarks;
 
@@ -51,6 +52,7 @@ struct World {
     /// What breaks between state and the table.
     count_faults: Arc<Faults>,
     tails: Arc<MemoryTails>,
+    sessions: Arc<MemorySessions>,
     tail_faults: Arc<Faults>,
     persistence: Process,
     keys: CallerKeys,
@@ -85,6 +87,7 @@ impl World {
             faults: faults(),
             count_faults: faults(),
             tails: Arc::new(MemoryTails::new(limits)),
+            sessions: Arc::default(),
             tail_faults: faults(),
             persistence: Process::new("persistence", 1, Arc::new(ManualClock::new(NOW))),
             keys: CallerKeys::new(&[b"a secret of sixteen bytes"]).unwrap(),
@@ -107,6 +110,7 @@ impl World {
             log: Arc::new(FaultyLog::new(Arc::new(self.log.clone()), self.log_faults.clone())),
             table: Arc::new(FaultyTable::new(self.table.clone(), self.count_faults.clone())),
             tails: Arc::new(FaultyTails::new(self.tails.clone(), self.tail_faults.clone())),
+            sessions: self.sessions.clone(),
             persistence,
             peers: self.peers.clone(),
         };
@@ -199,8 +203,17 @@ impl Shard {
         self.wishes.send(v1::AttachUp { what: Some(what) }).await.unwrap();
     }
 
-    /// What comes next; `None`: the stream has ended.
+    /// What comes next, but for notices of changed members; `None`: the stream has ended.
     async fn next(&mut self) -> Option<What> {
+        loop {
+            match self.next_of_all().await? {
+                What::Members(_) => {}
+                other => return Some(other),
+            }
+        }
+    }
+
+    async fn next_of_all(&mut self) -> Option<What> {
         let down = self.pushes.message().await.ok().flatten()?;
         self.n += 1;
         assert_eq!(down.n, self.n, "E15: a hole in the numbers");

@@ -14,6 +14,7 @@ use tokio::time::Duration;
 mod crash;
 mod crowd;
 mod device;
+mod life;
 mod moving;
 mod person;
 
@@ -48,6 +49,29 @@ impl World {
 
     async fn person(&self, name: &str, encoding: Encoding) -> Person {
         Person::connect(&self.region, &self.plan, name, encoding, self.clock.wall_ms()).await
+    }
+
+    /// Somebody's device at a shard.
+    async fn person_at(&self, shard: usize, name: &str, device: u128) -> Person {
+        let (now_ms, encoding) = (self.clock.wall_ms(), Encoding::Protobuf);
+        let gateway = self.region.gateway(shard).unwrap();
+        Person::connect_to(gateway, &self.plan, name, device, encoding, now_ms).await
+    }
+
+    /// Asks for as many streams with bo in them, and waits for nothing.
+    async fn create_asking(&mut self, owner: &mut Person, count: u64) -> Vec<StreamId> {
+        let mut streams = Vec::new();
+        for _ in 0..count {
+            let id = self.id();
+            let stream = created::stream("acme", "chat", &owner.name.parse().unwrap(), id).unwrap();
+            let own = format!(r#"{{"user":"{}","add":"owner"}}"#, owner.name);
+            owner.publish(&stream, id, "member", &own, false).await;
+            owner.subscribe_when_there(&stream).await;
+            let id = self.id();
+            owner.publish(&stream, id, "member", r#"{"user":"bo","add":"writer"}"#, false).await;
+            streams.push(stream);
+        }
+        streams
     }
 
     /// Creates a stream with these writers; its owner follows it.

@@ -7,9 +7,11 @@ use futures_util::{SinkExt, StreamExt};
 use sterna_access::DevelopmentIssuer;
 use sterna_cluster::region::token_secret;
 use sterna_cluster::{Plan, Region};
+use sterna_gateway::gateway::Gateway;
 use sterna_gateway::wire;
 use sterna_protocol::frame::{
-    ClientFrame, Device, Durability, Event, Hello, Publish, Secret, ServerFrame, Subscribe, Subscription,
+    ClientFrame, Cursors, Device, Durability, Event, Hello, PresenceState, Publish, Secret, ServerFrame,
+    Stored, Subscribe, Subscription,
 };
 use sterna_protocol::{Encoding, Payload};
 use sterna_stream::{Cursor, EventId, Reason, StreamId};
@@ -33,6 +35,12 @@ pub(crate) struct Person {
     /// Acked a second time: another region has them.
     pub(crate) safe: Vec<EventId>,
     pub(crate) refused: Vec<Reason>,
+    /// Who is there, as told last.
+    pub(crate) present: BTreeMap<String, PresenceState>,
+    /// Streams that errors named.
+    pub(crate) left: Vec<StreamId>,
+    /// The code that the server closed with.
+    pub(crate) closed: Option<u16>,
 }
 
 impl Person {
@@ -44,23 +52,47 @@ impl Person {
         encoding: Encoding,
         now_ms: u64,
     ) -> Self {
+        let device = name.len() as u128;
+        Self::connect_to(region.gateway(0).unwrap(), plan, name, device, encoding, now_ms).await
+    }
+
+    /// The same at this gateway, on this device.
+    pub(crate) async fn connect_to(
+        gateway: &Gateway<DuplexStream>,
+        plan: &Plan,
+        name: &str,
+        device: u128,
+        encoding: Encoding,
+        now_ms: u64,
+    ) -> Self {
         let (ours, theirs) = tokio::io::duplex(64 * 1024);
         let spoken = match encoding {
             Encoding::Json => wire::Encoding::Json,
             Encoding::Protobuf => wire::Encoding::Protobuf,
         };
-        region.gateway(0).unwrap().accept(theirs, spoken, Vec::new()).unwrap();
+        gateway.accept(theirs, spoken, Vec::new()).unwrap();
         let socket = WebSocketStream::from_raw_socket(ours, Role::Client, None).await;
         let (shown, cursors) = (BTreeMap::new(), BTreeMap::new());
         let (acked, safe, refused) = (Vec::new(), Vec::new(), Vec::new());
-        let mut person =
-            Self { socket, encoding, name: name.to_owned(), shown, cursors, acked, safe, refused };
+        let mut person = Self {
+            socket,
+            encoding,
+            name: name.to_owned(),
+            shown,
+            cursors,
+            acked,
+            safe,
+            refused,
+            present: BTreeMap::new(),
+            left: Vec::new(),
+            closed: None,
+        };
         let issuer = DevelopmentIssuer::new(token_secret(plan));
         let token = issuer.issue("acme", &name.parse().unwrap(), now_ms + 3_600_000).unwrap();
         person
             .send(ClientFrame::Hello(Hello {
                 token: Secret::new(token),
-                device: Device(u128::from(name.len() as u64)),
+                device: Device(device),
                 client: "test".into(),
                 home: None,
                 ticket: None,
@@ -90,7 +122,10 @@ impl Person {
             match message {
                 Message::Text(text) => return Some(self.encoding.decode_server(text.as_bytes()).unwrap()),
                 Message::Binary(bytes) => return Some(self.encoding.decode_server(&bytes).unwrap()),
-                Message::Close(_) => return None,
+                Message::Close(frame) => {
+                    self.closed = frame.map(|frame| frame.code.into());
+                    return None;
+                }
                 _ => {}
             }
         }
@@ -120,10 +155,42 @@ impl Person {
             ServerFrame::Gap(gap) => self.cursors.entry(gap.stream).or_default().merge(&gap.to),
             ServerFrame::Ack(ack) if ack.durability == Durability::Global => self.safe.extend(ack.event_ids),
             ServerFrame::Ack(ack) => self.acked.extend(ack.event_ids),
-            ServerFrame::Error(error) => self.refused.push(error.code.reason().unwrap()),
+            ServerFrame::Error(error) => {
+                self.refused.push(error.code.reason().unwrap());
+                self.left.extend(error.stream.and_then(|stream| stream.parse().ok()));
+            }
+            ServerFrame::Presence(presence) => {
+                if presence.full {
+                    self.present.clear();
+                }
+                let users = presence.users.into_iter().map(|one| (one.user.to_string(), one.state));
+                self.present.extend(users);
+            }
             ServerFrame::Ping => self.send(ClientFrame::Pong).await,
             _ => {}
         }
+    }
+
+    /// Takes in what comes within a time.
+    pub(crate) async fn listen(&mut self, time: Duration) {
+        let until = tokio::time::Instant::now() + time;
+        while let Ok(Some(frame)) = tokio::time::timeout_at(until, self.next()).await {
+            self.take(frame).await;
+        }
+    }
+
+    /// The code that the server closes with.
+    pub(crate) async fn closing(&mut self) -> u16 {
+        while let Some(frame) = self.next().await {
+            self.take(frame).await;
+        }
+        self.closed.expect("a code")
+    }
+
+    /// Says that it has stored what it was shown.
+    pub(crate) async fn report(&mut self, stream: &StreamId) {
+        let stored = Stored { stream: stream.clone(), cursor: self.cursors[stream].clone() };
+        self.send(ClientFrame::Cursor(Cursors { streams: vec![stored] })).await;
     }
 
     pub(crate) async fn publish(

@@ -54,6 +54,7 @@ async fn stores(plan: &Plan) -> Stores {
         log: Arc::new(Space::new(log, &space)),
         table: Arc::new(DynamoTable::new(client, dynamodb::Config::new(space, plan.seed))),
         tails: Arc::new(MemoryTails::new(tails::Limits::default())),
+        sessions: Arc::new(sterna_storage::memory::MemorySessions::new()),
         neighbours: sterna_cluster::Neighbours::default(),
     }
 }

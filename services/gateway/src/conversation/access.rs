@@ -16,7 +16,7 @@ const DECISIONS: usize = 4;
 
 impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Inner<S> {
     /// A decision that no change of members passed by while it was made.
-    pub(super) async fn decide(
+    pub(crate) async fn decide(
         &self,
         who: &Identity,
         what: &Action,

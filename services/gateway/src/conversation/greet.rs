@@ -34,6 +34,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Inner<S> {
                 let open = Open {
                     identity: identity.clone(),
                     device: hello.device,
+                    opened_ms: now_ms,
                     publishes: Rate::new(terms.publishes_per_s, PUBLISH_BURST_S),
                     ephemerals: Rate::new(terms.ephemeral_per_s, 1),
                     grants: Default::default(),
@@ -42,6 +43,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Inner<S> {
                     conversation.open = Some(Box::new(open));
                 }
                 self.admitted(session, &identity, hello, now_ms);
+                self.register(session, false);
                 self.invite(session);
             }
             (Ok(identity), Some(before))

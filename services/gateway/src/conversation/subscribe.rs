@@ -16,8 +16,7 @@ use crate::stored::StoredCursors;
 impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Inner<S> {
     pub(super) async fn subscribe(self: Rc<Self>, session: SessionId, subscribe: Subscribe) {
         if subscribe.mine {
-            let error = Error::new(Reason::BadRequest).detail("mine is not served yet: name the streams");
-            self.send(session, &encode::error(Error { field: Some("mine".into()), ..error }));
+            self.follow_mine(session, subscribe.tail).await;
         }
         for text in &subscribe.malformed {
             let error = Error::new(Reason::BadStream).of_stream(text).detail("not a stream id");
@@ -51,8 +50,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Inner<S> {
         let stored = stored.and_then(|stored| stored.get(&stream)).cloned();
         let cursor = subscription.cursor.or(stored).unwrap_or_default();
         let start = Start { cursor, tail, tell };
-        if let Err(refused) = self.shard.follow(session, &stream, start) {
-            self.refused(session, &stream, refused);
+        match self.shard.follow(session, &stream, start) {
+            Ok(()) => {
+                self.left_by_itself(session, &stream, false);
+                self.watch(session, &stream, subscription.presence);
+            }
+            Err(refused) => self.refused(session, &stream, refused),
         }
     }
 

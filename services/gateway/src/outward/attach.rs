@@ -21,8 +21,10 @@ use tokio::time::{Duration, Instant, Interval, MissedTickBehavior};
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::compare::{Comparison, TURNS};
+use super::sessions::in_runs;
 use super::{Changed, STREAMS_AT_ONCE, pause};
 use crate::gateway::Inner;
+use crate::registered::ROWS;
 
 /// Messages to one state instance that wait for the stream.
 const WISHES: usize = 64;
@@ -65,8 +67,12 @@ async fn attached<S: AsyncRead + AsyncWrite + Unpin + 'static>(
     let mut client = StateClient::new(link);
     let answer = client.attach(ReceiverStream::new(queue)).await.map_err(|status| status.to_string())?;
     let mut downs = answer.into_inner();
-    inner.outward.wishes[at].changed.take();
+    // What was wished of streams is told anew; news of sessions is told once.
+    let before = inner.outward.wishes[at].changed.take();
     let mut due: VecDeque<attach_up::What> = follow(&followed(inner)).collect();
+    due.extend(watch(&inner.watched()));
+    due.extend(sessions(before.sessions, before.renewals));
+    inner.list_all_again();
     let (mut expected, mut reads) = (1, 0);
     loop {
         tokio::select! {
@@ -80,6 +86,7 @@ async fn attached<S: AsyncRead + AsyncWrite + Unpin + 'static>(
                 comparison.heard();
                 if let Some(What::Resync(resync)) = &down.what {
                     due.extend(follow(&concerned(inner, resync)));
+                    due.extend(watch(&inner.watched()));
                 } else {
                     inner.take(down.what);
                 }
@@ -125,7 +132,31 @@ fn told(changed: Changed) -> impl Iterator<Item = attach_up::What> {
     let off: Vec<attach_up::What> =
         off.chunks(STREAMS_AT_ONCE).map(|streams| attach_up::What::Unfollow(names(streams))).collect();
     let on: Vec<attach_up::What> = follow(&on).collect();
-    off.into_iter().chain(on).chain(changed.ephemeral.into_iter().map(attach_up::What::Ephemeral))
+    let watched =
+        |on: bool| changed.watch.iter().filter(move |(_, is)| **is == on).map(|(stream, _)| stream.clone());
+    let (begun, ended): (Vec<StreamId>, Vec<StreamId>) = (watched(true).collect(), watched(false).collect());
+    let ended: Vec<attach_up::What> =
+        ended.chunks(STREAMS_AT_ONCE).map(|streams| attach_up::What::Unwatch(names(streams))).collect();
+    off.into_iter()
+        .chain(on)
+        .chain(sessions(changed.sessions, changed.renewals))
+        .chain(ended)
+        .chain(watch(&begun).collect::<Vec<_>>())
+        .chain(changed.ephemeral.into_iter().map(attach_up::What::Ephemeral))
+}
+
+fn watch(streams: &[StreamId]) -> impl Iterator<Item = attach_up::What> {
+    streams.chunks(STREAMS_AT_ONCE).map(|streams| attach_up::What::Watch(names(streams)))
+}
+
+fn sessions(news: Vec<(bool, v1::SessionRow)>, renewals: Vec<v1::SessionRow>) -> Vec<attach_up::What> {
+    let told = in_runs(news).into_iter().map(|(opened, rows)| match opened {
+        true => attach_up::What::Opened(rows),
+        false => attach_up::What::Closed(rows),
+    });
+    let renewal = |rows: &[v1::SessionRow]| v1::SessionRows { sessions: rows.to_vec(), renewal: true };
+    // Renewals first: what closed after they were gathered must not be renewed behind its closing.
+    renewals.chunks(ROWS).map(|rows| attach_up::What::Opened(renewal(rows))).chain(told).collect()
 }
 
 fn follow(streams: &[StreamId]) -> impl Iterator<Item = attach_up::What> {
@@ -165,7 +196,30 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Inner<S> {
             Some(What::Covered(v1::Covered { partition, pos: Some(pos), .. })) => {
                 self.covered(partition, (&pos).into());
             }
+            Some(What::End(ended)) => self.end_registered(&ended),
+            Some(What::Members(changed)) => self.members_changed(&changed),
+            Some(What::Presence(presence)) => self.present(&presence),
             Some(What::Joined(_) | What::Covered(_) | What::Resync(_)) | None => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// E16: a session that closed is not registered again by a renewal that was gathered before.
+    #[test]
+    fn a_closing_is_told_behind_the_renewals_gathered_before_it() {
+        let row = |session: &str| v1::SessionRow { session: session.into(), ..v1::SessionRow::default() };
+        let news = vec![(true, row("2.1")), (false, row("1.1")), (false, row("2.1")), (true, row("3.1"))];
+        let told = sessions(news, vec![row("1.1"), row("2.1")]);
+        let words = told.iter().map(|what| match what {
+            attach_up::What::Opened(rows) if rows.renewal => format!("renewed {}", rows.sessions.len()),
+            attach_up::What::Opened(rows) => format!("opened {}", rows.sessions.len()),
+            attach_up::What::Closed(rows) => format!("closed {}", rows.sessions.len()),
+            other => panic!("{other:?}"),
+        });
+        assert_eq!(words.collect::<Vec<_>>(), ["renewed 2", "opened 1", "closed 2", "opened 1"]);
     }
 }

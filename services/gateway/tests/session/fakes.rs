@@ -28,6 +28,8 @@ const PATIENCE: Duration = Duration::from_secs(100);
 /// One bidirectional call, the callee's side. Dropping it ends the stream.
 pub(crate) struct Call<U, D> {
     ups: Streaming<U>,
+    /// News of sessions that came in between.
+    pub(crate) news: Vec<U>,
     downs: mpsc::Sender<Result<D, Status>>,
 }
 
@@ -109,7 +111,7 @@ impl<U, D: Send + 'static> Fake<U, D> {
     /// Hands the call over; while nobody takes it, it hangs.
     async fn hand(&self, request: Request<Streaming<U>>) -> Response<Answers<D>> {
         let (downs, queue) = mpsc::channel(256);
-        let call = Call { ups: request.into_inner(), downs };
+        let call = Call { ups: request.into_inner(), news: Vec::new(), downs };
         assert!(self.0.send(call).await.is_ok(), "the test has ended");
         Response::new(Box::pin(ReceiverStream::new(queue)))
     }
@@ -243,11 +245,32 @@ impl<U, D> Calls<U, D> {
 
 // === impl Call ===
 
-impl<U, D> Call<U, D> {
-    /// The next message of the shard.
+/// Whether a message comes by itself, between those that a test waits for.
+pub(crate) trait News {
+    fn is_news(&self) -> bool {
+        false
+    }
+}
+
+impl News for v1::PublishUp {}
+impl News for v1::Ask {}
+impl News for v1::AttachUp {
+    fn is_news(&self) -> bool {
+        matches!(self.what, Some(Up::Opened(_) | Up::Closed(_)))
+    }
+}
+
+impl<U: News, D> Call<U, D> {
+    /// The next message of the shard that is no news of sessions.
     pub(crate) async fn up(&mut self) -> U {
-        let up = timeout(PATIENCE, self.ups.message()).await.expect("the shard says something");
-        up.unwrap().expect("the shard keeps the stream")
+        loop {
+            let up = timeout(PATIENCE, self.ups.message()).await.expect("the shard says something");
+            let up = up.unwrap().expect("the shard keeps the stream");
+            if !up.is_news() {
+                return up;
+            }
+            self.news.push(up);
+        }
     }
 
     /// Whether the shard has given the stream up.
@@ -255,9 +278,9 @@ impl<U, D> Call<U, D> {
         timeout(PATIENCE, self.downs.closed()).await.is_ok()
     }
 
-    /// Whether the shard says nothing for so long.
+    /// Whether the shard says nothing for so long, but for news of sessions.
     pub(crate) async fn is_quiet(&mut self, s: u64) -> bool {
-        timeout(Duration::from_secs(s), self.ups.message()).await.is_err()
+        timeout(Duration::from_secs(s), self.up()).await.is_err()
     }
 
     async fn down(&self, down: D) {

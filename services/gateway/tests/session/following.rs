@@ -49,21 +49,6 @@ fn each_malformed_stream_is_answered_and_the_others_followed() {
     });
 }
 
-/// Rule 6 is not built yet, and says so instead of nothing.
-#[test]
-fn mine_is_refused_honestly() {
-    run(async {
-        let world = World::new().await;
-        let mut ana = world.person("ana").await;
-        ana.say(&[r#"{"subscribe":{"mine":true,"tail":20}}"#.to_owned()]).await;
-        let error = ana.refused(Reason::BadRequest).await;
-        assert_eq!(
-            (error.field.as_deref(), error.stream, error.detail.is_some()),
-            (Some("mine"), None, true)
-        );
-    });
-}
-
 /// Section 3: no more streams than `max_subscriptions`; leaving one, or replacing one, makes room.
 #[test]
 fn more_streams_than_announced_are_refused() {

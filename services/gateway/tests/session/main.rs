@@ -14,8 +14,10 @@ mod following;
 mod greeting;
 mod leaving;
 mod members;
+mod mine;
 mod person;
 mod publishing;
+mod registered;
 mod world;
 
 use bytes::Bytes;

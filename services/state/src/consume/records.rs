@@ -3,12 +3,15 @@
 //! A mirrored member segment is shown only when it stands in the table (E24). Until it does, its partition is
 //! on pause and what was fetched behind it waits here; all other partitions go on.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
+use sterna_access::members::member_events;
 use sterna_log::{Batch, Offset, Record};
 use sterna_proto::record::{LOG_POS, LogRecord, Placed, Stored};
+use sterna_proto::v1;
 use sterna_storage::Appended;
 use sterna_storage::tails::Entry;
+use sterna_stream::Segment;
 use tokio::time::Instant;
 
 use super::Topics;
@@ -203,8 +206,23 @@ async fn replace(role: &Inner, stored: &Stored) {
 /// all of the own log is, because the sequencer put it there first.
 async fn show(role: &Inner, stored: &Stored, placed: Option<Placed>, ensured: u64) {
     let (segment, bytes) = (stored.segment.clone(), stored.bytes.clone());
+    let changed = members_of(&stored.segment);
     role.hub.lock().push(segment, bytes, placed, Instant::now());
+    if let Some(changed) = changed {
+        role.watch.lock().changed(&stored.segment.stream);
+        role.hub.lock().members_changed(&changed);
+    }
     keep(role, stored, ensured).await;
+}
+
+/// Whom a segment's member events name, if it has any.
+fn members_of(segment: &Segment) -> Option<v1::MembersChanged> {
+    if segment.members.is_empty() {
+        return None;
+    }
+    let users: BTreeSet<String> =
+        member_events(segment).map(|(event, _)| event.subject.to_string()).collect();
+    Some(v1::MembersChanged { stream: segment.stream.to_string(), users: users.into_iter().collect() })
 }
 
 /// Adds a segment to its tail.

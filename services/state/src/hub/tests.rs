@@ -71,6 +71,9 @@ pub(crate) fn words(what: &What) -> String {
         What::Ephemeral(_) => "ephemeral".into(),
         What::Resync(resync) => format!("resync {:?}", resync.partitions),
         What::Covered(covered) => format!("covered {:?}", covered.pos.map(|pos| pos.n)),
+        What::End(ended) => format!("end {} with {}", ended.session, ended.code),
+        What::Members(changed) => format!("members {}", changed.users.join(" ")),
+        What::Presence(presence) => format!("{} online", presence.online),
     }
 }
 

@@ -3,7 +3,8 @@
 //! A decision is made from this region's table: the newest member event per origin is looked up, and what is
 //! not yet folded is read along the chain of member events that segments carry. A fold younger than [`FRESH`]
 //! is used as it is; whoever sees a member event pass says so with [`Folds::passed`], and the next decision
-//! looks again.
+//! looks again. What was read of a chain outlives the decision that read it: one that runs out of time leaves
+//! the next less to read.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -28,6 +29,9 @@ pub const FRESH: Duration = Duration::from_secs(1);
 /// Streams whose fold is kept; at the bound those not used for longest go.
 pub const FOLDS: usize = 50_000;
 
+/// Member events that were read and are not folded yet, over all streams; at the bound they are read again.
+pub const UNFOLDED: usize = 65_536;
+
 /// Where member events are read.
 #[async_trait]
 pub trait MemberEvents: Send + Sync {
@@ -48,6 +52,21 @@ pub trait MemberEvents: Send + Sync {
 pub struct Folds<E> {
     events: E,
     kept: Mutex<Map<StreamId, Kept>>,
+    unfolded: Mutex<Unfolded>,
+}
+
+/// What was read of chains whose fold is not done.
+#[derive(Default)]
+struct Unfolded {
+    links: Map<StreamId, Map<(Origin, u64), Link>>,
+    count: usize,
+}
+
+/// One segment's member events, and the seq of the one before them.
+#[derive(Clone)]
+struct Link {
+    events: Vec<(MemberEvent, Option<History>)>,
+    before: u64,
 }
 
 /// The members of a stream at one moment.
@@ -68,7 +87,7 @@ struct Kept {
 impl<E: MemberEvents> Folds<E> {
     /// Folds over `events`.
     pub fn new(events: E) -> Self {
-        Self { events, kept: Mutex::default() }
+        Self { events, kept: Mutex::default(), unfolded: Mutex::default() }
     }
 
     /// The members of `stream`, not older than [`FRESH`]. A stream that does not exist has none.
@@ -95,6 +114,7 @@ impl<E: MemberEvents> Folds<E> {
             }
         };
         self.keep(stream, Kept { fold: fold.clone(), looked: now, stale: false });
+        self.unfolded.lock().unwrap_or_else(PoisonError::into_inner).folded(stream);
         Ok(fold)
     }
 
@@ -123,11 +143,9 @@ impl<E: MemberEvents> Folds<E> {
             let folded = fold.members.cursor().get(origin);
             let mut seq = newest;
             while seq > folded {
-                let stored = self.events.holding(stream, origin, seq).await?;
-                events.extend(
-                    member_events(&stored.segment).filter(|(event, _)| event.entry.place.seq > folded),
-                );
-                seq = stored.segment.member_before;
+                let Link { events: linked, before } = self.link(stream, origin, seq).await?;
+                events.extend(linked.into_iter().filter(|(event, _)| event.entry.place.seq > folded));
+                seq = before;
             }
         }
         events.sort_by(|(a, _), (b, _)| a.entry.place.cmp(&b.entry.place));
@@ -139,6 +157,41 @@ impl<E: MemberEvents> Folds<E> {
         }
         fold.members.extend(events.into_iter().map(|(event, _)| event));
         Ok(())
+    }
+}
+
+impl<E: MemberEvents> Folds<E> {
+    /// The member events of the segment that holds `seq`: read now, or by a decision that ran out of time.
+    async fn link(&self, stream: &StreamId, origin: &Origin, seq: u64) -> Result<Link, Refusal> {
+        let name = (origin.clone(), seq);
+        let unfolded = || self.unfolded.lock().unwrap_or_else(PoisonError::into_inner);
+        let read = unfolded().links.get(stream).and_then(|links| links.get(&name)).cloned();
+        if let Some(link) = read {
+            return Ok(link);
+        }
+        let stored = self.events.holding(stream, origin, seq).await?;
+        let events = member_events(&stored.segment).collect();
+        let link = Link { events, before: stored.segment.member_before };
+        unfolded().add(stream, name, link.clone());
+        Ok(link)
+    }
+}
+
+impl Unfolded {
+    fn add(&mut self, stream: &StreamId, name: (Origin, u64), link: Link) {
+        if self.count >= UNFOLDED {
+            (self.links, self.count) = (Map::default(), 0);
+        }
+        self.count += link.events.len();
+        if let Some(before) = self.links.entry(stream.clone()).or_default().insert(name, link) {
+            self.count -= before.events.len();
+        }
+    }
+
+    /// The fold of `stream` holds all of it.
+    fn folded(&mut self, stream: &StreamId) {
+        let links = self.links.remove(stream).unwrap_or_default();
+        self.count -= links.values().map(|link| link.events.len()).sum::<usize>();
     }
 }
 

@@ -17,6 +17,21 @@ use crate::{Action, Authorizer, Identity, MemberAuthorizer, Permission};
 #[derive(Clone, Default)]
 pub(crate) struct Table(Arc<Mutex<(Vec<Stored>, usize)>>);
 
+/// A table that takes a second over each segment.
+struct Slow(Table);
+
+#[async_trait]
+impl MemberEvents for Slow {
+    async fn newest(&self, stream: &StreamId) -> Result<Cursor, Refusal> {
+        self.0.newest(stream).await
+    }
+
+    async fn holding(&self, stream: &StreamId, origin: &Origin, seq: u64) -> Result<Stored, Refusal> {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        self.0.holding(stream, origin, seq).await
+    }
+}
+
 #[async_trait]
 impl MemberEvents for Table {
     async fn newest(&self, _: &StreamId) -> Result<Cursor, Refusal> {
@@ -186,4 +201,39 @@ async fn a_grant_names_the_member_events_it_rests_on() {
         world.authorizer.authorize(&who("acme", "bo"), &publish("message"), &world.stream).await.unwrap();
     assert_eq!(grant.policy(), &world.newest_policy());
     assert_eq!(grant.resource(), &world.stream);
+}
+
+/// E24, G7: members that take longer to read than a decision may take are known after a few decisions, however
+/// slow the table is.
+#[tokio::test(start_paused = true)]
+async fn a_decision_that_ran_out_of_time_leaves_the_next_less_to_read() {
+    let world = World::new();
+    for n in 0..11 {
+        world.change("ana", &format!("p{n}"), Change::Add(Role::Writer));
+    }
+    let folds = Folds::new(Slow(world.table.clone()));
+    let decision = || tokio::time::timeout(Duration::from_secs(5), folds.of(&world.stream));
+    assert!(decision().await.is_err(), "twelve seconds do not fit into five");
+    assert!(decision().await.is_err());
+    let fold = decision().await.expect("four are left").unwrap();
+    assert_eq!(fold.policy(), world.newest_policy());
+    assert_eq!(folds.unfolded.lock().unwrap().count, 0, "what is folded is forgotten");
+}
+
+/// G9: what is read and not folded is bounded; beyond the bound it is read again.
+#[test]
+fn what_is_read_and_not_folded_is_bounded() {
+    let world = World::new();
+    let held = world.table.0.lock().unwrap();
+    let event = member_events(&held.0[0].segment).next().unwrap();
+    let link = Link { events: vec![event; 4_096], before: 0 };
+    let mut unfolded = Unfolded::default();
+    let origin: Origin = "us-east-1".parse().unwrap();
+    for seq in 0..=UNFOLDED as u64 / 4_096 {
+        unfolded.add(&world.stream, (origin.clone(), seq), link.clone());
+        assert!(unfolded.count <= UNFOLDED);
+    }
+    assert_eq!(unfolded.count, 4_096, "everything before the last was forgotten");
+    unfolded.folded(&world.stream);
+    assert_eq!((unfolded.count, unfolded.links.len()), (0, 0));
 }

@@ -23,6 +23,9 @@ pub use inside::Inside;
 /// Faults begin here, milliseconds of the run: people have met by then.
 const FROM_MS: u64 = 5_000;
 
+/// How far a clock steps that is far off, milliseconds.
+const FAR_MS: i64 = 5 * 60_000;
+
 /// Faults that no run injects yet, and what each waits for.
 pub const WAITING: [(&str, &str); 8] = [
     ("a region destroyed and rebuilt empty, its table k items behind", "`sterna regions rebuild` (E1)"),
@@ -78,6 +81,20 @@ pub fn schedule(seed: u64, setting: &Setting) -> Vec<(u64, Fault)> {
         let (puts, down_ms) = (more.between(1, 3) as usize, more.between(50, 1_500));
         let fault = Inside::DeadWritersPut { puts, down_ms };
         faults.push((more.between(FROM_MS, HEAL_AT_MS - 12_000), Fault::Inside(region, fault)));
+    }
+    let last = &mut Dice::new(seed, "last");
+    if last.chance(400) {
+        // Whoever was behind comes back to a region that has to know by its table what there is.
+        let region = last.index(setting.regions.len());
+        faults.push((HEAL_AT_MS - 2, Fault::Inside(region, Inside::PowerLoss { down_ms: 50 })));
+        faults.push((HEAL_AT_MS - 1, Fault::Inside(region, Inside::TailsWiped)));
+    }
+    let clocks = &mut Dice::new(seed, "clocks");
+    if setting.regions.len() > 1 && clocks.chance(250) {
+        let region = clocks.index(setting.regions.len());
+        let by_ms = if clocks.chance(500) { FAR_MS } else { -FAR_MS };
+        let at = clocks.between(FROM_MS, HEAL_AT_MS - 3_000);
+        faults.push((at, Fault::Inside(region, Inside::ClockSteps { by_ms })));
     }
     let between = &mut Dice::new(seed, "cuts");
     for _ in 0..setting.cuts {

@@ -29,6 +29,7 @@ mod regions;
 mod rest;
 
 pub use chains::Chains;
+pub use regions::honest;
 pub use rest::unfinished;
 
 /// Bytes of a log that are read at once.
@@ -76,6 +77,9 @@ pub async fn verdict(world: &World) -> Result<(), String> {
     }
     if let Some(broken) = &world.broken {
         return Err(format!("a role ended by itself: {broken}"));
+    }
+    if let Some(dishonest) = &world.dishonest {
+        return Err(dishonest.clone());
     }
     for person in &world.people {
         if let Some(fault) = &person.ledger.borrow().fault {

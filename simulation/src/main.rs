@@ -6,7 +6,7 @@ use std::process::{Command, ExitCode, Stdio};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::{Parser, Subcommand, ValueEnum};
 use sterna_simulation::faults::WAITING as WAITING_FAULTS;
@@ -162,15 +162,18 @@ impl Sum {
     }
 }
 
+#[allow(clippy::disallowed_methods, reason = "how long a mistake lives is real time, outside the product")]
 fn run_mutants() -> ExitCode {
     if !cfg!(sterna_mutants) {
         println!("the known mistakes are not built in: cargo xtask mutants builds with --cfg sterna_mutants");
         return result(0, 1);
     }
     let (mut killed, mut survived) = (0, 0);
-    for mutant in MUTANTS {
-        let found = finds(mutant);
-        println!("{mutant}: {}", if found { "found" } else { "SURVIVED" });
+    for (mutant, regions) in MUTANTS {
+        let began = Instant::now();
+        let found = finds(mutant, regions);
+        let (word, took) = (if found { "found" } else { "SURVIVED" }, began.elapsed());
+        println!("{mutant}: {word} in {:.1} s", took.as_secs_f64());
         if found { killed += 1 } else { survived += 1 }
     }
     for (mutant, what) in WAITING {
@@ -180,11 +183,11 @@ fn run_mutants() -> ExitCode {
 }
 
 /// Whether some seed is red with this mistake.
-fn finds(mutant: &str) -> bool {
+fn finds(mutant: &str, regions: usize) -> bool {
     let Ok(program) = std::env::current_exe() else { return false };
-    let seeds = SEEDS.to_string();
+    let (seeds, regions) = (SEEDS.to_string(), regions.to_string());
     let run = Command::new(program)
-        .args(["run", "--seeds", &seeds, "--until-red"])
+        .args(["run", "--seeds", &seeds, "--until-red", "--regions", &regions])
         .env(CHOSEN, mutant)
         .stdout(Stdio::null())
         .status();

@@ -1,13 +1,23 @@
 //! The known mistakes, each switched on in turn: a simulation that does not notice one shows nothing.
 
-/// Mistakes that a run of one region can meet, by the names that `sterna_stream::mutant!` knows.
-pub const MUTANTS: [&str; 3] = ["two_puts", "replay_without_reproduce", "commit_before_produce"];
+/// Mistakes that runs can meet, by the names that `sterna_stream::mutant!` knows, each with the number of
+/// regions where it is looked for.
+pub const MUTANTS: [(&str, usize); 7] = [
+    ("two_puts", 1),
+    ("replay_without_reproduce", 1),
+    ("commit_before_produce", 1),
+    ("forget_adopt", 1),
+    ("head_from_redis", 1),
+    ("ignore_policy", 3),
+    ("watermark_over_hole", 3),
+];
 
-/// Mistakes that no run of one region can meet, and what they wait for.
-/// The sequencer's model finds them.
-pub const WAITING: [(&str, &str); 2] = [
+/// Mistakes that no run can meet yet, and what they wait for.
+pub const WAITING: [(&str, &str); 4] = [
     ("bare_offsets", "a region that is rebuilt: positions of two incarnations in one chain"),
-    ("forget_adopt", "a dead writer's late put between its successor's reading and putting"),
+    ("dedupe_against_express", "the express lane"),
+    ("tail_before_interest", "a plan that says how often heads are compared: the comparison repairs it"),
+    ("push_without_number", "a plan that says how often heads are compared: the comparison repairs it"),
 ];
 
 /// The variable that chooses one.

@@ -70,7 +70,8 @@ impl Setting {
             people: if count == 1 { people } else { 60 },
             rooms: dice.between(3, 7) as usize,
             hostile: dice.between(1, 3) as usize,
-            says: dice.between(1_050, 1_300) as usize,
+            // Where people cross regions whose clocks are wrong, some of what they say is refused for good.
+            says: dice.between(1_050, 1_300) as usize + if count == 1 { 0 } else { 250 },
             faults: dice.between(6, 11) as usize,
             cuts: if count == 1 { 0 } else { between.between(3, 7) as usize },
             regions: shapes,

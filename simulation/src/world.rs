@@ -22,6 +22,7 @@ use crate::dice::Dice;
 use crate::faults::between::Way;
 use crate::faults::{self, Fault, Undo};
 use crate::hostile::Hostile;
+use crate::judge;
 use crate::paths::Paths;
 use crate::person::{self, Card, Door, Person, Rooms, Surroundings, Wish};
 use crate::script::{HEAL_AT_MS, Script, name};
@@ -50,6 +51,8 @@ pub struct World {
     pub rooms: Rooms,
     /// The first role that ended otherwise than by a fault.
     pub broken: Option<String>,
+    /// The first region that said that it has more than it had, looked at before a hole is closed.
+    pub dishonest: Option<String>,
     /// How often which fault happened.
     pub happened: BTreeMap<&'static str, u64>,
     /// Regions in which push streams may have ended.
@@ -98,6 +101,7 @@ impl World {
             people: Vec::new(),
             rooms,
             broken: None,
+            dishonest: None,
             happened: BTreeMap::new(),
             unsteady: BTreeSet::new(),
             between,
@@ -217,6 +221,10 @@ impl World {
             }
             sleep_until(self.started + Duration::from_millis(at)).await;
             self.trace.line("fault", "is over:", format_args!("{undo:?}"));
+            if let Undo::Between(faults::between::Undo::Again(way)) = &undo {
+                let honest = judge::honest(self, *way).await;
+                self.dishonest = self.dishonest.take().or(honest.err());
+            }
             undo.happen(self);
         }
     }

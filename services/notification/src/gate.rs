@@ -4,6 +4,7 @@
 //! it goes on. What a segment rests on of its own origin came before it anyway.
 
 use sterna_proto::record::Stored;
+use sterna_stream::mutant;
 use sterna_stream::{Cursor, Origin};
 
 /// Whether any of these segments rests on another origin's member events.
@@ -17,7 +18,7 @@ pub fn stop(segments: &mut Vec<Stored>, held: &Cursor) -> bool {
     let mut stopped: Vec<Origin> = Vec::new();
     segments.retain(|stored| {
         let origin = &stored.segment.origin;
-        let ready = foreign(stored).all(|(other, seq)| held.get(other) >= seq);
+        let ready = foreign(stored).all(|(other, seq)| held.get(other) >= seq) || mutant!("ignore_policy");
         if !ready && !stopped.contains(origin) {
             stopped.push(origin.clone());
         }

@@ -13,7 +13,7 @@ use futures_util::Stream;
 use sterna_process::End;
 use sterna_proto::v1::attach_up::What;
 use sterna_proto::{convert, v1};
-use sterna_stream::{Hlc, StreamId, partition};
+use sterna_stream::{Hlc, StreamId, mutant, partition};
 use tokio::sync::{Notify, mpsc};
 use tonic::Streaming;
 
@@ -144,7 +144,11 @@ impl Shard {
             if owned.is_empty() {
                 continue;
             }
-            let heads = heads(&self.role, &owned).await.map_err(|()| Gone)?;
+            let mut heads = heads(&self.role, &owned).await.map_err(|()| Gone)?;
+            if mutant!("head_from_redis") {
+                let hints = self.role.tails.heads(&owned).await.map_err(|_| Gone)?;
+                heads.iter_mut().zip(hints).for_each(|(head, hint)| head.cursor = hint);
+            }
             for (stream, head) in owned.iter().zip(heads) {
                 self.room().await?.joined(self.id, stream, head);
             }

@@ -11,7 +11,7 @@ use sterna_proto::record::Placed;
 use sterna_proto::v1::attach_down::What;
 use sterna_proto::{convert, v1};
 use sterna_stream::map::{Map, Set};
-use sterna_stream::{Cursor, Hlc, Origin, Segment, StreamId, partition};
+use sterna_stream::{Cursor, Hlc, Origin, Segment, StreamId, mutant, partition};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::{Duration, Instant};
@@ -197,7 +197,9 @@ impl Hub {
         let wanted = self.shards.get(&id).is_some_and(|shard| shard.follows.contains(stream));
         let Some(followed) = self.streams.get_mut(stream).filter(|_| wanted) else { return };
         followed.held.merge(&head);
-        head.merge(&followed.consumed);
+        if !mutant!("tail_before_interest") {
+            head.merge(&followed.consumed);
+        }
         followed.join(id, &head);
         let joined = v1::Joined {
             stream: stream.to_string(),

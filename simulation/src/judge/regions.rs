@@ -1,6 +1,6 @@
 //! What regions have of each other: equal tables, and each other's logs without a hole.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use sterna_proto::record::{LOG_POS, LogRecord, Placed};
@@ -98,6 +98,35 @@ async fn watermark(site: &Site, of: &Origin, partition: u16) -> LogPos {
     newest
 }
 
+/// E21: no region says that it has more of another's log than what its mirror holds without a hole. Told from
+/// the bytes alone: whoever counts here must not be whom this judges.
+///
+/// # Errors
+/// The first that does.
+pub async fn honest(world: &World, (from, to): (usize, usize)) -> Result<(), String> {
+    let (from, to) = (&world.sites[from], &world.sites[to]);
+    for partition in 0..from.plan.partitions {
+        let said = watermark(to, &from.origin(), partition).await;
+        let mirrored = copies::all(to, &to.mirror_of(from), partition).await;
+        let mirrored: BTreeSet<Bytes> = mirrored.into_iter().map(|entry| entry.record.value).collect();
+        // Of several records with one number the newest term's counts.
+        let mut counted: BTreeMap<u64, (u64, Bytes)> = BTreeMap::new();
+        for entry in copies::all(from, &from.topic(false), partition).await {
+            let placed = entry.record.header(LOG_POS).and_then(|header| Placed::decode(header).ok());
+            let Some(LogPos { term, n }) = placed.map(|placed| placed.pos) else { continue };
+            let newest = counted.get(&n).is_none_or(|(before, _)| *before < term);
+            if n <= said.n && term <= said.term && newest {
+                counted.insert(n, (term, entry.record.value));
+            }
+        }
+        if let Some((n, _)) = counted.iter().find(|(_, (_, bytes))| !mirrored.contains(bytes)) {
+            let (from, to) = (&from.plan.region, &to.plan.region);
+            return Err(format!("E21: {to} says {said:?} of {from}'s log {partition} and lacks {n}"));
+        }
+    }
+    Ok(())
+}
+
 /// Each mirror holds its source's records and none of anybody else's; counts the holes that were met.
 ///
 /// # Errors
@@ -114,7 +143,7 @@ pub(super) async fn mirrors(world: &World) -> Result<(), String> {
 }
 
 async fn mirror(from: &Site, to: &Site, partition: u16) -> Result<(), String> {
-    let source: std::collections::BTreeSet<Bytes> = copies::all(from, &from.topic(false), partition)
+    let source: BTreeSet<Bytes> = copies::all(from, &from.topic(false), partition)
         .await
         .into_iter()
         .map(|entry| entry.record.value)

@@ -254,6 +254,10 @@ impl<'a> Connection<'a> {
     }
 
     fn error(&mut self, error: &Error) {
+        if let Some(time_ms) = error.time_unix_ms {
+            // The region's clock is not what it was at the greeting: ids follow it (E5, E7).
+            self.offset_ms = time_ms.cast_signed() - self.person.clock.wall_ms().cast_signed();
+        }
         if error.event_id.is_some() {
             return self.person.refused(error);
         }

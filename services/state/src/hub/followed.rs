@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use sterna_proto::record::Placed;
+use sterna_stream::mutant;
 use sterna_stream::{Cursor, Segment};
 use tokio::time::Instant;
 
@@ -76,5 +77,5 @@ impl Followed {
 /// anyway.
 fn rests_on(segment: &Segment, cursor: &Cursor) -> bool {
     let mut needed = segment.policy.member.iter().filter(|(origin, _)| **origin != segment.origin);
-    needed.all(|(origin, seq)| cursor.get(origin) >= seq)
+    needed.all(|(origin, seq)| cursor.get(origin) >= seq) || mutant!("ignore_policy")
 }

@@ -147,7 +147,7 @@ impl Sum {
         println!("faults injected:");
         self.faults.iter().for_each(|(fault, times)| println!("  {times:>6} {fault}"));
         WAITING_FAULTS.iter().for_each(|(fault, what)| println!("  waits: {fault}: for {what}"));
-        let (table, rare) = paths::table(&self.paths);
+        let (table, rare) = paths::table(&self.paths, self.runs.keys().any(|regions| *regions > 1));
         println!("rare paths taken:\n{table}");
         paths::WAITING.iter().for_each(|(path, what)| println!("  waits: {path}: for {what}"));
         let simulated = Duration::from_millis(self.simulated_ms);

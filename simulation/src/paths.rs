@@ -93,12 +93,17 @@ impl Paths {
     }
 }
 
-/// The counts of all runs as a table, and the required paths that were taken less than [`LEAST`] times.
-pub fn table(counts: &BTreeMap<Path, u64>) -> (String, Vec<Path>) {
+/// Paths between regions: a run of one region cannot take them.
+const BETWEEN: [Path; 4] = [Path::SecondAck, Path::Twin, Path::WatermarkHole, Path::Repair];
+
+/// The counts of all runs as a table, and the required paths that were taken less than [`LEAST`] times; those
+/// between regions only if there were `several` in some run.
+pub fn table(counts: &BTreeMap<Path, u64>, several: bool) -> (String, Vec<Path>) {
     let rows = counts.iter().map(|(path, times)| {
         let needed = if REQUIRED.contains(path) { format!("at least {LEAST}") } else { String::new() };
         format!("  {:<14}{times:>9}  {needed}", format!("{path:?}"))
     });
-    let rare = REQUIRED.into_iter().filter(|path| counts.get(path).is_none_or(|times| *times < LEAST));
+    let possible = REQUIRED.into_iter().filter(|path| several || !BETWEEN.contains(path));
+    let rare = possible.filter(|path| counts.get(path).is_none_or(|times| *times < LEAST));
     (rows.collect::<Vec<_>>().join("\n"), rare.collect())
 }

@@ -49,7 +49,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Inner<S> {
     fn row(&self, session: SessionId, leaving: bool) -> Option<v1::SessionRow> {
         let (identity, device, opened_unix_ms) = self.registered(session)?;
         Some(v1::SessionRow {
-            session: session.to_string(),
+            // A gateway that starts anew counts its sessions from the beginning: the time tells them apart.
+            session: format!("{session}.{opened_unix_ms}"),
             tenant: identity.tenant,
             user: identity.user.to_string(),
             device: device.to_string(),
@@ -60,7 +61,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Inner<S> {
 
     /// `state` ends a session: its device has newer ones, or its user too many.
     pub(crate) fn end_registered(&self, ended: &v1::EndSession) {
-        let Some(session) = named(&ended.session) else { return };
+        let Some((session, opened_ms)) = named(&ended.session) else { return };
+        if self.registered(session).is_none_or(|(_, _, opened)| opened != opened_ms) {
+            return;
+        }
         let code = u16::try_from(ended.code).unwrap_or(close::INTERNAL);
         if code == close::TOO_MANY_SESSIONS {
             return self.end(session, Reason::LimitExceeded, "this user has too many sessions", code);
@@ -69,8 +73,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Inner<S> {
     }
 }
 
-/// The session of this name.
-fn named(name: &str) -> Option<SessionId> {
-    let (slot, generation) = name.split_once('.')?;
-    Some(SessionId { slot: slot.parse().ok()?, generation: generation.parse().ok()? })
+/// The session of this name, and when it was opened.
+fn named(name: &str) -> Option<(SessionId, u64)> {
+    let mut parts = name.split('.');
+    let (slot, generation) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+    Some((SessionId { slot, generation }, parts.next()?.parse().ok()?))
 }

@@ -133,7 +133,10 @@ async fn open(role: &Inner, session: Session) -> Result<(), sterna_storage::Erro
         return Ok(());
     }
     let mut all = role.sessions.of_user(&session.tenant, &session.user).await?;
-    all.sort_by(|a, b| (a.opened_ms, &a.id).cmp(&(b.opened_ms, &b.id)));
+    // The one that is opened is the newest, whatever a clock that was set back says of it.
+    all.sort_by(|a, b| {
+        (a.id == session.id, a.opened_ms, &a.id).cmp(&(b.id == session.id, b.opened_ms, &b.id))
+    });
     let of_device = all.iter().filter(|other| other.device == session.device).count();
     let too_many = of_device.saturating_sub(SESSIONS_PER_DEVICE);
     let of_the_device = |other: &&Session| other.device == session.device;

@@ -203,8 +203,8 @@ async fn a_grant_names_the_member_events_it_rests_on() {
     assert_eq!(grant.resource(), &world.stream);
 }
 
-/// E24, G7: members that take longer to read than a decision may take are known after a few decisions, however
-/// slow the table is.
+/// E24, G7: members that take longer to read than a decision may take are known after a few decisions,
+/// however slow the table is.
 #[tokio::test(start_paused = true)]
 async fn a_decision_that_ran_out_of_time_leaves_the_next_less_to_read() {
     let world = World::new();

@@ -92,7 +92,7 @@ fn sessions_are_told_of_and_renewed() {
 }
 
 /// Section 5: state ends sessions: 4301 for a device's oldest, 4103 with an error before it for a user's
-/// newest; one that is gone already is nobody else's.
+/// newest; one that is gone already is nobody else's, also if a gateway that is gone called it so.
 #[test]
 fn state_ends_sessions_with_their_code() {
     run(async {
@@ -101,9 +101,13 @@ fn state_ends_sessions_with_their_code() {
         sleep(Duration::from_millis(10)).await;
         let names: Vec<String> = news(&mut world).await.into_iter().map(|(_, row)| row.session).collect();
         let end = |session: &str, code| Down::End(v1::EndSession { session: session.into(), code });
-        for session in ["", "7", "99999.1", "0.77777", "a.b"] {
+        for session in ["", "7", "99999.1.1", "0.77777.1", "a.b.c", &names[0].replace('.', ".9")] {
             world.state.tell(&mut world.pushed, end(session, 4301)).await;
         }
+        // Of a gateway of this name that is gone: it counted from the beginning too.
+        let (place, opened) = names[0].rsplit_once('.').unwrap();
+        let earlier = format!("{place}.{}", opened.parse::<u64>().unwrap() - 1);
+        world.state.tell(&mut world.pushed, end(&earlier, 4301)).await;
         world.state.tell(&mut world.pushed, end(&names[0], 4301)).await;
         world.state.tell(&mut world.pushed, end(&names[1], 4103)).await;
         ana.closed(4301).await;

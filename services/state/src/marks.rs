@@ -12,7 +12,7 @@ use prost::Message;
 use sterna_log::Record;
 use sterna_proto::record::{LogRecord, Placed};
 use sterna_proto::v1;
-use sterna_storage::{Consistency, Expect, Key, layout};
+use sterna_storage::{Consistency, Expect, Key, Put, layout};
 use sterna_stream::LogPos;
 use sterna_stream::digest::LogHash;
 
@@ -26,13 +26,23 @@ const LOAD_PAUSE: Duration = Duration::from_millis(200);
 /// The counts of one owned partition.
 #[derive(Default)]
 pub(crate) struct Counts {
-    /// Per mirror, in the order of the configuration: the count, and what of it is stored.
-    mirrors: Vec<(Watermark, LogPos)>,
+    /// Per mirror, in the order of the configuration.
+    mirrors: Vec<Mirrored>,
     /// The newest own record that was consumed.
     consumed: LogPos,
     /// The furthest that any other region has the own log.
     covered: LogPos,
     told: LogPos,
+}
+
+/// The count of one mirror, and what of it is stored.
+struct Mirrored {
+    watermark: Watermark,
+    stored: LogPos,
+    /// What the stored item must be for the next one to replace it; `None`: to be read first, because nobody
+    /// knows what became of the last put. One that lands late must not undo a later one: the offsets that
+    /// were committed behind that would never be counted.
+    expect: Option<Expect>,
 }
 
 /// What a partition's counts begin with.
@@ -47,11 +57,11 @@ impl Counts {
     pub(crate) async fn load(role: &Inner, partition: u16, known: &[bool]) -> Begin {
         let (mut mirrors, mut lost) = (Vec::new(), Vec::new());
         for (at, mirror) in role.config.mirrors.iter().enumerate() {
-            let stored = stored(role, key(role, &mirror.origin, partition)).await;
+            let (stored, expect) = stored(role, &key(role, &mirror.origin, partition)).await;
             lost.push(stored.is_none() && known.get(at).copied().unwrap_or(false));
             let watermark = stored.unwrap_or_default();
-            let pos = watermark.pos();
-            mirrors.push((watermark, pos));
+            let stored = watermark.pos();
+            mirrors.push(Mirrored { watermark, stored, expect: Some(expect) });
         }
         Begin { counts: Self { mirrors, ..Self::default() }, lost }
     }
@@ -63,8 +73,8 @@ impl Counts {
 
     /// A record of the mirror `at` was consumed; `bytes` are its own.
     pub(crate) fn mirrored(&mut self, at: usize, record: &LogRecord, bytes: &Bytes, placed: Option<Placed>) {
-        let (Some(placed), Some((watermark, _))) = (placed, self.mirrors.get_mut(at)) else { return };
-        if watermark.seen(&record.counted(bytes, placed)) == Seen::Differs {
+        let (Some(placed), Some(mirrored)) = (placed, self.mirrors.get_mut(at)) else { return };
+        if mirrored.watermark.seen(&record.counted(bytes, placed)) == Seen::Differs {
             tracing::error!(n = placed.pos.n, "alarm: a mirrored log contradicts what was counted of it");
         }
     }
@@ -80,14 +90,10 @@ impl Counts {
     /// may be committed.
     pub(crate) async fn store(&mut self, role: &Inner, partition: u16) -> bool {
         let mut all = true;
-        for (at, (watermark, stored)) in self.mirrors.iter_mut().enumerate() {
-            if watermark.pos() == *stored {
-                continue;
-            }
-            if store(role, at, partition, watermark).await {
-                *stored = watermark.pos();
-            } else {
-                all = false;
+        for (at, mirrored) in self.mirrors.iter_mut().enumerate() {
+            if mirrored.watermark.pos() != mirrored.stored {
+                let key = key(role, &role.config.mirrors[at].origin, partition);
+                all &= mirrored.store(role, key).await;
             }
         }
         all
@@ -108,10 +114,10 @@ impl Counts {
         if self.mirrors.is_empty() {
             return;
         }
-        let watermark = |(at, (watermark, _)): (usize, &(Watermark, LogPos))| v1::Watermark {
+        let watermark = |(at, mirrored): (usize, &Mirrored)| v1::Watermark {
             origin: role.config.mirrors[at].origin.to_string(),
-            term: watermark.pos().term,
-            n: watermark.pos().n,
+            term: mirrored.watermark.pos().term,
+            n: mirrored.watermark.pos().n,
         };
         let wall_unix_ms = role.process.clock().wall_ms();
         let mark = v1::Mark {
@@ -137,33 +143,46 @@ fn key(role: &Inner, of: &sterna_stream::Origin, partition: u16) -> Key {
     layout::control(&role.config.origin.region(), &format!("watermark#{of}#{partition:05}"))
 }
 
-/// The stored count; `None`: there is none. A table that does not answer is asked again: its silence is no
-/// reason to read a mirror from its beginning.
-async fn stored(role: &Inner, key: Key) -> Option<Watermark> {
+impl Mirrored {
+    /// Stores the count in the place of the one before it. `false`: it is not known to be stored.
+    async fn store(&mut self, role: &Inner, key: Key) -> bool {
+        let expect = match self.expect.take() {
+            Some(expect) => expect,
+            None => stored(role, &key).await.1,
+        };
+        let pos = self.watermark.pos();
+        let log_hash = Bytes::copy_from_slice(&self.watermark.hash().0);
+        let item = v1::Counted { term: pos.term, n: pos.n, log_hash };
+        match role.table.put(key, item.encode_to_vec().into(), expect).await {
+            Ok(Put::Done(version)) => {
+                (self.stored, self.expect) = (pos, Some(Expect::Version(version)));
+                true
+            }
+            Ok(Put::Found(_) | Put::Missing) => false,
+            Err(error) => {
+                tracing::warn!(%error, "a count was not stored; the next one covers it");
+                false
+            }
+        }
+    }
+}
+
+/// The stored count, `None` if there is none, and what the next put has to expect. A table that does not
+/// answer is asked again: its silence is no reason to read a mirror from its beginning.
+async fn stored(role: &Inner, key: &Key) -> (Option<Watermark>, Expect) {
     let items = loop {
-        match role.table.get(std::slice::from_ref(&key), Consistency::Consistent).await {
+        match role.table.get(std::slice::from_ref(key), Consistency::Consistent).await {
             Ok(items) => break items,
             Err(error) => tracing::warn!(%error, "a count cannot be read yet"),
         }
         tokio::time::sleep(LOAD_PAUSE).await;
     };
-    let item = v1::Counted::decode(items.into_iter().next()??.value).ok()?;
-    let hash: [u8; 32] = item.log_hash.as_ref().try_into().ok()?;
-    Some(Watermark::at(LogPos { term: item.term, n: item.n }, LogHash(hash)))
+    let Some(item) = items.into_iter().next().flatten() else { return (None, Expect::Absent) };
+    (read(&item.value), Expect::Version(item.version))
 }
 
-async fn store(role: &Inner, at: usize, partition: u16, watermark: &Watermark) -> bool {
-    let item = v1::Counted {
-        term: watermark.pos().term,
-        n: watermark.pos().n,
-        log_hash: Bytes::copy_from_slice(&watermark.hash().0),
-    };
-    let key = key(role, &role.config.mirrors[at].origin, partition);
-    match role.table.put(key, item.encode_to_vec().into(), Expect::Any).await {
-        Ok(_) => true,
-        Err(error) => {
-            tracing::warn!(%error, "a count was not stored; the next one covers it");
-            false
-        }
-    }
+fn read(value: &Bytes) -> Option<Watermark> {
+    let item = v1::Counted::decode(value.clone()).ok()?;
+    let hash: [u8; 32] = item.log_hash.as_ref().try_into().ok()?;
+    Some(Watermark::at(LogPos { term: item.term, n: item.n }, LogHash(hash)))
 }

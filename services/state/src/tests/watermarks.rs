@@ -1,6 +1,7 @@
 //! Counts of the mirrors, marks that tell them, and what others' marks say of the own log.
 
 use sterna_proto::record::encode_mark;
+use sterna_storage::faulty::Fault;
 
 use super::*;
 
@@ -180,6 +181,37 @@ async fn what_is_counted_is_not_committed_before_the_count_is_stored() {
     let _second = world.start();
     world.produce(&world.mirror(), 0, covers("ap-southeast-1", 1, 2), Some(placed(1, 2))).await;
     until_marked(&world, 1, 2).await;
+}
+
+/// E21: a put of a count that lands late does not undo a later one, behind which offsets are committed.
+#[tokio::test(start_paused = true)]
+async fn a_count_that_lands_late_undoes_no_later_one() {
+    let mut world = World::new();
+    let first = world.start();
+    let late = world.count_faults.clone();
+    let landing = async move { late.run().await };
+    let counting = async {
+        let mark = |n| covers("ap-southeast-1", 1, n);
+        for n in 1..=4 {
+            if n == 2 {
+                world.count_faults.next_write(Fault::Late);
+            }
+            let offset = world.produce(&world.mirror(), 0, mark(n), Some(placed(1, n))).await;
+            until("the commit", async || world.committed(&world.mirror(), offset).await).await;
+        }
+        until("the late put", async || world.count_faults.taken().landed == 1).await;
+        first.process.kill();
+        let marks = world.marks().await.len();
+        let _second = world.start();
+        world.produce(&world.mirror(), 0, mark(5), Some(placed(1, 5))).await;
+        until("new marks", async || world.marks().await.len() > marks).await;
+        until_marked(&world, 1, 5).await;
+    };
+    tokio::select! {
+        biased;
+        () = landing => unreachable!("it lands for ever"),
+        () = counting => {}
+    }
 }
 
 /// E9: what another region's marks say of the own log is told once, when it moves, and never backwards.

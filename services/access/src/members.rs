@@ -6,6 +6,7 @@
 //! looks again. What was read of a chain outlives the decision that read it: one that runs out of time leaves
 //! the next less to read.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -53,6 +54,8 @@ pub struct Folds<E> {
     events: E,
     kept: Mutex<Map<StreamId, Kept>>,
     unfolded: Mutex<Unfolded>,
+    /// Counts member events that were seen to pass, of any stream.
+    passes: AtomicU64,
 }
 
 /// What was read of chains whose fold is not done.
@@ -87,7 +90,7 @@ struct Kept {
 impl<E: MemberEvents> Folds<E> {
     /// Folds over `events`.
     pub fn new(events: E) -> Self {
-        Self { events, kept: Mutex::default(), unfolded: Mutex::default() }
+        Self { events, kept: Mutex::default(), unfolded: Mutex::default(), passes: AtomicU64::new(0) }
     }
 
     /// The members of `stream`, not older than [`FRESH`]. A stream that does not exist has none.
@@ -103,6 +106,7 @@ impl<E: MemberEvents> Folds<E> {
         if let Some((fold, true)) = known {
             return Ok(fold);
         }
+        let passes = self.passes.load(Ordering::Acquire);
         let newest = self.events.newest(stream).await?;
         let held = known.map(|(fold, _)| fold);
         let fold = match held {
@@ -113,13 +117,16 @@ impl<E: MemberEvents> Folds<E> {
                 std::sync::Arc::new(fold)
             }
         };
-        self.keep(stream, Kept { fold: fold.clone(), looked: now, stale: false });
+        // One that passed while this was read may be missing in it: it serves whoever asked before that.
+        let stale = self.passes.load(Ordering::Acquire) != passes;
+        self.keep(stream, Kept { fold: fold.clone(), looked: now, stale });
         self.unfolded.lock().unwrap_or_else(PoisonError::into_inner).folded(stream);
         Ok(fold)
     }
 
     /// A member event of `stream` was seen: what is kept may be old.
     pub fn passed(&self, stream: &StreamId) {
+        self.passes.fetch_add(1, Ordering::AcqRel);
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(kept) = kept.get_mut(stream) {
             kept.stale = true;

@@ -17,17 +17,19 @@ use crate::{Action, Authorizer, Identity, MemberAuthorizer, Permission};
 #[derive(Clone, Default)]
 pub(crate) struct Table(Arc<Mutex<(Vec<Stored>, usize)>>);
 
-/// A table that takes a second over each segment.
-struct Slow(Table);
+/// A table that takes its time over each segment, and a tenth of a second over heads.
+struct Slow(Table, Duration);
 
 #[async_trait]
 impl MemberEvents for Slow {
     async fn newest(&self, stream: &StreamId) -> Result<Cursor, Refusal> {
-        self.0.newest(stream).await
+        let newest = self.0.newest(stream).await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        newest
     }
 
     async fn holding(&self, stream: &StreamId, origin: &Origin, seq: u64) -> Result<Stored, Refusal> {
-        tokio::time::sleep(Duration::from_secs(1)).await;
+        tokio::time::sleep(self.1).await;
         self.0.holding(stream, origin, seq).await
     }
 }
@@ -211,7 +213,7 @@ async fn a_decision_that_ran_out_of_time_leaves_the_next_less_to_read() {
     for n in 0..11 {
         world.change("ana", &format!("p{n}"), Change::Add(Role::Writer));
     }
-    let folds = Folds::new(Slow(world.table.clone()));
+    let folds = Folds::new(Slow(world.table.clone(), Duration::from_secs(1)));
     let decision = || tokio::time::timeout(Duration::from_secs(5), folds.of(&world.stream));
     assert!(decision().await.is_err(), "twelve seconds do not fit into five");
     assert!(decision().await.is_err());
@@ -236,4 +238,20 @@ fn what_is_read_and_not_folded_is_bounded() {
     assert_eq!(unfolded.count, 4_096, "everything before the last was forgotten");
     unfolded.folded(&world.stream);
     assert_eq!((unfolded.count, unfolded.links.len()), (0, 0));
+}
+
+/// E24: who is removed while a fold is being read is removed in the next decision, not a second later.
+#[tokio::test(start_paused = true)]
+async fn a_fold_that_a_change_passed_by_is_not_fresh() {
+    let world = World::new();
+    world.change("ana", "bo", Change::Add(Role::Writer));
+    let folds = Folds::new(Slow(world.table.clone(), Duration::ZERO));
+    let removal = async {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        world.change("ana", "bo", Change::Remove(None));
+        folds.passed(&world.stream);
+    };
+    let (before, ()) = tokio::join!(folds.of(&world.stream), removal);
+    assert_ne!(before.unwrap().policy(), world.newest_policy(), "it was read before");
+    assert_eq!(folds.of(&world.stream).await.unwrap().policy(), world.newest_policy());
 }

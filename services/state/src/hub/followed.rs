@@ -61,11 +61,15 @@ impl Followed {
     }
 
     /// A segment is shown to the live shards. Whether they have to authorise their sessions anew before:
-    /// it rests on what none of them was told of.
+    /// it rests on what none of them was told of. What comes after a hole, because a mirror left something
+    /// out, shows nothing of what is in the hole: neither that it is held nor that anybody was told of it.
     pub(super) fn show(&mut self, segment: &Segment) -> bool {
-        self.held.advance(&segment.origin, segment.last());
         let recheck = !rests_on(segment, &self.settled);
-        self.settled.advance(&segment.origin, segment.last());
+        for cursor in [&mut self.held, &mut self.settled] {
+            if segment.first <= cursor.get(&segment.origin) + 1 {
+                cursor.advance(&segment.origin, segment.last());
+            }
+        }
         if recheck {
             self.settled.merge(&segment.policy.member);
         }

@@ -19,6 +19,19 @@ fn a_segment_waits_for_what_it_rests_on() {
     assert_eq!(hub.counters().waited, 2);
 }
 
+/// E24: what a mirror left out is not held because something later came: the removal may be in the hole.
+#[test]
+fn what_comes_after_a_hole_does_not_show_that_the_hole_is_held() {
+    let mut hub = owner(8);
+    let mut reader = Reader::attach(&mut hub);
+    reader.join(&mut hub, "a", "us-east-1:4");
+    push(&mut hub, segment("a", US, 9, ""));
+    push(&mut hub, segment("a", EU, 1, "us-east-1:5"));
+    assert_eq!(reader.words(), ["joined us-east-1:4", "us-east-1:9"]);
+    hub.held(&id("a"), &cursor("us-east-1:9"), Instant::now());
+    assert_eq!(reader.words(), ["recheck eu-west-1:1"], "nobody was told of what was in the hole");
+}
+
 /// E24: what waits of one origin holds up no other.
 #[test]
 fn another_origin_is_not_held_up() {

@@ -22,17 +22,6 @@ pub(crate) fn seeds(root: &Path, seeds: u32, seed: u64) -> Cargo {
     Cargo::new(root, &format!("run --package sterna-simulation -- run --seeds {seeds} --seed {seed}"))
 }
 
-/// `seeds` simulated runs of one region each: the step of `test`.
-pub(crate) fn one_region(root: &Path, seeds: u32) -> Cargo {
-    Cargo::new(root, &format!("run --package sterna-simulation -- run --seeds {seeds} --seed 1 --regions 1"))
-}
-
-/// Why `test` does not run [`seeds`] of several regions yet: said in each summary, so that nobody forgets.
-pub(crate) const SEVERAL_REGIONS_OPEN: &str = concat!(
-    "some seeds are red for faults that are open (ARCHITECTURE.md names them; `cargo xtask sim --seeds 200` ",
-    "shows them); twenty and the regression seeds run among the tests"
-);
-
 /// Every known mistake in turn; each must be found. They are compiled into a target folder of their own, so
 /// that the two builds do not throw each other away.
 pub(crate) fn mutants(root: &Path) -> Cargo {

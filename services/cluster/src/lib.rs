@@ -3,15 +3,18 @@
 //! A [`Plan`] says what a region consists of, [`Stores`] where it keeps what must outlive its processes.
 //! [`Region`] starts every role as a process of its own, links them, and can kill and restart any of them by
 //! name; what a restarted role knows it knows from the stores. Reading order: [`plan`], [`stores`],
-//! [`region`], [`between`] (mirrors and table replication, and the [`wan`] that calls go over), [`regions`].
+//! [`region`] and its [`shard`]s, [`between`] (mirrors and table replication, and the [`wan`] that calls go
+//! over), [`regions`].
 //!
-//! Runs inside a `tokio::runtime::LocalRuntime`: shards live on the thread that starts them.
+//! Runs inside a `tokio::runtime::LocalRuntime`: shards live on the thread that starts them, which may be
+//! another one.
 
 pub mod between;
 mod compare;
 pub mod plan;
 pub mod region;
 pub mod regions;
+pub mod shard;
 pub mod stores;
 pub mod wan;
 

@@ -9,9 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::Uri;
-use sterna_access::members::stored::StoredEvents;
-use sterna_access::{GrantKey, MemberAuthorizer, TokenVerifier};
-use sterna_gateway::gateway::{Config as GatewayConfig, Gateway, Parts as GatewayParts};
+use sterna_gateway::gateway::Gateway;
 use sterna_gateway::leaving::Leaving;
 use sterna_gateway::outward::Links;
 use sterna_messaging::{Config as MessagingConfig, Messaging, Parts as MessagingParts};
@@ -26,6 +24,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tonic::service::Routes;
 
 use crate::plan::Plan;
+use crate::shard::ShardSeed;
 use crate::stores::{self, Stores};
 
 /// Longest that one role may take to end in good order.
@@ -130,13 +129,26 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Region<S> {
             }
             Place::State(_) => self.state(&process, place, stores),
             Place::Messaging(_) => self.messaging(&process, place, stores),
-            Place::Gateway(shard) => return self.shard(&process, shard),
+            Place::Gateway(shard) => {
+                let gateway = self.shard(&process, shard).start();
+                self.gateways.insert(shard, gateway);
+                return;
+            }
         };
         self.slots[&place].fill(Link::direct(&process, require_caller(routes, &self.keys)));
     }
 
-    /// Sends every session of every shard elsewhere, paced; those that stay meet the drain. Returns when
-    /// nobody is left who may still go. The region is not borrowed meanwhile.
+    /// Takes a shard into the plan that lives on another thread, in `process`: what it is to be built from
+    /// there. It is drained with the others and before whom it asks; it is not restarted here.
+    pub fn adopt_shard(&mut self, shard: usize, process: &Process) -> ShardSeed {
+        let place = Place::Gateway(shard);
+        self.slots.insert(place, Slot::new());
+        self.lives.insert(place, (1, process.clone()));
+        self.shard(process, shard)
+    }
+
+    /// Sends every session of every shard of this thread elsewhere, paced; those that stay meet the drain.
+    /// Returns when nobody is left who may still go. The region is not borrowed meanwhile.
     pub fn leave(&self, leaving: &Leaving) -> impl Future<Output = ()> + use<S> {
         let gateways: Vec<Gateway<S>> = self.gateways.values().cloned().collect();
         // Each shard has its part of the pace.
@@ -222,36 +234,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Region<S> {
         Messaging::start(config, parts).routes()
     }
 
-    fn shard(&mut self, process: &Process, shard: usize) {
+    fn shard(&self, process: &Process, shard: usize) -> ShardSeed {
         let place = Place::Gateway(shard);
         let plan = &self.plan;
-        let config = GatewayConfig {
-            name: format!("gateway-{shard}"),
-            region: plan.region.clone(),
-            origin: plan.origin(),
-            partitions: plan.partitions,
-            terms: plan.terms,
-            endpoints: plan.endpoints.clone(),
-            limits: plan.limits.clone(),
-            clock_bound_ms: sterna_stream::limits::CLOCK_BOUND_MS,
-            mirrored: !plan.peers.is_empty(),
+        let links = Links {
+            state: self.links(process, place, Place::State, plan.state),
+            messaging: self.links(process, place, Place::Messaging, plan.messaging),
+            notification: self.link(process, place, Place::Notification),
+            persistence: self.link(process, place, Place::Persistence),
         };
-        let events = StoredEvents::new(self.link(process, place, Place::Persistence));
-        let authorizer = MemberAuthorizer::new(events, Kinds::standard(), self.clock.clone(), process.name());
-        let parts = GatewayParts {
-            process: process.clone(),
-            verifier: Arc::new(TokenVerifier::new(&plan.secrets.tokens)),
-            authorizer: Arc::new(authorizer),
-            grant_key: GrantKey::new(&plan.secrets.grants),
-            links: Links {
-                state: self.links(process, place, Place::State, plan.state),
-                messaging: self.links(process, place, Place::Messaging, plan.messaging),
-                notification: self.link(process, place, Place::Notification),
-                persistence: self.link(process, place, Place::Persistence),
-            },
-        };
-        let gateway = Gateway::start(config, parts);
-        self.gateways.insert(shard, gateway);
+        ShardSeed::new(plan, shard, process, links)
     }
 }
 

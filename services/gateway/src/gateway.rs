@@ -193,6 +193,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Gateway<S> {
         self.0.rest.clone()
     }
 
+    /// What the shard counted so far.
+    pub fn counters(&self) -> crate::Counters {
+        self.0.shard.counters()
+    }
+
     /// How many sessions are open.
     pub fn sessions(&self) -> usize {
         self.0.conversations.borrow().len()

@@ -7,7 +7,7 @@
 //!
 //! Reading order: [`Process`] (what a role instance is made of) · `gate` (kill, pause, crash at any await) ·
 //! [`Link`] and [`serve`] (the two ends of a call) · `deadline`, `caller` (what rides on every call) ·
-//! [`Drain`] (ending in good order) · [`Clock`], [`Seeded`] · [`Way`] (for suites).
+//! [`Drain`] (ending in good order) · [`Thread`] · [`Clock`], [`Seeded`] · [`Way`] (for suites).
 //!
 //! It guarantees (docs/engine.md, E33–E35):
 //! - after [`Process::kill`] returns, no poll of that role's tasks, handlers, bodies or connections begins,
@@ -31,6 +31,7 @@ mod link;
 mod process;
 mod seeded;
 mod serve;
+mod thread;
 mod ways;
 
 pub use caller::{Caller, CallerError, CallerKeys, require_caller};
@@ -42,4 +43,5 @@ pub use link::{CONNECTION_WINDOW, Dial, Io, Link, LinkSwitch, Pipe, PipeListener
 pub use process::{Drained, End, Exit, Process, State};
 pub use seeded::Seeded;
 pub use serve::{CONNECTIONS_MAX, Incoming, STREAMS_PER_CONNECTION_MAX, serve};
+pub use thread::Thread;
 pub use ways::Way;

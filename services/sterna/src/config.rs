@@ -21,6 +21,8 @@ const PREFIX: &str = "STERNA_";
 const OF_THE_COMMAND_LINE: &[&str] = &["log", "log_json", "token"];
 /// Shortest secret, bytes.
 const SECRET_BYTES: usize = 16;
+/// Most gateway shards.
+const SHARDS: usize = 256;
 /// Most partitions.
 const PARTITIONS: u16 = 1_024;
 
@@ -77,6 +79,7 @@ pub struct RegionConfig {
 pub struct Listen {
     /// Where clients connect.
     pub address: SocketAddr,
+    shards: usize,
     url: String,
     origins: Vec<String>,
     handshakes_per_s: u32,
@@ -181,9 +184,12 @@ impl Config {
         if self.listen.handshakes_per_s == 0 || self.listen.connections == 0 || self.listen.sessions == 0 {
             return value("listen", "a limit of 0 would let nobody in: choose 1 or more".to_owned());
         }
+        if self.listen.shards > SHARDS {
+            return value("listen.shards", format!("{} is more than {SHARDS}", self.listen.shards));
+        }
         let mut plan = Plan::small(region, 0);
         (plan.incarnation, plan.partitions) = (*incarnation, *partitions);
-        plan.limits.sessions = self.listen.sessions;
+        plan.limits.sessions = self.listen.sessions.div_ceil(self.shards());
         plan.endpoints = vec![Endpoint { region: plan.region.clone(), url: self.url().into() }];
         plan.secrets = self.secrets.secrets();
         Ok(plan)
@@ -204,10 +210,18 @@ impl Config {
         if listed.iter().any(|one| one == "*") { Origins::Any } else { Origins::Listed(listed.clone()) }
     }
 
-    /// The edge's bounds.
+    /// How many gateway shards, one at least: as many as cores unless it is said.
+    pub fn shards(&self) -> usize {
+        let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(SHARDS);
+        if self.listen.shards == 0 { cores() } else { self.listen.shards }
+    }
+
+    /// The bounds of each shard's edge: its part of the region's.
     pub fn edge_limits(&self) -> Limits {
         let Listen { handshakes_per_s, connections, .. } = self.listen;
-        Limits { handshakes_per_s, connections }
+        let shards = self.shards();
+        let handshakes_per_s = handshakes_per_s.div_ceil(u32::try_from(shards).unwrap_or(u32::MAX));
+        Limits { handshakes_per_s, connections: connections.div_ceil(shards) }
     }
 
     /// What should not be so where strangers come.
@@ -277,6 +291,16 @@ mod tests {
     }
 
     #[test]
+    fn each_shard_has_its_part_of_what_the_region_takes_on() {
+        let config =
+            read("[listen]\nshards = 3\nsessions = 10\nhandshakes_per_s = 7\nconnections = 6").unwrap();
+        assert_eq!((config.shards(), config.plan().unwrap().limits.sessions), (3, 4));
+        let Limits { handshakes_per_s, connections } = config.edge_limits();
+        assert_eq!((handshakes_per_s, connections), (3, 2));
+        assert!(read("").unwrap().shards() >= 1, "a shard per core, unless it is said");
+    }
+
+    #[test]
     fn what_is_wrong_is_named_with_what_would_do() {
         for (file, says) in [
             ("[region]\nnmae = \"x\"", "nmae"),
@@ -288,6 +312,7 @@ mod tests {
             ("[secrets]\nlinks = \"short\"", "secrets.links: shorter than 16 bytes"),
             ("[listen]\naddress = \"here\"", "address"),
             ("[listen]\nsessions = 0", "choose 1 or more"),
+            ("[listen]\nshards = 257", "listen.shards: 257 is more than 256"),
             ("[stores]\nkind = \"tape\"", "tape"),
             ("region", "region.toml is not TOML"),
         ] {

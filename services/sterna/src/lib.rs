@@ -1,11 +1,12 @@
 //! The binary's insides: what its commands do, as functions that tests call too.
 //!
 //! Reading order: [`cli`] (what can be asked for), [`site`] (a region with its edge, in this process),
-//! [`demo`] and its ledger, [`serve`] and its [`config`], [`chat`], [`founder`] (how a stream is made),
-//! [`stop`] and [`logs`].
+//! [`demo`] and its ledger, [`serve`], its [`config`] and [`shards`] (on threads of their own), [`chat`],
+//! [`founder`] (how a stream is made), [`stop`] and [`logs`].
 //!
-//! Placement: everything runs on one thread, a `tokio::runtime::LocalRuntime`, so that between roles a call
-//! is a function call and no socket ever changes its thread.
+//! Placement: the roles run on one thread, a `tokio::runtime::LocalRuntime`, with the first gateway shard;
+//! `serve` gives each further shard a thread. Between roles a call is a function call either way, and no
+//! socket ever changes its thread.
 
 pub mod chat;
 pub mod cli;
@@ -14,6 +15,7 @@ pub mod demo;
 pub mod founder;
 pub mod logs;
 pub mod serve;
+pub mod shards;
 pub mod site;
 pub mod stop;
 pub mod tokens;

@@ -20,6 +20,9 @@ pub enum Error {
     /// The address.
     #[error("cannot listen on {0}: set [listen] address, or STERNA_LISTEN__ADDRESS, to a free one")]
     Listen(std::net::SocketAddr, #[source] std::io::Error),
+    /// No thread.
+    #[error("the system gives no thread for a gateway shard: set [listen] shards to fewer")]
+    Shard(#[source] std::io::Error),
     /// No seed from the system.
     #[error("the system gives no randomness")]
     Random(#[from] getrandom::Error),
@@ -49,10 +52,13 @@ pub async fn run(
     let stores = match config.stores.kind {
         StoreKind::Memory => MemoryStores::new(&plan).stores(),
     };
-    let (origins, limits) = (config.origins(), config.edge_limits());
+    let (origins, limits, shards) = (config.origins(), config.edge_limits(), config.shards());
     let site: Site<TcpStream> = Site::start(plan, stores, Arc::new(SystemClock), origins, limits);
+    for listener in site::beside(&listener, shards - 1).map_err(listening)? {
+        site.add_shard(listener).await.map_err(Error::Shard)?;
+    }
     site.edge().listen(listener, std::convert::identity);
-    tracing::info!(%address, region = region.as_str(), "serving");
+    tracing::info!(%address, region = region.as_str(), shards, "serving");
     ready(address);
     let failed = tokio::select! {
         biased;

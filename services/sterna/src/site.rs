@@ -10,17 +10,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sterna_cluster::region::Place;
+use sterna_cluster::shard::ShardSeed;
 use sterna_cluster::{Plan, Region, Stores};
 use sterna_gateway::edge::{Config as EdgeConfig, Edge, Limits, Origins, Parts, Standing, bind};
 use sterna_gateway::leaving::Leaving;
-use sterna_process::{Clock, Process, State};
+use sterna_process::{Clock, Exit, Process, State};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 
-/// The one shard that a site has: everything is on one thread.
+use crate::shards::{EDGE_DRAIN, Figures, Shard};
+
+/// Longest that a shard may take to end in good order while others go on.
+const SHARD_DRAIN: Duration = Duration::from_secs(10);
+
+/// The shard that shares its thread with the other roles.
 const SHARD: usize = 0;
-/// Longest that the edge may take to answer what it was asked.
-const EDGE_DRAIN: Duration = Duration::from_secs(2);
 
 /// A listener on `address` that nobody else has. The edge's own way to bind lets shards share an address, so
 /// that a second server of the same user would get every other connection unnoticed.
@@ -32,11 +36,25 @@ pub fn claim(address: SocketAddr) -> io::Result<TcpListener> {
     bind(address)
 }
 
-/// One region of this process. Its clients come over sockets of type `S`.
+/// Listeners beside `first`, on its address: the system gives each of them its part of the connections.
+///
+/// # Errors
+/// The system's.
+pub fn beside(first: &TcpListener, count: usize) -> io::Result<Vec<std::net::TcpListener>> {
+    let address = first.local_addr()?;
+    (0..count).map(|_| bind(address)?.into_std()).collect()
+}
+
+/// One region of this process. Its clients come over sockets of type `S`; those of shards on threads of
+/// their own over TCP.
 pub struct Site<S> {
     region: Rc<RefCell<Option<Region<S>>>>,
     edge: Edge<S>,
     front: Process,
+    /// What every edge of the region is told.
+    config: EdgeConfig,
+    seed: u64,
+    further: RefCell<Vec<Rc<Shard>>>,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Site<S> {
@@ -51,14 +69,31 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Site<S> {
         origins: Origins,
         limits: Limits,
     ) -> Self {
-        let front = Process::new(&format!("{}/edge", plan.region), plan.seed, clock.clone());
+        let seed = plan.seed;
+        let front = Process::new(&format!("{}/edge", plan.region), seed, clock.clone());
         let (name, endpoints) = (plan.region.clone(), plan.endpoints.clone());
         let region = Rc::new(RefCell::new(Some(Region::start(plan, stores, clock))));
         let behind = region.clone();
         let gateway = move || behind.borrow().as_ref()?.gateway(SHARD).cloned();
         let parts = Parts { process: front.clone(), gateway: Rc::new(gateway) };
-        let edge = Edge::new(EdgeConfig { region: name, endpoints, origins, limits }, parts);
-        Self { region, edge, front }
+        let config = EdgeConfig { region: name, endpoints, origins, limits };
+        let edge = Edge::new(config.clone(), parts);
+        Self { region, edge, front, config, seed, further: RefCell::default() }
+    }
+
+    /// Starts one more shard on a thread of its own, with this listener.
+    ///
+    /// # Errors
+    /// The system's: no thread, no runtime.
+    pub async fn add_shard(&self, listener: std::net::TcpListener) -> io::Result<()> {
+        let number = self.shards().last().map_or(SHARD, |last| last.number) + 1;
+        let clock = self.front.clock().clone();
+        let sow = |process: &Process| -> Option<ShardSeed> {
+            Some(self.region.borrow_mut().as_mut()?.adopt_shard(number, process))
+        };
+        let shard = Shard::start(number, (listener, self.config.clone()), (self.seed, clock), sow).await?;
+        self.further.borrow_mut().push(Rc::new(shard));
+        Ok(())
     }
 
     /// Where connections come in.
@@ -94,19 +129,74 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Site<S> {
         region.places().filter_map(|place| Some((place, region.process(place)?.clone()))).collect()
     }
 
-    /// The first role that is no longer whole by its own doing.
+    /// What each shard counted, by its number; those that are gone are left out.
+    pub async fn figures(&self) -> Vec<(usize, Figures)> {
+        let mut all = Vec::new();
+        if let Some(gateway) = self.region.borrow().as_ref().and_then(|region| region.gateway(SHARD)) {
+            all.push((SHARD, Figures::of(gateway, &self.edge)));
+        }
+        for shard in self.shards() {
+            all.extend(shard.figures().await.map(|figures| (shard.number, figures)));
+        }
+        all
+    }
+
+    /// Those on threads of their own.
+    fn shards(&self) -> Vec<Rc<Shard>> {
+        self.further.borrow().clone()
+    }
+
+    /// The first role that is no longer whole by its own doing. A shard that was drained is none.
     pub async fn failed(&self) -> String {
         let watched: Vec<Process> = self.processes().into_iter().map(|(_, process)| process).collect();
-        let mut exits: Vec<_> = watched.iter().map(|process| Box::pin(process.exited())).collect();
+        let exit = |process: &Process| {
+            let process = process.clone();
+            Box::pin(async move { (process.exited().await, process) })
+        };
+        let mut exits: Vec<_> = watched.iter().map(exit).collect();
         std::future::poll_fn(|context| {
-            for (process, exit) in watched.iter().zip(&mut exits) {
-                if let std::task::Poll::Ready(exit) = exit.as_mut().poll(context) {
-                    return std::task::Poll::Ready(format!("{}: {exit:?}", process.name()));
+            let mut failed = None;
+            exits.retain_mut(|one| match one.as_mut().poll(context) {
+                std::task::Poll::Ready((Exit::Drained, _)) => false,
+                std::task::Poll::Ready((exit, process)) => {
+                    failed = Some(format!("{}: {exit:?}", process.name()));
+                    false
                 }
-            }
-            std::task::Poll::Pending
+                std::task::Poll::Pending => true,
+            });
+            failed.map_or(std::task::Poll::Pending, std::task::Poll::Ready)
         })
         .await
+    }
+
+    /// Ends one shard while the others go on: no further connection comes to it, its sessions are sent to the
+    /// others, paced, and whoever stayed is closed with 1012. False: it was cut at its bound, or is not here.
+    pub async fn drain_shard(&self, number: usize, leaving: Leaving) -> bool {
+        let place = Place::Gateway(number);
+        let found = |region: &Region<S>| region.process(place).cloned();
+        let Some(process) = self.region.borrow().as_ref().and_then(found) else { return false };
+        let shard = self.shards().into_iter().find(|shard| shard.number == number);
+        match &shard {
+            Some(shard) => {
+                shard.close().await;
+                shard.leave(leaving).await;
+            }
+            None => {
+                self.front.drain(EDGE_DRAIN).await;
+                let gateway =
+                    self.region.borrow().as_ref().and_then(|region| region.gateway(number).cloned());
+                if let Some(gateway) = gateway {
+                    gateway.leave(leaving).await;
+                }
+            }
+        }
+        let whole = process.drain(SHARD_DRAIN).await.cut == 0;
+        self.kill(place);
+        if let Some(shard) = shard {
+            self.further.borrow_mut().retain(|one| one.number != number);
+            shard.end().await;
+        }
+        whole
     }
 
     /// Ends in good order. Health says so and no upgrade is taken, for `notice`; then, with `leaving`,
@@ -115,12 +205,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Site<S> {
     /// notification, persistence. Says which were cut at their bound.
     pub async fn drain(&self, notice: Duration, leaving: Option<&Leaving>) -> Vec<Place> {
         self.edge.stand(Standing::Stopping);
+        let further = self.shards();
+        for shard in &further {
+            shard.stand(Standing::Stopping).await;
+        }
         tokio::time::sleep(notice).await;
         if let Some(leaving) = leaving {
-            let left = self.region.borrow().as_ref().map(|region| region.leave(leaving));
-            if let Some(left) = left {
-                left.await;
-            }
+            self.leave(&further, leaving).await;
         }
         let region = self.region.borrow_mut().take();
         let cut = match region {
@@ -128,6 +219,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Site<S> {
             None => Vec::new(),
         };
         self.front.drain(EDGE_DRAIN).await;
+        self.further.borrow_mut().clear();
+        for shard in further {
+            shard.end().await;
+        }
         cut
+    }
+
+    /// Sends the sessions of all shards elsewhere, each shard at its part of the pace.
+    async fn leave(&self, further: &[Rc<Shard>], leaving: &Leaving) {
+        let shards = u32::try_from(further.len() + 1).unwrap_or(u32::MAX);
+        let leaving = Leaving { per_s: (leaving.per_s / shards).max(1), ..leaving.clone() };
+        let here = self.region.borrow().as_ref().map(|region| region.leave(&leaving));
+        let mut all: Vec<std::pin::Pin<Box<dyn Future<Output = ()> + '_>>> = Vec::new();
+        all.extend(here.map(|here| Box::pin(here) as _));
+        all.extend(further.iter().map(|shard| Box::pin(shard.leave(leaving.clone())) as _));
+        futures_util::future::join_all(all).await;
     }
 }

@@ -1,0 +1,87 @@
+//! A thread with a runtime of its own, for work that lives there and nowhere else: a gateway's shard.
+//!
+//! The work is one future; when it returns, the runtime ends and drops whatever it still held, on that
+//! thread. Deliberately absent: stopping it from outside. Whoever starts one gives it a way to be told.
+
+use std::io;
+
+use tokio::runtime::{Builder, LocalOptions};
+use tokio::sync::oneshot;
+
+/// A running thread. Dropping it leaves the thread to itself.
+#[derive(Debug)]
+pub struct Thread {
+    ended: oneshot::Receiver<()>,
+}
+
+impl Thread {
+    /// Starts a thread called `name` (the system shows the first 15 bytes) that runs `work` on a
+    /// `LocalRuntime`.
+    ///
+    /// # Errors
+    /// The system's: it gives no thread, or no runtime.
+    pub fn start<W, F>(name: &str, work: W) -> io::Result<Thread>
+    where
+        W: FnOnce() -> F + Send + 'static,
+        F: Future<Output = ()> + 'static,
+    {
+        let (end, ended) = oneshot::channel();
+        let (started, start) = std::sync::mpsc::sync_channel(1);
+        std::thread::Builder::new().name(name.to_owned()).spawn(move || {
+            let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
+            let runtime = match runtime {
+                Ok(runtime) => runtime,
+                Err(error) => return drop(started.send(Err(error))),
+            };
+            drop(started.send(Ok(())));
+            runtime.block_on(work());
+            drop(runtime);
+            // Nobody may wait for it.
+            let _ = end.send(());
+        })?;
+        start.recv().map_err(|_| io::Error::other("the thread ended before it began"))??;
+        Ok(Thread { ended })
+    }
+
+    /// Returns when the work has returned and all that its runtime held is dropped. False: it panicked.
+    pub async fn ended(self) -> bool {
+        self.ended.await.is_ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::{End, Process, SystemClock};
+
+    /// What a runtime still holds is dropped before its thread is said to have ended.
+    #[tokio::test]
+    async fn the_end_of_a_thread_is_the_end_of_all_that_lives_there() {
+        struct Held(Option<std::sync::mpsc::SyncSender<&'static str>>);
+        impl Drop for Held {
+            fn drop(&mut self) {
+                self.0.take().map(|told| told.send("dropped"));
+            }
+        }
+        let (told, tells) = std::sync::mpsc::sync_channel(2);
+        let thread = Thread::start("a test", move || async move {
+            let process = Process::new("there", 1, Arc::new(SystemClock));
+            let held = Held(Some(told));
+            process.spawn_local("for ever", End::Expected, async move {
+                let _held = held;
+                std::future::pending::<()>().await;
+            });
+            tokio::task::yield_now().await;
+        });
+        assert!(thread.unwrap().ended().await);
+        assert_eq!(tells.try_recv(), Ok("dropped"));
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_told() {
+        let thread = Thread::start("a test", || async { panic!("on purpose") });
+        assert!(!thread.unwrap().ended().await);
+    }
+}

@@ -58,6 +58,7 @@ pub struct Region<S> {
     slots: BTreeMap<Place, Slot>,
     lives: BTreeMap<Place, (u32, Process)>,
     gateways: BTreeMap<usize, Gateway<S>>,
+    states: BTreeMap<usize, State>,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Region<S> {
@@ -80,8 +81,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Region<S> {
         places.extend((0..plan.messaging).map(Place::Messaging));
         places.extend((0..plan.shards).map(Place::Gateway));
         let slots = places.iter().map(|place| (*place, Slot::new())).collect();
-        let (lives, gateways) = (BTreeMap::new(), BTreeMap::new());
-        let mut region = Self { plan, stores, lens, clock, keys, slots, lives, gateways };
+        let (lives, gateways, states) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        let mut region = Self { plan, stores, lens, clock, keys, slots, lives, gateways, states };
         for place in places {
             region.restart(place);
         }
@@ -91,6 +92,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Region<S> {
     /// The shard with this number, if it runs.
     pub fn gateway(&self, shard: usize) -> Option<&Gateway<S>> {
         self.gateways.get(&shard)
+    }
+
+    /// The instance of state with this number, for its counters; a dead one until it is built anew.
+    pub fn state(&self, instance: usize) -> Option<&State> {
+        self.states.get(&instance)
     }
 
     /// The process in a place, if it was ever started.
@@ -127,7 +133,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Region<S> {
                 let link = self.link(&process, place, Place::Persistence);
                 Notification::new(stores.tails, link).routes()
             }
-            Place::State(_) => self.state(&process, place, stores),
+            Place::State(_) => self.start_state(&process, place, stores),
             Place::Messaging(_) => self.messaging(&process, place, stores),
             Place::Gateway(shard) => {
                 let gateway = self.shard(&process, shard).start();
@@ -186,7 +192,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Region<S> {
         (0..count).map(|n| self.link(caller, from, to(n))).collect()
     }
 
-    fn state(&self, process: &Process, place: Place, stores: Stores) -> Routes {
+    fn start_state(&mut self, process: &Process, place: Place, stores: Stores) -> Routes {
         let (partitions, push_queue) = (self.plan.partitions, self.plan.push_queue);
         let mirrors = self.plan.peers.iter().map(mirror_of).collect();
         let express = self.plan.express;
@@ -207,13 +213,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Region<S> {
             persistence: self.link(process, place, Place::Persistence),
             peers: stores.neighbours.peers.iter().map(peer).collect(),
         };
-        let routes = State::start(config, parts).routes();
-        if let Place::State(number) = place
-            && let Some(door) = stores.neighbours.doors.get(number)
-        {
+        let state = State::start(config, parts);
+        let routes = state.routes();
+        let Place::State(number) = place else { return routes };
+        if let Some(door) = stores.neighbours.doors.get(number) {
             let guarded = require_caller(routes.clone(), &self.keys);
             serve(process, guarded, door.listen(), process.drain_signal());
         }
+        self.states.insert(number, state);
         routes
     }
 

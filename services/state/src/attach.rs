@@ -19,6 +19,7 @@ use tonic::Streaming;
 
 use crate::Inner;
 use crate::hub::{Down, Head, Hub, ShardId};
+use crate::recover;
 
 /// Streams whose heads are read at once.
 const HEADS_AT_ONCE: usize = 256;
@@ -135,9 +136,12 @@ impl Shard {
     async fn follow(&self, wish: v1::Streams) -> Result<(), Gone> {
         let streams: Vec<StreamId> = wish.streams.iter().filter_map(|stream| stream.parse().ok()).collect();
         for streams in streams.chunks(HEADS_AT_ONCE) {
-            let mut owned = Vec::new();
+            let (mut owned, mut unknown) = (Vec::new(), Vec::new());
             for stream in streams {
-                if self.room().await?.follow(self.id, stream) {
+                let mut hub = self.room().await?;
+                let known = hub.knows(stream);
+                if hub.follow(self.id, stream) {
+                    unknown.extend((!known).then_some(owned.len()));
                     owned.push(stream.clone());
                 }
             }
@@ -149,6 +153,8 @@ impl Shard {
                 let hints = self.role.tails.heads(&owned).await.map_err(|_| Gone)?;
                 heads.iter_mut().zip(hints).for_each(|(head, hint)| head.cursor = hint);
             }
+            let unknown: Vec<_> = unknown.into_iter().map(|at| (&owned[at], &heads[at].cursor)).collect();
+            recover::recover(&self.role, &unknown).await;
             for (stream, head) in owned.iter().zip(heads) {
                 self.room().await?.joined(self.id, stream, head);
             }

@@ -48,6 +48,20 @@ pub(crate) enum From {
     Topic(usize),
     /// By express: nothing is committed for it.
     Express,
+    /// In a tail, which an instance before this one filled from express: nothing is committed for it.
+    Tail,
+}
+
+/// What became so far of segments of other regions (E20, E23).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Segments that are readable in the local table, each counted per way that it came.
+    pub held: u64,
+    /// Segments in whose place the table has other bytes (alarm; nothing was overwritten).
+    pub forks: u64,
+    /// Segments that a tail held and nobody had in hand: an instance had shown them on account of express and
+    /// died before it put them into the table.
+    pub recovered: u64,
 }
 
 /// A job for a segment that came by express, which the mirror's copy takes over.
@@ -73,6 +87,7 @@ type Chain = (StreamId, Origin);
 pub(crate) struct Queue {
     jobs: Mutex<Jobs>,
     done: Mutex<Vec<Ticket>>,
+    counters: Mutex<Counters>,
     /// A job came.
     added: Notify,
     /// A job is done.
@@ -86,7 +101,7 @@ struct Jobs {
     due: BTreeMap<(Instant, u64), Job>,
     /// First seqs and numbers of the jobs that are not done, of each chain.
     open: Map<Chain, BTreeSet<(u64, u64)>>,
-    /// Of those in `due`, the ones for segments that came by express, by chain and first seq.
+    /// Of those in `due`, the ones for segments that came by express or tail, by chain and first seq.
     express: Map<(Chain, u64), (Instant, u64)>,
 }
 
@@ -97,6 +112,10 @@ impl Job {
         let chain = (segment.stream.clone(), segment.origin.clone());
         Self { ticket, chain, first: segment.first, last: segment.last(), record: stored.bytes.clone() }
     }
+
+    fn is_mirrored(&self) -> bool {
+        matches!(self.ticket.from, From::Topic(_))
+    }
 }
 
 // === impl Queue ===
@@ -106,7 +125,7 @@ impl Queue {
     /// that waits for what came of it by express.
     pub(crate) fn add(&self, job: Job, due: Instant) -> Option<Superseded> {
         let mut jobs = self.lock();
-        let superseded = if job.ticket.from == From::Express { None } else { jobs.supersede(&job) };
+        let superseded = if job.is_mirrored() { jobs.supersede(&job) } else { None };
         jobs.numbered += 1;
         let number = jobs.numbered;
         jobs.open.entry(job.chain.clone()).or_default().insert((job.first, number));
@@ -158,6 +177,11 @@ impl Queue {
         upto
     }
 
+    /// The counters, for one step.
+    pub(crate) fn count(&self) -> MutexGuard<'_, Counters> {
+        self.counters.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn lock(&self) -> MutexGuard<'_, Jobs> {
         self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -165,7 +189,7 @@ impl Queue {
 
 impl Jobs {
     fn insert(&mut self, due: Instant, number: u64, job: Job) {
-        if job.ticket.from == From::Express {
+        if !job.is_mirrored() {
             self.express.insert((job.chain.clone(), job.first), (due, number));
         }
         self.due.insert((due, number), job);
@@ -183,7 +207,7 @@ impl Jobs {
         while taken.len() < AT_ONCE {
             let Some(first) = self.due.first_entry().filter(|first| first.key().0 <= now) else { break };
             let ((_, number), job) = first.remove_entry();
-            if job.ticket.from == From::Express {
+            if !job.is_mirrored() {
                 self.express.remove(&(job.chain.clone(), job.first));
             }
             taken.push((number, job));
@@ -211,12 +235,16 @@ pub(crate) async fn run(role: Arc<Inner>) {
             () = drain.raised() => return,
             jobs = role.ensure.due() => jobs,
         };
-        let held = ensure(&role, &jobs).await;
+        let answers = ensure(&role, &jobs).await;
         let mut ends: BTreeMap<Chain, u64> = BTreeMap::new();
-        for ((number, job), held) in jobs.into_iter().zip(held) {
-            if !held {
-                role.ensure.again(number, job);
-                continue;
+        for ((number, job), answer) in jobs.into_iter().zip(answers) {
+            match answer {
+                v1::Ensured::Held => role.ensure.count().held += 1,
+                v1::Ensured::Fork => forked(&role, &job).await,
+                _ => {
+                    role.ensure.again(number, job);
+                    continue;
+                }
             }
             let upto = role.ensure.finish(number, &job);
             role.hub.lock().ensured(&job.chain.0);
@@ -231,22 +259,35 @@ pub(crate) async fn run(role: Arc<Inner>) {
     }
 }
 
-async fn ensure(role: &Inner, jobs: &[(u64, Job)]) -> Vec<bool> {
-    let items: Vec<_> = jobs.iter().map(|(_, job)| item(job)).collect();
-    let mut held = ask(role, items).await;
-    held.resize(jobs.len(), false);
-    held
+/// The table has other bytes: they stay (E23), and the tail must not say otherwise. The segment counts as
+/// handled.
+async fn forked(role: &Inner, job: &Job) {
+    role.ensure.count().forks += 1;
+    let ((stream, origin), way) = (&job.chain, job.ticket.from);
+    tracing::error!(
+        %stream, %origin, first = job.first, ?way,
+        "alarm: a fork: the table has another segment in its place, which is kept"
+    );
+    if let Err(error) = role.tails.forget(stream, origin).await {
+        tracing::warn!(%error, "a tail was not forgotten");
+    }
 }
 
-/// Whether each item stands now. A fork counts as handled: it is alarmed, quarantined and never overwritten
-/// (E23).
-async fn ask(role: &Inner, items: Vec<v1::Item>) -> Vec<bool> {
+async fn ensure(role: &Inner, jobs: &[(u64, Job)]) -> Vec<v1::Ensured> {
+    let items: Vec<_> = jobs.iter().map(|(_, job)| item(job)).collect();
+    let mut answers = ask(role, items).await;
+    answers.resize(jobs.len(), v1::Ensured::Unspecified);
+    answers
+}
+
+/// What stands in the place of each item now.
+async fn ask(role: &Inner, items: Vec<v1::Item>) -> Vec<v1::Ensured> {
     let mut request = tonic::Request::new(v1::EnsureRequest { items, grace_ms: 0 });
     request.set_timeout(DEADLINE);
     match role.persistence.clone().ensure(request).await {
         Ok(answer) => {
-            let settled = [i32::from(v1::Ensured::Held), i32::from(v1::Ensured::Fork)];
-            answer.into_inner().results.into_iter().map(|result| settled.contains(&result)).collect()
+            let known = |result| v1::Ensured::try_from(result).unwrap_or(v1::Ensured::Unspecified);
+            answer.into_inner().results.into_iter().map(known).collect()
         }
         Err(error) => {
             tracing::warn!(%error, "mirrored segments could not be made sure of yet");

@@ -54,7 +54,8 @@ pub struct Counters {
     pub shed: u64,
     /// Lanes that were ended because what came was not the caller's to send.
     pub refused: u64,
-    /// Segments of which the mirror brought other bytes (alarm; the mirror's count).
+    /// Segments of which the mirror brought other bytes before the table had any (alarm; the mirror's count).
+    /// Where the table had those of express by then it is a fork: [`crate::ensure::Counters::forks`].
     pub differing: u64,
 }
 

@@ -169,6 +169,11 @@ impl Hub {
         }
     }
 
+    /// Whether somebody follows a stream here, or is about to.
+    pub fn knows(&self, stream: &StreamId) -> bool {
+        self.streams.contains_key(stream)
+    }
+
     /// A shard wants a stream. `true`: read the stream's heads, then call [`Hub::joined`]. What is consumed
     /// from now on is counted into the head. `false`: this instance does not own it, which the shard is told.
     pub fn follow(&mut self, id: ShardId, stream: &StreamId) -> bool {

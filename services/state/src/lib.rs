@@ -34,6 +34,7 @@ pub mod handled;
 pub mod hub;
 mod marks;
 pub mod presence;
+mod recover;
 pub mod registry;
 #[cfg(test)]
 mod tests;
@@ -162,6 +163,11 @@ impl State {
     /// What happened so far on its express lanes.
     pub fn express(&self) -> express::Counters {
         *self.0.express.count()
+    }
+
+    /// What became so far of segments of other regions.
+    pub fn ensured(&self) -> ensure::Counters {
+        *self.0.ensure.count()
     }
 
     /// Its services, to be served or linked directly.

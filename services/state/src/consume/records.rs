@@ -106,6 +106,7 @@ impl Owned {
         match from {
             From::Topic(topic) => self.topics[topic].done(number),
             From::Express => self.express.done(number),
+            From::Tail => {}
         }
     }
 

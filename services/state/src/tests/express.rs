@@ -6,7 +6,7 @@ use sterna_storage::Tails;
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::*;
-use crate::ensure::GRACE;
+use crate::ensure::{Counters, GRACE};
 use crate::express::SILENCE;
 
 mod outgoing;
@@ -199,6 +199,59 @@ async fn on_a_difference_the_mirror_wins_and_an_alarm_is_raised() {
     assert_eq!(tails[0].entries[0].bytes, mirrored.bytes);
     let unread = instance.state.0.hub.lock().next(&STREAM.parse().unwrap(), &EU.parse().unwrap());
     assert_eq!(unread, Some(2), "nothing is shown twice");
+}
+
+/// E19, E23: if what express brought stands in the table when the mirror brings other bytes, that is a fork:
+/// alarmed, counted, never overwritten; the tail does not contradict the table, and nothing is held up.
+#[tokio::test(start_paused = true)]
+async fn a_difference_that_comes_late_is_a_fork() {
+    let (world, instance, mut shard, mut sender) = joined().await;
+    let (mut one, mut other) = (Chain::of(EU), Chain::of(EU));
+    let (expressed, mirrored) = (one.next(), other.resting(&[], "us-east-1:0"));
+    let mirrored = Stored::new(Segment { stamps: vec![Hlc::at(NOW + 7)], ..mirrored.segment });
+    sender.carry(&expressed).await;
+    assert_eq!(shard.told(1).await, ["eu-west-1:1"]);
+    assert!(sender.live(GRACE + Duration::from_secs(1)).await);
+    assert_eq!(world.in_table(&expressed).await, Some(expressed.bytes.clone()));
+    assert_eq!(instance.state.ensured(), Counters { held: 1, ..Counters::default() });
+    let offset = world.mirrored(&mirrored).await;
+    until("the commit", async || world.committed(&world.mirror(), offset).await).await;
+    assert_eq!(instance.state.ensured(), Counters { held: 1, forks: 1, recovered: 0 });
+    assert_eq!(world.in_table(&expressed).await, Some(expressed.bytes.clone()), "nothing is overwritten");
+    let tails = world.tails.read(&STREAM.parse().unwrap(), &Cursor::new(), usize::MAX).await.unwrap();
+    assert!(tails.iter().flat_map(|part| &part.entries).all(|entry| entry.bytes == expressed.bytes));
+}
+
+/// E20: an instance that dies before it put into the table what express brought leaves it in the tail; the
+/// next one puts it, shows it, and goes on behind it, though no mirror ever brings it.
+#[tokio::test(start_paused = true)]
+async fn what_express_brought_outlives_the_instance_that_showed_it() {
+    let (mut world, instance, mut shard, sender) = joined().await;
+    let mut chain = Chain::of(EU);
+    let made = [chain.next(), chain.next(), chain.next()];
+    for stored in &made[..2] {
+        sender.carry(stored).await;
+    }
+    assert_eq!(shard.told(2).await, ["eu-west-1:1", "eu-west-1:2"]);
+    instance.process.kill();
+    assert_eq!(world.in_table(&made[0]).await, None, "it was within its grace time");
+    let next = world.start();
+    let mut shard = world.shard(&next, STREAM).await;
+    assert_eq!(shard.told(1).await, ["joined eu-west-1:2"]);
+    let mut sender = Sender::of(&world, &next).await;
+    assert_eq!(sender.wanted().await, [STREAM]);
+    sender.carry(&made[2]).await;
+    assert_eq!(shard.told(1).await, ["eu-west-1:3"]);
+    assert!(sender.live(GRACE + Duration::from_secs(1)).await);
+    for stored in &made {
+        assert_eq!(world.in_table(stored).await, Some(stored.bytes.clone()));
+    }
+    assert_eq!(next.state.ensured(), Counters { held: 3, forks: 0, recovered: 2 });
+    for stored in &made {
+        world.mirrored(stored).await;
+    }
+    assert!(sender.live(Duration::from_secs(2)).await);
+    assert_eq!(shard.told_within(Duration::from_millis(100)).await, [""; 0], "nothing is shown again");
 }
 
 /// E24: a member segment that comes by express stands in the table before it is shown; what follows it,

@@ -4,20 +4,22 @@
 //! the traffic everything is healed, whatever is still under way. Each has a name under which it is counted;
 //! [`WAITING`] names those that the product cannot take yet.
 //!
-//! Reading order: [`inside`] one region, [`between`] regions.
+//! Reading order: [`inside`] one region, [`between`] regions, what goes ahead by [`express`].
 
 use sterna_cluster::region::Place;
 use sterna_process::Process;
 
 use crate::dice::Dice;
 use crate::script::HEAL_AT_MS;
-use crate::setting::Setting;
+use crate::setting::{REGIONS, Setting};
 use crate::world::World;
 
 pub mod between;
+pub mod express;
 pub mod inside;
 
 pub use between::Between;
+pub use express::Express;
 pub use inside::Inside;
 
 /// Faults begin here, milliseconds of the run: people have met by then.
@@ -29,7 +31,7 @@ const FAR_MS: i64 = 5 * 60_000;
 /// Faults that no run injects yet, and what each waits for.
 pub const WAITING: [(&str, &str); 8] = [
     ("a region destroyed and rebuilt empty, its table k items behind", "`sterna regions rebuild` (E1)"),
-    ("express on with the mirror cut, then the origin destroyed", "the express lane and rebuilding"),
+    ("express on with the mirror cut, then the origin destroyed", "`sterna regions rebuild` (E1)"),
     ("a hole of a mirror that stays until a table fills it", "hole filling from checkpoints (E21)"),
     ("the access stream delayed", "the tenant's access stream (E24)"),
     ("one alias made in two regions", "aliases in the access stream (E3)"),
@@ -45,6 +47,8 @@ pub enum Fault {
     Inside(usize, Inside),
     /// Between regions.
     Between(Between),
+    /// With express.
+    Express(Express),
 }
 
 /// How a fault is made good.
@@ -64,6 +68,8 @@ pub enum Undo {
     Replicas(usize),
     /// What is between regions.
     Between(between::Undo),
+    /// What goes ahead by express.
+    Express(express::Undo),
 }
 
 /// The faults of a seed, in order of time.
@@ -101,6 +107,7 @@ pub fn schedule(seed: u64, setting: &Setting) -> Vec<(u64, Fault)> {
         let at = between.between(FROM_MS, HEAL_AT_MS - 3_000);
         faults.push((at, Fault::Between(between::draw(between, setting.regions.len()))));
     }
+    faults.extend(express::schedule(seed, setting));
     faults.sort_by_key(|(at, _)| *at);
     faults
 }
@@ -111,6 +118,7 @@ impl Fault {
         match self {
             Self::Inside(_, fault) => fault.name(),
             Self::Between(fault) => fault.name(),
+            Self::Express(fault) => fault.name(),
         }
     }
 
@@ -120,6 +128,9 @@ impl Fault {
             Self::Inside(region, fault) => fault.happen(world, *region),
             Self::Between(fault) => {
                 fault.happen(world).map(|(after_ms, undo)| (after_ms, Undo::Between(undo)))
+            }
+            Self::Express(fault) => {
+                fault.happen(world).map(|(after_ms, undo)| (after_ms, Undo::Express(undo)))
             }
         }
     }
@@ -147,6 +158,20 @@ impl Undo {
             Self::Log(region) => world.sites[*region].log_faults.heal(),
             Self::Replicas(region) => world.sites[*region].stores.log.set_in_sync(3),
             Self::Between(undo) => undo.happen(world),
+            Self::Express(undo) => undo.happen(world),
+        }
+    }
+
+    /// Whether something is wrong inside this region until then.
+    pub fn is_inside(&self, region: usize) -> bool {
+        match self {
+            Self::Start(at, _)
+            | Self::Stop(at, ..)
+            | Self::Table(at)
+            | Self::Log(at)
+            | Self::Replicas(at) => *at == region,
+            Self::Wake(process) => process.name().split('/').next() == Some(REGIONS[region]),
+            Self::Between(_) | Self::Express(_) => false,
         }
     }
 }

@@ -25,10 +25,12 @@ use crate::world::World;
 pub mod chains;
 mod copies;
 mod device;
+mod kept;
 mod regions;
 mod rest;
 
 pub use chains::Chains;
+pub use kept::kept;
 pub use regions::honest;
 pub use rest::unfinished;
 

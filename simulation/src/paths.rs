@@ -51,10 +51,18 @@ pub enum Path {
     WatermarkHole,
     /// A region put another's segment into its own table before replication brought it.
     Repair,
+    /// Express brought a segment, and it was shown on its account.
+    Express,
+    /// Express brought what its region had already: a segment twice, late, or after the mirror.
+    ExpressLate,
+    /// A state put into the table what express had brought to one before it.
+    Recovered,
+    /// What express alone had brought when its state died stood in the table before any other way brought it.
+    ExpressKept,
 }
 
 /// Paths that must be taken.
-pub const REQUIRED: [Path; 12] = [
+pub const REQUIRED: [Path; 15] = [
     Path::LostPut,
     Path::Adoption,
     Path::Replay,
@@ -67,6 +75,9 @@ pub const REQUIRED: [Path; 12] = [
     Path::Twin,
     Path::WatermarkHole,
     Path::Repair,
+    Path::Express,
+    Path::ExpressLate,
+    Path::Recovered,
 ];
 
 /// Paths that no run can take yet, and what each waits for.
@@ -94,7 +105,15 @@ impl Paths {
 }
 
 /// Paths between regions: a run of one region cannot take them.
-const BETWEEN: [Path; 4] = [Path::SecondAck, Path::Twin, Path::WatermarkHole, Path::Repair];
+const BETWEEN: [Path; 7] = [
+    Path::SecondAck,
+    Path::Twin,
+    Path::WatermarkHole,
+    Path::Repair,
+    Path::Express,
+    Path::ExpressLate,
+    Path::Recovered,
+];
 
 /// The counts of all runs as a table, and the required paths that were taken less than [`LEAST`] times; those
 /// between regions only if there were `several` in some run.

@@ -79,6 +79,7 @@ async fn simulated(seed: u64, regions: Option<usize>) -> Outcome {
     let rested = rest(&world).await;
     let faults = world.happened.values().sum::<u64>();
     world.look_at_all();
+    world.sites.iter().for_each(Site::count_express);
     paths.add(Path::LateLanding, world.sites.iter().map(Site::landed_late).sum());
     let events = judge::Chains::read(&world.sites[0]).await.map_or(0, |chains| chains.count());
     let ms = trace.elapsed_ms();

@@ -10,6 +10,8 @@ use crate::dice::Dice;
 
 /// The regions there may be, in order.
 pub const REGIONS: [&str; 3] = ["us-east-1", "eu-west-1", "ap-southeast-1"];
+/// Longer than any run.
+const RARELY_S: u32 = 3_600;
 /// One region that is an hour ahead of the others.
 const HOUR_MS: i64 = 3_600_000;
 
@@ -61,6 +63,7 @@ impl Setting {
             shape.plan.partitions = shapes[0].plan.partitions;
             shapes.push(shape);
         }
+        express(&mut Dice::new(seed, "express"), &mut shapes);
         let between = &mut Dice::new(seed, "between");
         if count > 1 && between.chance(150) {
             shapes[between.index(count)].ahead_ms = HOUR_MS;
@@ -84,19 +87,27 @@ impl Setting {
     }
 }
 
+/// Mostly all regions use express, now and then one does not, or none does.
+fn express(dice: &mut Dice, shapes: &mut [Shape]) {
+    let (without, none) = (dice.chance(100).then(|| dice.index(shapes.len())), dice.chance(100));
+    for (number, shape) in shapes.iter_mut().enumerate() {
+        shape.plan.express = !none && without != Some(number);
+    }
+}
+
 impl Shape {
     /// # Panics
     /// Never: the regions' names are constants.
     fn draw(dice: &mut Dice, region: &str, seed: u64) -> Self {
         let mut plan = Plan::small(region.parse().expect("a region's name"), seed);
-        // Its faults cut mirrors and tables one by one, and not yet what express goes over.
-        plan.express = false;
         plan.partitions = *dice.pick(&[1, 2, 4]);
         plan.messaging = *dice.pick(&[1, 2, 2]);
         plan.state = 1 + dice.index(2);
         plan.shards = 1 + dice.index(2);
         plan.limits.ring_entries = *dice.pick(&[8, 16, 64, 256, 1_024]);
         plan.limits.stall_s = 10;
+        // Where heads are hardly ever compared, nothing but the pushes themselves makes good what is missed.
+        plan.limits.compare_s = *Dice::new(seed, &format!("compare {region}")).pick(&[30, 30, RARELY_S]);
         plan.terms.publishes_per_s = 60;
         plan.sequencer.queue_records = *dice.pick(&[4, 16, 64, 4_096]);
         plan.sequencer.segment_events = *dice.pick(&[1, 4, 64, 512]);
@@ -117,11 +128,13 @@ impl Shape {
 
 impl std::fmt::Display for Shape {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Plan { region, messaging, state, shards, limits, sequencer, push_queue, .. } = &self.plan;
+        let Plan { region, messaging, state, shards, limits, sequencer, push_queue, express, .. } =
+            &self.plan;
         write!(f, "{region}: messaging x{messaging}, state x{state}, shards x{shards}, ")?;
-        write!(f, "ring {}, push queue {push_queue}, ", limits.ring_entries)?;
+        write!(f, "express {express}, ring {}, push queue {push_queue}, ", limits.ring_entries)?;
         write!(f, "stream queue {}, segment {}, ", sequencer.queue_records, sequencer.segment_events)?;
         write!(f, "loaded {}, window {}, ", sequencer.loaded_streams, sequencer.window_ids)?;
+        write!(f, "compare {} s, ", limits.compare_s)?;
         write!(f, "session {:?}, prefetch {}, ", self.session, self.prefetch)?;
         write!(f, "produce {:?}, table {:?}, ", self.produce_latency, self.table_latency)?;
         write!(f, "{} ms ahead", self.ahead_ms)

@@ -17,7 +17,7 @@ use sterna_stream::Origin;
 use tokio::io::DuplexStream;
 
 use crate::ambush::Ambush;
-use crate::paths::Paths;
+use crate::paths::{Path, Paths};
 use crate::setting::Shape;
 use crate::trace::Trace;
 use crate::witness::{Seen, Witness, WitnessLog, WitnessTable};
@@ -109,6 +109,7 @@ impl Site {
     /// Starts whoever belongs into a place, having looked at how the one before ended; says what broke.
     pub fn start_again(&self, place: Place) -> Option<String> {
         let broke = self.look_at(place);
+        count_express(&self.region.borrow(), place, &self.paths);
         self.region.borrow_mut().restart(place);
         broke
     }
@@ -118,6 +119,12 @@ impl Site {
         let dead = |place: &Place| self.process(*place).is_some_and(|p| p.state() == State::Dead);
         let places: Vec<Place> = self.places().into_iter().filter(dead).collect();
         places.into_iter().fold(None, |broke, place| broke.or(self.start_again(place)))
+    }
+
+    /// Counts what came by express to those who live.
+    pub fn count_express(&self) {
+        let region = self.region.borrow();
+        self.places().into_iter().for_each(|place| count_express(&region, place, &self.paths));
     }
 
     /// Whether the one in this place ended otherwise than by being killed.
@@ -185,6 +192,15 @@ impl Site {
     pub fn log(&self) -> &dyn Log {
         &*self.stores.log
     }
+}
+
+/// Counts what came by express to whoever is in a place: once in its life, at its end.
+pub fn count_express(region: &Region<DuplexStream>, place: Place, paths: &Paths) {
+    let Place::State(number) = place else { return };
+    let Some(state) = region.state(number) else { return };
+    paths.add(Path::Express, state.express().shown);
+    paths.add(Path::ExpressLate, state.express().late);
+    paths.add(Path::Recovered, state.ensured().recovered);
 }
 
 fn lens(trace: &Trace, paths: &Paths, seen: &Arc<Mutex<Seen>>, ambush: &Ambush) -> Lens {

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use sterna_access::DevelopmentIssuer;
 use sterna_cluster::Between;
-use sterna_cluster::between::{Mirror, Replication};
+use sterna_cluster::between::{Direction, Mirror, Replication};
 use sterna_cluster::region::{Place, token_secret};
 use sterna_gateway::wire;
 use sterna_process::{End, ManualClock, Process};
@@ -20,7 +20,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::dice::Dice;
 use crate::faults::between::Way;
-use crate::faults::{self, Fault, Undo};
+use crate::faults::{self, Express, Fault, Undo};
 use crate::hostile::Hostile;
 use crate::judge;
 use crate::paths::Paths;
@@ -51,12 +51,15 @@ pub struct World {
     pub rooms: Rooms,
     /// The first role that ended otherwise than by a fault.
     pub broken: Option<String>,
-    /// The first region that said that it has more than it had, looked at before a hole is closed.
+    /// The first region that said that it has more than it had, or kept less than it must, looked at before a
+    /// way is opened again.
     pub dishonest: Option<String>,
     /// How often which fault happened.
     pub happened: BTreeMap<&'static str, u64>,
     /// Regions in which push streams may have ended.
     unsteady: BTreeSet<usize>,
+    /// When something last went wrong inside each region, milliseconds of the run.
+    shaken: BTreeMap<usize, u64>,
     between: Between,
     distances: RoundTrips,
     /// Right time: the regions' and the devices' clocks are beside it.
@@ -104,6 +107,7 @@ impl World {
             dishonest: None,
             happened: BTreeMap::new(),
             unsteady: BTreeSet::new(),
+            shaken: BTreeMap::new(),
             between,
             distances,
             clock,
@@ -202,6 +206,12 @@ impl World {
         {
             self.unsteady.insert(*region);
         }
+        if let Fault::Express(Express::Dies { way, .. }) = fault {
+            self.unsteady.insert(way.1);
+        }
+        if let Fault::Inside(region, _) = fault {
+            self.shaken.insert(*region, self.trace.elapsed_ms());
+        }
         if let Some((after, undo)) = fault.happen(self) {
             self.later(after, undo);
         }
@@ -221,10 +231,12 @@ impl World {
             }
             sleep_until(self.started + Duration::from_millis(at)).await;
             self.trace.line("fault", "is over:", format_args!("{undo:?}"));
-            if let Undo::Between(faults::between::Undo::Again(way)) = &undo {
-                let honest = judge::honest(self, *way).await;
-                self.dishonest = self.dishonest.take().or(honest.err());
-            }
+            let honest = match &undo {
+                Undo::Between(faults::between::Undo::Again(way)) => judge::honest(self, *way).await,
+                Undo::Express(faults::express::Undo::Bring(way, held)) => judge::kept(self, *way, held).await,
+                _ => Ok(()),
+            };
+            self.dishonest = self.dishonest.take().or(honest.err());
             undo.happen(self);
         }
     }
@@ -246,6 +258,12 @@ impl World {
     /// comes by history instead, because a push stream ended, gets no second ack on that socket yet (E9).
     pub fn is_steady(&self, region: usize) -> bool {
         self.sites[region].plan.push_queue > 64 && !self.unsteady.contains(&region)
+    }
+
+    /// Whether nothing went wrong inside a region since, or still does.
+    pub fn is_calm(&self, region: usize, since_ms: u64) -> bool {
+        let shaken = self.shaken.get(&region).is_some_and(|at| *at >= since_ms);
+        !shaken && !self.undos.values().any(|undo| undo.is_inside(region))
     }
 
     /// Whether everything is well for good.
@@ -300,9 +318,18 @@ impl World {
         what(&self.between.tables, &from, &to);
     }
 
-    /// Cuts or opens a way, for log and table.
+    /// What calls from the first region to the second go over, express among them.
+    ///
+    /// # Panics
+    /// If there are no two such regions.
+    pub fn wan(&self, way: Way) -> &Direction {
+        &self.between.wan[&self.names(way)]
+    }
+
+    /// Cuts or opens a way, for log, table and calls.
     pub fn cut(&self, way: Way, on: bool) {
         self.mirror(way).cut(on);
+        self.wan(way).cut(on);
         self.tables(way, |tables, from, to| tables.pause(from, to, on));
     }
 }

@@ -17,7 +17,8 @@ use sterna_stream::{Origin, Region};
 
 use crate::plan::Plan;
 use crate::stores::{MemoryStores, own_log};
-use crate::wan::{Direction, Wire};
+pub use crate::wan::Direction;
+use crate::wan::Wire;
 
 /// How long a table item takes to another region: "usually less than a second" in a global table.
 pub const TABLE_DELAY: Delay = Delay { min: Duration::from_millis(200), max: Duration::from_millis(900) };

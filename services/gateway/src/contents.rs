@@ -232,8 +232,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Contents<S> {
         Some(self.rings[ring_id as usize].heads.clone())
     }
 
-    pub(crate) fn awaits(&self, stream: &StreamId) -> bool {
-        self.by_stream.get(stream).is_some_and(|&ring_id| !self.rings[ring_id as usize].joined)
+    pub(crate) fn learns(&self, stream: &StreamId, head: &Cursor) -> bool {
+        let ring = self.by_stream.get(stream).map(|&ring_id| &self.rings[ring_id as usize]);
+        ring.is_some_and(|ring| !ring.joined || !ring.heads.covers(head))
     }
 
     pub(crate) fn heads(&self) -> Vec<(StreamId, Cursor)> {

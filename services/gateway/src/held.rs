@@ -1,9 +1,10 @@
 //! What `state` tells passes here on its way to the rings, and waits where who may read has to be settled
 //! first (E24, A8).
 //!
-//! A segment that changes members, and the first answer to interest, hold up all that follows of their stream
-//! until everybody on it here is authorised again: nobody is sent a byte from behind a removal, and nobody
-//! joins on a decision that a removal overtook unseen.
+//! A segment that changes members, and an answer to interest that says more than is known here, the first one
+//! always, hold up all that follows of their stream until everybody on it here is authorised again: nobody is
+//! sent a byte from behind a removal, and nobody joins on a decision that a removal overtook unseen. State
+//! takes it that everybody is authorised against the head that it answered.
 
 use std::rc::Rc;
 
@@ -15,27 +16,35 @@ use tokio::time::Instant;
 use crate::conversation::DECISION;
 use crate::gateway::Inner;
 
-/// Segments of one stream that wait; later ones are dropped and pulled.
+/// Segments and answers of one stream that wait; later ones are dropped and pulled.
 pub const HELD_SEGMENTS: usize = 256;
 
 /// What of one stream waits until its sessions are authorised again.
 #[derive(Default)]
 pub(crate) struct Held {
-    /// The first answer to interest: head and known.
-    joined: Option<(Cursor, Cursor)>,
-    /// Each with whether it rests on member events that came by the table alone.
-    segments: Vec<(Segment, bool)>,
+    /// What began it, then what came behind.
+    passing: Vec<Passing>,
     /// What found no place.
     dropped: Cursor,
+}
+
+enum Passing {
+    /// An answer to interest: head and known.
+    Joined(Cursor, Cursor),
+    /// A segment, with whether it rests on member events that came by the table alone.
+    Segment(Segment, bool),
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Inner<S> {
     /// `state` answered interest, or a comparison of heads.
     pub(crate) fn joined(self: &Rc<Self>, stream: StreamId, head: Cursor, known: Cursor) {
-        if self.held.borrow().contains_key(&stream) || !self.shard.awaits(&stream) {
+        if let Some(held) = self.held.borrow_mut().get_mut(&stream) {
+            return held.add(Passing::Joined(head, known));
+        }
+        if !self.shard.learns(&stream, &head) {
             return self.shard.joined(&stream, &head, &known);
         }
-        self.hold(stream, Held { joined: Some((head, known)), ..Held::default() });
+        self.hold(stream, Passing::Joined(head, known));
     }
 
     /// A segment from `state`, by push or pull. `recheck`: it rests on member events that came by the table
@@ -43,12 +52,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Inner<S> {
     pub(crate) fn pushed(self: &Rc<Self>, segment: Segment, recheck: bool) {
         self.outward.stamped(&segment.stream, segment.max_hlc());
         if let Some(held) = self.held.borrow_mut().get_mut(&segment.stream) {
-            if held.segments.len() < HELD_SEGMENTS {
-                held.segments.push((segment, recheck));
-            } else {
-                held.dropped.advance(&segment.origin, segment.last());
-            }
-            return;
+            return held.add(Passing::Segment(segment, recheck));
         }
         // One decision holds for all that rests on no more than what it was made against: without that a page
         // of history would be decided segment by segment.
@@ -56,11 +60,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Inner<S> {
         if segment.members.is_empty() && !recheck {
             return self.shard.push(segment);
         }
-        self.hold(segment.stream.clone(), Held { segments: vec![(segment, recheck)], ..Held::default() });
+        self.hold(segment.stream.clone(), Passing::Segment(segment, recheck));
     }
 
-    fn hold(self: &Rc<Self>, stream: StreamId, held: Held) {
-        self.held.borrow_mut().insert(stream.clone(), held);
+    fn hold(self: &Rc<Self>, stream: StreamId, first: Passing) {
+        self.held.borrow_mut().insert(stream.clone(), Held { passing: vec![first], ..Held::default() });
         self.outward.changed(&stream);
         self.authorizer.passed(&stream);
         self.drop_grants(&stream);
@@ -77,16 +81,35 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Inner<S> {
             self.authorize_again(session, &stream, until).await;
         }
         let Some(held) = self.held.borrow_mut().remove(&stream) else { return };
-        let mut segments = held.segments.into_iter();
-        if let Some((head, known)) = held.joined {
-            self.shard.joined(&stream, &head, &known);
-        } else if let Some((first, _)) = segments.next() {
-            self.outward.settle(&stream, &first.policy.member);
-            self.shard.push(first);
+        let mut passing = held.passing.into_iter();
+        match passing.next() {
+            Some(Passing::Joined(head, known)) => self.shard.joined(&stream, &head, &known),
+            Some(Passing::Segment(first, _)) => {
+                self.outward.settle(&stream, &first.policy.member);
+                self.shard.push(first);
+            }
+            None => {}
         }
-        segments.for_each(|(segment, recheck)| self.pushed(segment, recheck));
+        passing.for_each(|one| match one {
+            Passing::Joined(head, known) => self.joined(stream.clone(), head, known),
+            Passing::Segment(segment, recheck) => self.pushed(segment, recheck),
+        });
         if !held.dropped.is_empty() {
-            self.shard.joined(&stream, &held.dropped, &held.dropped);
+            self.joined(stream, held.dropped.clone(), held.dropped);
+        }
+    }
+}
+
+impl Held {
+    fn add(&mut self, one: Passing) {
+        if self.passing.len() < HELD_SEGMENTS {
+            return self.passing.push(one);
+        }
+        match one {
+            Passing::Joined(head, _) => self.dropped.merge(&head),
+            Passing::Segment(segment, _) => {
+                self.dropped.advance(&segment.origin, segment.last());
+            }
         }
     }
 }

@@ -53,6 +53,9 @@ pub struct Limits {
     pub ping_s: u16,
     /// Seconds without a byte taken, after which a session in backlog mode is closed with 4001.
     pub stall_s: u32,
+    /// Seconds in which the heads of all streams are compared with state once (E16); an instance that was
+    /// asked and says nothing for so long is given up. At least 2.
+    pub compare_s: u32,
 }
 
 impl Default for Limits {
@@ -67,6 +70,7 @@ impl Default for Limits {
             page_bytes: 256 * 1024,
             ping_s: 25,
             stall_s: 30,
+            compare_s: 30,
         }
     }
 }

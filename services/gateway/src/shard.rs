@@ -145,9 +145,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Shard<S> {
         self.with(|contents| contents.heads())
     }
 
-    /// Whether somebody follows `stream` and `state` has not said yet where its pushes begin.
-    pub(crate) fn awaits(&self, stream: &StreamId) -> bool {
-        self.with(|contents| contents.awaits(stream))
+    /// Whether somebody follows `stream`, and `state`'s answer `head` is its first or is beyond the ring's.
+    pub(crate) fn learns(&self, stream: &StreamId, head: &Cursor) -> bool {
+        self.with(|contents| contents.learns(stream, head))
     }
 
     /// Who follows a stream: to look at their access again when its members change.

@@ -322,11 +322,14 @@ impl Hub {
         self.counters.given_up += (before - followed.waiting.len()) as u64;
     }
 
-    /// A segment of another region was consumed that may not be in the local table yet.
+    /// A segment of another region was consumed that may not be in the local table yet. One that changes
+    /// members is in no head before it is there: who joins at a head is authorised by what the table holds.
     pub fn arrived(&mut self, segment: &Segment) {
         let unensured = self.unensured.entry(segment.stream.clone()).or_default();
         unensured.segments += 1;
-        unensured.head.advance(&segment.origin, segment.last());
+        if segment.members.is_empty() {
+            unensured.head.advance(&segment.origin, segment.last());
+        }
     }
 
     /// A segment that had arrived is in the local table.

@@ -9,9 +9,7 @@ use sterna_stream::StreamId;
 
 use super::STREAMS_AT_ONCE;
 
-/// Seconds in which all heads are compared once; longer only beyond `TURNS * AT_ONCE_MAX` streams.
-pub(super) const TURNS: u32 = 30;
-/// Most streams asked for in one second.
+/// Most streams asked for in one second; more than a round has seconds for make it longer.
 pub(super) const AT_ONCE_MAX: usize = 4_000;
 
 /// The comparison of heads with one state instance, from attachment to attachment.
@@ -21,6 +19,8 @@ pub(super) struct Comparison {
     left: VecDeque<StreamId>,
     /// Streams asked for in one turn of this round.
     share: usize,
+    /// Turns of one round.
+    round: u32,
     /// Turns until the next round begins.
     turns: u32,
     asked: bool,
@@ -32,9 +32,9 @@ pub(super) struct Comparison {
 pub(super) struct Silent;
 
 impl Comparison {
-    /// The first round begins after so many turns.
-    pub(super) fn after(turns: u32) -> Self {
-        Self { left: VecDeque::new(), share: 0, turns, asked: false, heard: true }
+    /// The first round begins after so many turns; each takes `round`.
+    pub(super) fn after(turns: u32, round: u32) -> Self {
+        Self { left: VecDeque::new(), share: 0, round, turns, asked: false, heard: true }
     }
 
     /// The instance said something.
@@ -50,8 +50,8 @@ impl Comparison {
                 return Err(Silent);
             }
             self.left = followed().into();
-            self.share = self.left.len().div_ceil(TURNS as usize).clamp(STREAMS_AT_ONCE, AT_ONCE_MAX);
-            (self.turns, self.asked, self.heard) = (TURNS, !self.left.is_empty(), false);
+            self.share = self.left.len().div_ceil(self.round as usize).clamp(STREAMS_AT_ONCE, AT_ONCE_MAX);
+            (self.turns, self.asked, self.heard) = (self.round, !self.left.is_empty(), false);
         }
         let share = self.share.min(self.left.len());
         Ok(self.left.drain(..share).collect())
@@ -61,6 +61,8 @@ impl Comparison {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const TURNS: u32 = 30;
 
     fn streams(count: usize) -> Vec<StreamId> {
         (0..count).map(|n| format!("acme/chat/s{n}").parse().expect("a stream's name")).collect()
@@ -79,7 +81,7 @@ mod tests {
     #[test]
     fn a_round_asks_for_each_stream_once_and_spreads_them() {
         for count in [0, 1, 199, 200, 201, 8_192, 60_000, 119_999, 120_000] {
-            let mut comparison = Comparison::after(1);
+            let mut comparison = Comparison::after(1, TURNS);
             let sizes = sizes(&mut comparison, count, TURNS as usize);
             assert_eq!(sizes.iter().sum::<usize>(), count);
             let most = count.div_ceil(TURNS as usize).max(STREAMS_AT_ONCE);
@@ -91,7 +93,7 @@ mod tests {
     /// E16: with more streams a round takes longer, and no second more.
     #[test]
     fn more_streams_make_a_round_longer() {
-        let mut comparison = Comparison::after(1);
+        let mut comparison = Comparison::after(1, TURNS);
         let sizes = sizes(&mut comparison, 130_000, 34);
         assert_eq!(sizes[..32], [AT_ONCE_MAX; 32]);
         assert_eq!(sizes[32..], [2_000, AT_ONCE_MAX]);
@@ -101,11 +103,11 @@ mod tests {
     /// not.
     #[test]
     fn silence_is_noticed_only_after_a_question() {
-        let mut comparison = Comparison::after(2);
+        let mut comparison = Comparison::after(2, TURNS);
         for _ in 0..3 * TURNS {
             assert_eq!(comparison.turn(Vec::new), Ok(Vec::new()));
         }
-        let mut comparison = Comparison::after(2);
+        let mut comparison = Comparison::after(2, TURNS);
         assert_eq!(comparison.turn(|| streams(1)), Ok(Vec::new()));
         assert_eq!(comparison.turn(|| streams(1)), Ok(streams(1)));
         for _ in 1..TURNS {

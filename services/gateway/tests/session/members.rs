@@ -54,6 +54,29 @@ fn whoever_was_removed_before_pushes_begin_gets_nothing() {
     });
 }
 
+/// E24: a comparison of heads that reveals something may reveal a removal: what is pushed behind it waits
+/// until everybody is authorised again, though it brings no member event itself.
+#[test]
+fn nothing_passes_a_removal_that_a_comparison_of_heads_reveals() {
+    run(async {
+        let mut world = World::new().await;
+        let stream = world.stream();
+        let mut bo = world.person("bo").await;
+        world.live(&mut bo, &stream, "").await;
+        world.push(&segment(&stream, 1, 1)).await;
+        assert_eq!(bo.seqs().await, [1]);
+        world.access.hold();
+        world.joined(&stream, "us:1").await;
+        world.joined(&stream, "eu:1,us:1").await;
+        world.push(&segment(&stream, 2, 2)).await;
+        bo.quiet(1).await;
+        world.access.refuse("bo", Reason::NotFound);
+        world.access.let_through(1);
+        bo.refused(Reason::NotFound).await;
+        bo.quiet(5).await;
+    });
+}
+
 /// E24: a page of history may hold a removal that came after the decision to let its reader join: nothing
 /// of it is given to whoever was removed.
 #[test]
@@ -133,7 +156,8 @@ fn what_is_too_much_to_be_held_is_pulled() {
             world.push(&segment(&stream, seq, seq)).await;
         }
         ana.quiet(1).await;
-        world.access.let_through(1);
+        // The second decision: among what was dropped may be a removal.
+        world.access.let_through(2);
         let ask = world.notification.up().await;
         assert_eq!(ask.after, Some(place(&format!("us:{held}"))));
         world.notification.page(ask.tag, "", &[segment(&stream, held + 1, held + 3)]).await;

@@ -11,7 +11,7 @@ use sterna_proto::record::{LOG_POS, LogRecord, Placed, Stored};
 use sterna_proto::v1;
 use sterna_storage::Appended;
 use sterna_storage::tails::Entry;
-use sterna_stream::Segment;
+use sterna_stream::{Segment, mutant};
 use tokio::time::Instant;
 
 use super::Topics;
@@ -131,6 +131,7 @@ impl Owned {
         };
         match topic {
             0 => self.counts.own(placed),
+            _ if mutant!("dedupe_against_express") && is_shown(role, &decoded) => {}
             mirror => self.counts.mirrored(mirror - 1, &decoded, &bytes, placed),
         }
         match decoded {
@@ -185,6 +186,12 @@ impl Owned {
             show(role, &stored, placed, 0).await;
         }
     }
+}
+
+/// Whether express brought a mirrored segment before the mirror did.
+fn is_shown(role: &Inner, record: &LogRecord) -> bool {
+    let LogRecord::Segment(Stored { segment, .. }) = record else { return false };
+    role.hub.lock().next(&segment.stream, &segment.origin).is_some_and(|next| segment.last() < next)
 }
 
 /// The mirror brought other bytes than express: the mirror's count. What devices were shown cannot be taken

@@ -128,6 +128,23 @@ async fn a_member_segment_stands_in_the_table_before_it_is_pushed() {
     assert!(began.elapsed() < GRACE, "it has no grace time");
 }
 
+/// E24: a member segment that does not stand there yet is in no head that a shard is told, and is pushed when
+/// it does, though the shard asked for heads meanwhile.
+#[tokio::test(start_paused = true)]
+async fn a_comparison_of_heads_does_not_swallow_a_member_segment() {
+    let mut world = World::new();
+    let instance = world.start();
+    let mut shard = world.shard(&instance, STREAM).await;
+    assert_eq!(shard.told(1).await, ["joined "]);
+    world.faults.set_read_only(true);
+    world.mirrored(&Chain::of(EU).member()).await;
+    sleep(Duration::from_secs(1)).await;
+    shard.wish(Wish::Follow(v1::Streams { streams: vec![STREAM.into()] })).await;
+    assert_eq!(shard.told(1).await, ["joined "]);
+    world.faults.set_read_only(false);
+    assert_eq!(shard.told(1).await, ["eu-west-1:1"]);
+}
+
 /// E24: while it does not stand there, its partition waits, the others go on, and the group is not left;
 /// then all comes in order.
 #[tokio::test(start_paused = true)]

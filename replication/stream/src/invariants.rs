@@ -11,7 +11,7 @@ use crate::digest::{Comparison, Prefix, compare};
 use crate::hlc::Hlc;
 use crate::limits::Limit;
 use crate::map::Map;
-use crate::order::{Entry, Place, later_twins};
+use crate::order::{Entry, Equals, Place};
 pub use tiling::Tiling;
 
 #[cfg(test)]
@@ -73,7 +73,7 @@ pub fn acked_is_shown<T: Ord + Debug>(acked: &BTreeSet<T>, shown: &BTreeSet<T>) 
 /// Names the first that does.
 pub fn shown_once<'a>(shown: impl IntoIterator<Item = &'a Entry>) -> Result<(), Violation> {
     let mut numbers = BTreeSet::new();
-    let mut families: Map<_, Vec<&Entry>> = Map::default();
+    let mut publishes: Map<_, Equals> = Map::default();
     for entry in shown {
         let Place { origin, seq, .. } = &entry.place;
         if !numbers.insert((origin, seq)) {
@@ -81,14 +81,10 @@ pub fn shown_once<'a>(shown: impl IntoIterator<Item = &'a Entry>) -> Result<(), 
                 .with("origin", origin)
                 .with("seq", seq));
         }
-        let family = families.entry((&entry.author, entry.id)).or_default();
-        family.push(entry);
-        if let Some(twin) = later_twins(family).first() {
+        let equals = publishes.entry(entry.publish()).or_default();
+        if let Some(twin) = equals.add(&entry.place, entry.resend).first() {
             let violation = Violation::new("G3", "a twin is shown beside its original");
-            return Err(violation
-                .with("id", &entry.id)
-                .with("origin", &twin.place.origin)
-                .with("seq", &twin.place.seq));
+            return Err(violation.with("id", &entry.id).with("origin", &twin.origin).with("seq", &twin.seq));
         }
     }
     Ok(())

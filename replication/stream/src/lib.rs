@@ -8,6 +8,7 @@
 //! ways.
 
 pub mod clock_watch;
+mod counted;
 pub mod created;
 pub mod cursor;
 pub mod digest;

@@ -16,9 +16,11 @@ use crate::ids::{StreamId, UserId};
 use crate::kind::History;
 use crate::order::{Entry, Place};
 use crate::policy::Policy;
+use chains::{Chains, Decided};
 use verdict::Verdicts;
 pub use verdict::Void;
 
+mod chains;
 #[cfg(test)]
 mod oracle;
 #[cfg(test)]
@@ -101,15 +103,11 @@ impl Change {
 }
 
 impl MemberEvent {
-    /// Whether the region that took this event had folded `other`.
-    fn saw(&self, other: &Self) -> bool {
-        let Place { origin, seq, .. } = &other.entry.place;
-        self.deps.member.get(origin) >= *seq
-    }
-
-    /// Whether neither had seen the other.
-    fn concurrent(&self, other: &Self) -> bool {
-        !self.saw(other) && !other.saw(self)
+    /// Whether who had folded this far had folded this event.
+    fn is_in(&self, folded: &Cursor) -> bool {
+        crate::counted::steps(1);
+        let Place { origin, seq, .. } = &self.entry.place;
+        folded.get(origin) >= *seq
     }
 
     fn removes(&self, subject: &UserId, role: Role) -> bool {
@@ -225,27 +223,20 @@ impl Members {
         self.members.clear();
         self.losses.clear();
 
-        let mut removals: BTreeMap<&UserId, Vec<&MemberEvent>> = BTreeMap::new();
-        for (event, _) in events.iter().zip(&verdicts.void).filter(|(_, void)| void.is_none()) {
-            if matches!(event.change, Change::Remove(_)) {
-                removals.entry(&event.subject).or_default().push(event);
-            }
-        }
+        let removals = counting_removals(&events, &verdicts.void);
         for (event, void) in events.iter().zip(&verdicts.void) {
             if let Some(void) = void {
                 self.losses.insert(event.entry.place.clone(), Loss::Void(*void));
                 continue;
             }
             let Change::Add(role) = event.change else { continue };
-            let unseen = removals.get(&event.subject).into_iter().flatten();
-            let mut unseen =
-                unseen.filter(|removal| removal.change.removes(role) && !event.saw(removal)).peekable();
-            if unseen.peek().is_none() {
+            let removals = removals.get(&(&event.subject, role));
+            if removals.is_none_or(|removals| removals.all_seen(&event.deps.member)) {
                 let since = Some(event.entry.place.clone());
                 let membership = self.members.entry(event.subject.clone());
                 // Events come in display order, so the first add in force is the earliest.
                 membership.and_modify(|m| m.role = m.role.max(role)).or_insert(Membership { role, since });
-            } else if unseen.any(|removal| !removal.saw(event)) {
+            } else if removals.is_some_and(|removals| removals.concurrent(event).counts) {
                 self.losses.insert(event.entry.place.clone(), Loss::Beaten);
             }
         }
@@ -253,4 +244,20 @@ impl Members {
             self.members.insert(root.clone(), Membership { role: Role::Owner, since: None });
         }
     }
+}
+
+/// Removals that count, by subject and role.
+fn counting_removals<'a>(
+    events: &'a [&'a MemberEvent],
+    void: &[Option<Void>],
+) -> BTreeMap<(&'a UserId, Role), Chains<'a>> {
+    let mut removals: BTreeMap<_, Vec<usize>> = BTreeMap::new();
+    for (at, event) in events.iter().enumerate().filter(|(at, _)| void[*at].is_none()) {
+        for role in [Role::Reader, Role::Writer, Role::Owner] {
+            if event.change.removes(role) {
+                removals.entry((&event.subject, role)).or_default().push(at);
+            }
+        }
+    }
+    removals.into_iter().map(|(of, these)| (of, Chains::of(events, &these, Decided::COUNTS))).collect()
 }

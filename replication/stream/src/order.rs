@@ -5,10 +5,12 @@
 //! of a family of twins the first in display order is shown. Equals of which none is a resend are a client's
 //! mistake and all shown. A timeline holds what it was given: how much of a stream that is, its owner bounds.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::collections::btree_map::{BTreeMap, Entry as Slot};
 
 use smallvec::SmallVec;
 
+use crate::counted;
 use crate::digest::ContentHash;
 use crate::hlc::Hlc;
 use crate::ids::{EventId, Origin, UserId};
@@ -64,30 +66,99 @@ pub enum Added {
     },
 }
 
+/// What equals have in common (E4): with a resend among them they are one publish that was sequenced twice.
+pub type Publish = (UserId, EventId, ContentHash);
+
+/// Where equals stand that are held, and how many of them are resends. What one more, or one less, costs does
+/// not depend on how many others have its id and another content.
+#[derive(Clone, Debug, Default)]
+pub struct Equals {
+    places: SmallVec<[Place; 1]>,
+    marked: usize,
+}
+
 /// The events of one stream that a reader holds, in display order, without later twins.
 #[derive(Clone, Debug, Default)]
 pub struct Timeline {
     held: BTreeMap<Place, Entry>,
     hidden: BTreeSet<Place>,
-    by_id: Map<(UserId, EventId), SmallVec<[Place; 1]>>,
+    equals: Map<Publish, Equals>,
+    /// The first in display order.
+    by_id: Map<(UserId, EventId), Place>,
 }
 
 impl Entry {
-    /// Whether both are one publish that was sequenced twice, if either of them is a resend.
-    pub fn same_publish(&self, other: &Self) -> bool {
-        self.id == other.id && self.author == other.author && self.content == other.content
+    /// What it has in common with its equals.
+    pub fn publish(&self) -> Publish {
+        (self.author.clone(), self.id, self.content)
     }
 }
 
-/// Which of `family`, events of one stream with equal author and id, are not shown (E13).
-pub fn later_twins<'a>(family: &[&'a Entry]) -> Vec<&'a Entry> {
-    let hidden = |entry: &&&Entry| {
-        let mut equals = family.iter().filter(|other| other.same_publish(entry));
-        let marked = family.iter().any(|other| other.same_publish(entry) && other.resend);
-        marked && equals.any(|other| other.place < entry.place)
+/// Which of `events`, all of one stream, are not shown (E13). For n events n log n steps, whatever ids and
+/// contents they have.
+pub fn later_twins<'a>(events: &[&'a Entry]) -> Vec<&'a Entry> {
+    let mut firsts: BTreeMap<(ContentHash, EventId, &UserId), (&Place, bool)> = BTreeMap::new();
+    let name = |entry: &'a Entry| (entry.content, entry.id, &entry.author);
+    counted::steps(events.len());
+    for &entry in events {
+        match firsts.entry(name(entry)) {
+            Slot::Vacant(slot) => drop(slot.insert((&entry.place, entry.resend))),
+            Slot::Occupied(slot) => {
+                let (first, marked) = slot.into_mut();
+                (*first, *marked) = ((*first).min(&entry.place), *marked || entry.resend);
+            }
+        }
+    }
+    let later = |entry: &&'a Entry| {
+        firsts.get(&name(entry)).is_some_and(|&(first, marked)| marked && *first < entry.place)
     };
-    family.iter().filter(hidden).copied().collect()
+    events.iter().copied().filter(later).collect()
 }
+
+// === impl Equals ===
+
+impl Equals {
+    /// One more. Returns which are later twins because of it; those that were already need not be named.
+    pub fn add(&mut self, place: &Place, resend: bool) -> SmallVec<[Place; 1]> {
+        let twins_before = self.marked > 0;
+        self.marked += usize::from(resend);
+        let at = self.places.partition_point(|held| held < place);
+        self.places.insert(at, place.clone());
+        let later = match (twins_before, at) {
+            _ if self.marked == 0 => &[],
+            (false, _) => &self.places[1..],
+            (true, 0) => self.places.get(1..2).unwrap_or_default(),
+            (true, _) => &self.places[at..=at],
+        };
+        later.iter().cloned().collect()
+    }
+
+    /// One less. Says whether that was the last.
+    pub fn remove(&mut self, place: &Place, resend: bool) -> bool {
+        if let Ok(at) = self.places.binary_search(place) {
+            self.places.remove(at);
+            self.marked -= usize::from(resend);
+        }
+        self.places.is_empty()
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.places.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.places.is_empty()
+    }
+
+    /// The first in display order.
+    pub fn first(&self) -> Option<&Place> {
+        self.places.first()
+    }
+}
+
+// === impl Timeline ===
 
 impl Timeline {
     /// Takes an event in, in any order of arrival.
@@ -97,19 +168,22 @@ impl Timeline {
         }
         let place = entry.place.clone();
         let newest = self.shown().next_back().map(|last| last.place.clone());
-        let places = self.by_id.entry((entry.author.clone(), entry.id)).or_default();
-        places.push(place.clone());
+        let (publish, resend) = (entry.publish(), entry.resend);
+        let first = self.by_id.entry((entry.author.clone(), entry.id)).or_insert_with(|| place.clone());
+        if place < *first {
+            *first = place.clone();
+        }
         self.held.insert(place.clone(), entry);
 
-        let family: SmallVec<[&Entry; 2]> = places.iter().filter_map(|place| self.held.get(place)).collect();
+        let equals = self.equals.entry(publish).or_default();
         let mut hides = SmallVec::new();
-        for twin in later_twins(&family) {
-            if self.hidden.insert(twin.place.clone()) && twin.place != place {
-                hides.push(twin.place.clone());
+        for twin in equals.add(&place, resend) {
+            if self.hidden.insert(twin.clone()) && twin != place {
+                hides.push(twin);
             }
         }
         if self.hidden.contains(&place) {
-            return Added::Twin { first: self.first_twin(&place).unwrap_or(place), hides };
+            return Added::Twin { first: equals.first().unwrap_or(&place).clone(), hides };
         }
         Added::Shown { late: newest.is_some_and(|newest| place < newest), hides }
     }
@@ -127,8 +201,7 @@ impl Timeline {
     /// The event that an edit, reaction or receipt means by (author, id): of several the first in display
     /// order.
     pub fn find(&self, author: &UserId, id: EventId) -> Option<&Entry> {
-        let places = self.by_id.get(&(author.clone(), id))?;
-        self.held.get(places.iter().min()?)
+        self.held.get(self.by_id.get(&(author.clone(), id))?)
     }
 
     /// How many events are held, shown or not.
@@ -139,12 +212,5 @@ impl Timeline {
     /// Whether it holds nothing.
     pub fn is_empty(&self) -> bool {
         self.held.is_empty()
-    }
-
-    fn first_twin(&self, place: &Place) -> Option<Place> {
-        let entry = self.held.get(place)?;
-        let family = self.by_id.get(&(entry.author.clone(), entry.id))?;
-        let twins = family.iter().filter(|other| self.held.get(other).is_some_and(|e| e.same_publish(entry)));
-        twins.min().cloned()
     }
 }

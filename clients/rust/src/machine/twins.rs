@@ -6,11 +6,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use sha2::{Digest, Sha256};
-use smallvec::SmallVec;
 use sterna_protocol::frame::Event;
+use sterna_stream::ContentHash;
 use sterna_stream::map::Map;
-use sterna_stream::order::{Entry, Place, later_twins};
-use sterna_stream::{ContentHash, EventId, UserId};
+use sterna_stream::order::{Entry, Equals, Place, Publish};
 
 /// The newest events of one stream, for comparison.
 #[derive(Debug)]
@@ -18,7 +17,7 @@ pub(super) struct Twins {
     plain: BTreeMap<Place, Entry>,
     marked: BTreeMap<Place, Entry>,
     hidden: BTreeSet<Place>,
-    by_id: Map<(UserId, EventId), SmallVec<[Place; 1]>>,
+    equals: Map<Publish, Equals>,
     newest_shown: Option<Place>,
     plain_max: usize,
     marked_max: usize,
@@ -46,8 +45,8 @@ pub(super) fn place_of(event: &Event) -> Place {
 impl Twins {
     pub(super) fn new(plain_max: usize, marked_max: usize) -> Self {
         let (plain, marked) = (BTreeMap::new(), BTreeMap::new());
-        let (hidden, by_id) = (BTreeSet::new(), Map::default());
-        Self { plain, marked, hidden, by_id, newest_shown: None, plain_max, marked_max }
+        let (hidden, equals) = (BTreeSet::new(), Map::default());
+        Self { plain, marked, hidden, equals, newest_shown: None, plain_max, marked_max }
     }
 
     /// Takes in an event that had not arrived before.
@@ -60,16 +59,14 @@ impl Twins {
             content: content_of(event),
             resend: event.resend,
         };
-        let name = (entry.author.clone(), entry.id);
-        self.by_id.entry(name.clone()).or_default().push(place.clone());
-        if entry.resend { &mut self.marked } else { &mut self.plain }.insert(place.clone(), entry);
-
         let mut hides = Vec::new();
-        for twin in self.later_of(&name) {
+        for twin in self.equals.entry(entry.publish()).or_default().add(&place, entry.resend) {
             if self.hidden.insert(twin.clone()) && twin != place {
                 hides.push(twin);
             }
         }
+        if entry.resend { &mut self.marked } else { &mut self.plain }.insert(place.clone(), entry);
+
         let shown = if self.hidden.contains(&place) {
             Shown::No
         } else {
@@ -83,11 +80,10 @@ impl Twins {
         shown
     }
 
-    fn later_of(&self, name: &(UserId, EventId)) -> Vec<Place> {
-        let places = self.by_id.get(name).map_or(&[][..], |places| places);
-        let held = |place| self.plain.get(place).or_else(|| self.marked.get(place));
-        let family: SmallVec<[&Entry; 2]> = places.iter().filter_map(held).collect();
-        later_twins(&family).into_iter().map(|entry| entry.place.clone()).collect()
+    /// The most events that one arrival is compared with.
+    #[cfg(test)]
+    pub(super) fn most_equals(&self) -> usize {
+        self.equals.values().map(Equals::len).max().unwrap_or_default()
     }
 
     fn forget(&mut self) {
@@ -97,12 +93,9 @@ impl Twins {
             }
             let Some((place, entry)) = held.pop_first() else { continue };
             self.hidden.remove(&place);
-            let name = (entry.author, entry.id);
-            if let Some(places) = self.by_id.get_mut(&name) {
-                places.retain(|one| *one != place);
-                if places.is_empty() {
-                    self.by_id.remove(&name);
-                }
+            let publish = entry.publish();
+            if self.equals.get_mut(&publish).is_some_and(|equals| equals.remove(&place, entry.resend)) {
+                self.equals.remove(&publish);
             }
         }
     }

@@ -39,6 +39,18 @@ struct Oracle<'a> {
     counts: &'a Assignment,
 }
 
+impl MemberEvent {
+    /// Whether the region that took this event had folded `other`.
+    pub(super) fn saw(&self, other: &Self) -> bool {
+        self.deps.member.get(&other.entry.place.origin) >= other.entry.place.seq
+    }
+
+    /// Whether neither had seen the other.
+    pub(super) fn concurrent(&self, other: &Self) -> bool {
+        !self.saw(other) && !other.saw(self)
+    }
+}
+
 impl Oracle<'_> {
     fn should_count(&self, e: usize) -> bool {
         let event = &self.events[e];

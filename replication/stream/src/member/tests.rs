@@ -7,6 +7,7 @@ use crate::digest::ContentHash;
 use crate::hlc::Hlc;
 use crate::ids::{EventId, Origin};
 
+mod costs;
 mod scenarios;
 
 const REGIONS: [&str; 3] = ["ap-southeast-1", "eu-west-1", "us-east-1"];

@@ -15,8 +15,12 @@
 //! circle) nothing would follow: it is cut by letting the undecided removal of the most senior author count,
 //! the earlier one first, until all is decided. The result depends on the set of events alone.
 
+use std::collections::BTreeSet;
+
+use super::chains::{Chains, Decided, Go};
 use super::{Change, MemberEvent, Role};
-use crate::ids::{EventId, UserId};
+use crate::cursor::Cursor;
+use crate::ids::UserId;
 use crate::map::Map;
 use crate::order::{Entry, Place, later_twins};
 
@@ -43,11 +47,12 @@ pub(super) struct Verdicts {
     pub(super) knots: usize,
 }
 
-/// Seniority at an event: how many grants from the root, then the binding. The lowest is the most senior.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Rank(usize, Option<Place>);
+/// Seniority at an event: how many grants from the root, then which binding, in display order. The lowest is
+/// the most senior.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Rank(usize, Option<usize>);
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Status {
     Undecided,
     /// For an add of ownership, with the rank its author had.
@@ -56,6 +61,7 @@ enum Status {
 }
 
 /// An author's standing at an event, as far as it is decided.
+#[derive(Default)]
 struct Standing {
     /// The best rank by a binding that is certainly in force.
     sure: Option<Rank>,
@@ -63,13 +69,21 @@ struct Standing {
     open: bool,
 }
 
+/// The newest removals of somebody's ownership that somebody had seen.
+struct Removed {
+    counting: Cursor,
+    undecided: Cursor,
+}
+
 struct Case<'a> {
     events: &'a [&'a MemberEvent],
     root: Option<&'a UserId>,
     /// Adds of ownership, by subject.
-    grants: Map<&'a UserId, Vec<usize>>,
+    grants: Map<&'a UserId, Chains<'a>>,
     /// Removals of ownership, by subject.
-    removals: Map<&'a UserId, Vec<usize>>,
+    removals: Map<&'a UserId, Chains<'a>>,
+    /// The same, by subject and author.
+    duels: Map<(&'a UserId, &'a UserId), Chains<'a>>,
     status: Vec<Status>,
 }
 
@@ -83,7 +97,7 @@ impl Verdicts {
         while !open.is_empty() {
             let before = open.len();
             open.retain(|&e| {
-                case.status[e] = case.decide(e);
+                case.settle(e, case.decide(e));
                 case.status[e] == Status::Undecided
             });
             if open.len() == before && !case.void_unfounded(&open) {
@@ -102,26 +116,52 @@ impl Verdicts {
 
 impl<'a> Case<'a> {
     fn open(events: &'a [&'a MemberEvent], root: Option<&'a UserId>) -> Self {
-        let (mut grants, mut removals): (Map<_, Vec<usize>>, Map<_, Vec<usize>>) = Default::default();
+        let (mut grants, mut removals, mut duels) = (Map::default(), Map::default(), Map::default());
         for (at, event) in events.iter().enumerate() {
             if event.change == Change::Add(Role::Owner) {
-                grants.entry(&event.subject).or_default().push(at);
+                grants.entry(&event.subject).or_insert_with(Vec::new).push(at);
             } else if event.change.removes(Role::Owner) {
-                removals.entry(&event.subject).or_default().push(at);
+                removals.entry(&event.subject).or_insert_with(Vec::new).push(at);
+                duels.entry((&event.subject, &event.entry.author)).or_insert_with(Vec::new).push(at);
             }
         }
-        let mut families: Map<(&UserId, EventId), Vec<&Entry>> = Map::default();
-        for event in events {
-            families.entry((&event.entry.author, event.entry.id)).or_default().push(&event.entry);
-        }
-        let status = |event: &&MemberEvent| {
-            let family = families.get(&(&event.entry.author, event.entry.id));
-            let twins = family.map(|family| later_twins(family)).unwrap_or_default();
-            let later = twins.iter().any(|twin| twin.place == event.entry.place);
-            if later { Status::Void(Void::Twin) } else { Status::Undecided }
+        let mut case = Self {
+            events,
+            root,
+            grants: chains(events, grants),
+            removals: chains(events, removals),
+            duels: chains(events, duels),
+            status: vec![Status::Undecided; events.len()],
         };
-        let status = events.iter().map(status).collect();
-        Self { events, root, grants, removals, status }
+        let entries: Vec<&Entry> = events.iter().map(|event| &event.entry).collect();
+        let later: BTreeSet<&Place> = later_twins(&entries).into_iter().map(|twin| &twin.place).collect();
+        for (at, event) in events.iter().enumerate() {
+            if later.contains(&event.entry.place) {
+                case.settle(at, Status::Void(Void::Twin));
+            }
+        }
+        case
+    }
+
+    /// It is decided, or not yet.
+    fn settle(&mut self, at: usize, status: Status) {
+        let event = self.events[at];
+        self.status[at] = status;
+        let decided = match status {
+            Status::Undecided => return,
+            Status::Void(_) => Decided::default(),
+            Status::Counts(None) => Decided::COUNTS,
+            Status::Counts(Some(granter)) => {
+                Decided { best: Some(Rank(granter.0 + 1, Some(at))), ..Decided::COUNTS }
+            }
+        };
+        let of_both = self.duels.get_mut(&(&event.subject, &event.entry.author));
+        let chains = match event.change {
+            Change::Add(Role::Owner) => [self.grants.get_mut(&event.subject), None],
+            change if change.removes(Role::Owner) => [self.removals.get_mut(&event.subject), of_both],
+            _ => return,
+        };
+        chains.into_iter().flatten().for_each(|chains| chains.decide(event, at, decided));
     }
 
     fn decide(&self, at: usize) -> Status {
@@ -133,19 +173,18 @@ impl<'a> Case<'a> {
 
     fn decide_add(&self, at: usize, role: Role) -> Status {
         let event = self.events[at];
-        let standing = self.standing(event);
+        let standing = self.standing(&event.entry.author, &event.deps.member);
         if standing.sure.is_none() && !standing.open {
             return Status::Void(Void::NoAuthority);
         }
-        let is_root = self.root == Some(&event.entry.author);
-        let removals = self.removals.get(&event.entry.author).into_iter().flatten();
         let mut undecided = standing.sure.is_none() || role == Role::Owner && standing.open;
-        for &removal in removals.filter(|&&r| !is_root && self.events[r].concurrent(event)) {
-            match self.status[removal] {
-                Status::Counts(_) => return Status::Void(Void::AuthorRemoved),
-                Status::Undecided => undecided = true,
-                Status::Void(_) => {}
+        if self.root != Some(&event.entry.author) {
+            let removals = self.removals.get(&event.entry.author);
+            let against = removals.map(|removals| removals.concurrent(event)).unwrap_or_default();
+            if against.counts {
+                return Status::Void(Void::AuthorRemoved);
             }
+            undecided |= against.open;
         }
         if undecided { Status::Undecided } else { Status::Counts(standing.sure) }
     }
@@ -158,80 +197,81 @@ impl<'a> Case<'a> {
         if event.entry.author == event.subject {
             return Status::Counts(None);
         }
-        let standing = self.standing(event);
+        let standing = self.standing(&event.entry.author, &event.deps.member);
         if standing.sure.is_none() && !standing.open {
             return Status::Void(Void::NoAuthority);
         }
-        let mut undecided = standing.sure.is_none();
-        for rival in self.rivals(event) {
-            let theirs = self.standing(self.events[rival]);
-            match self.status[rival] {
-                Status::Void(_) => {}
-                _ if standing.open || theirs.open => undecided = true,
-                _ if standing.sure < theirs.sure => {}
-                Status::Counts(_) => return Status::Void(Void::Outranked),
-                Status::Undecided => undecided = true,
+        let (mut undecided, mut outranked) = (standing.sure.is_none(), false);
+        self.rivals(event, |theirs, rivals| {
+            let open = standing.open || theirs.open || !rivals.counts;
+            match () {
+                () if !standing.open && !theirs.open && standing.sure < theirs.sure => {}
+                () if open => undecided = true,
+                () => outranked = true,
             }
+            outranked
+        });
+        match (outranked, undecided) {
+            (true, _) => Status::Void(Void::Outranked),
+            (false, true) => Status::Undecided,
+            (false, false) => Status::Counts(None),
         }
-        if undecided { Status::Undecided } else { Status::Counts(None) }
     }
 
-    /// Concurrent removals of the author's ownership by the one whose ownership `event` removes.
-    fn rivals(&self, event: &MemberEvent) -> impl Iterator<Item = usize> {
-        let of_author = self.removals.get(&event.entry.author).into_iter().flatten().copied();
-        let mutual = move |&removal: &usize| {
-            let rival = self.events[removal];
-            let duel = rival.entry.author == event.subject && event.change.removes(Role::Owner);
-            duel && rival.concurrent(event)
-        };
-        of_author.filter(mutual)
+    /// Concurrent removals of the author's ownership by the one whose ownership `event` removes, as far as
+    /// they may count, with that one's standing at them, until `enough` says so.
+    fn rivals(&self, event: &MemberEvent, mut enough: impl FnMut(Standing, Decided) -> bool) {
+        let (author, rival) = (&event.entry.author, &event.subject);
+        let removals = self.duels.get(&(author, rival)).filter(|_| event.change.removes(Role::Owner));
+        let of_rival = [self.grants.get(rival), self.removals.get(rival)];
+        let Some(removals) = removals else { return };
+        let mut done = false;
+        removals.unseen(&event.deps.member, |node, seen| {
+            if done || node.decided.void() || event.is_in(&seen.least) {
+                return Go::On;
+            }
+            let alike = |chains: &Chains| chains.alike(&seen.least, &seen.most);
+            if event.is_in(&seen.most) || !of_rival.into_iter().flatten().all(alike) {
+                return Go::Deeper;
+            }
+            done = enough(self.standing(rival, &seen.least), node.decided);
+            Go::On
+        });
     }
 
-    fn standing(&self, event: &MemberEvent) -> Standing {
-        let author = &event.entry.author;
+    /// The standing of `author` at an event that had seen this far.
+    fn standing(&self, author: &UserId, view: &Cursor) -> Standing {
         if self.root == Some(author) {
             return Standing { sure: Some(Rank(0, None)), open: false };
         }
-        let mut standing = Standing { sure: None, open: false };
-        let grants = self.grants.get(author).into_iter().flatten();
-        for &grant in grants.filter(|&&grant| event.saw(self.events[grant])) {
-            let (binding, mut open) = match &self.status[grant] {
-                Status::Void(_) => continue,
-                Status::Undecided => (None, true),
-                Status::Counts(rank) => (rank.as_ref(), false),
-            };
-            match self.undone(self.events[grant], event) {
-                Some(true) => continue,
-                Some(false) => {}
-                None => open = true,
+        let mut standing = Standing::default();
+        let Some(grants) = self.grants.get(author) else { return standing };
+        let removed = self.removed(author, view);
+        grants.seen(view, |node, seen| {
+            if node.decided.void() || !seen.most.covers(&removed.counting) {
+                return Go::On;
             }
-            match binding.filter(|_| !open) {
-                None => standing.open = true,
-                Some(granter) => {
-                    let rank = Rank(granter.0 + 1, Some(self.events[grant].entry.place.clone()));
-                    standing.sure = Some(standing.sure.take().map_or(rank.clone(), |best| best.min(rank)));
-                }
+            if seen.least.covers(&removed.counting) && seen.least.covers(&removed.undecided) {
+                let best = standing.sure.into_iter().chain(node.decided.best).min();
+                standing.sure = best;
+                standing.open |= node.decided.open;
+                return Go::On;
             }
-        }
+            if seen.least.covers(&removed.counting) && !seen.most.covers(&removed.undecided) {
+                standing.open = true;
+                return Go::On;
+            }
+            Go::Deeper
+        });
         standing
     }
 
-    /// Whether a removal that `event` had seen, and `grant` had not, takes the granted ownership; `None`:
-    /// undecided.
-    fn undone(&self, grant: &MemberEvent, event: &MemberEvent) -> Option<bool> {
-        let removals = self.removals.get(&grant.subject).into_iter().flatten();
-        let mut undone = Some(false);
-        for &removal in removals {
-            if !event.saw(self.events[removal]) || grant.saw(self.events[removal]) {
-                continue;
-            }
-            match self.status[removal] {
-                Status::Counts(_) => return Some(true),
-                Status::Undecided => undone = None,
-                Status::Void(_) => {}
-            }
-        }
-        undone
+    /// What is in `view` of the removals of `user`'s ownership: a grant of it that had not seen as much is
+    /// undone, or may be.
+    fn removed(&self, user: &UserId, view: &Cursor) -> Removed {
+        let removals = self.removals.get(user);
+        let newest = |which| removals.map(|chains| chains.newest_seen(view, which)).unwrap_or_default();
+        Removed { counting: newest(|decided| decided.counts), undecided: newest(|decided| decided.open) }
     }
 
     /// Voids those of `open` whose authority leads back to the root by no chain of grants, whatever becomes
@@ -250,32 +290,49 @@ impl<'a> Case<'a> {
                 break;
             }
         }
-        rest.iter().for_each(|&e| self.status[e] = Status::Void(Void::NoAuthority));
+        rest.iter().for_each(|&e| self.settle(e, Status::Void(Void::NoAuthority)));
         !rest.is_empty()
     }
 
     /// Whether the author of `event` may turn out to have standing by a grant that is `founded`.
     fn may_stand(&self, event: &MemberEvent, founded: &[bool]) -> bool {
-        let grants = self.grants.get(&event.entry.author).into_iter().flatten();
-        let mut seen = grants.filter(|&&grant| founded[grant] && event.saw(self.events[grant]));
-        let is_root = self.root == Some(&event.entry.author);
-        is_root || seen.any(|&grant| self.undone(self.events[grant], event) != Some(true))
+        let author = &event.entry.author;
+        let mut may = self.root == Some(author);
+        let Some(grants) = self.grants.get(author).filter(|_| !may) else { return may };
+        let removed = self.removed(author, &event.deps.member);
+        grants.seen(&event.deps.member, |node, seen| {
+            if may || node.decided.void() || !seen.most.covers(&removed.counting) {
+                return Go::On;
+            }
+            may = node.leaf.is_some_and(|grant| founded[grant]);
+            Go::Deeper
+        });
+        may
     }
 
     /// Decides one of `open`, none of which follows from what is decided: the removal by the most senior
     /// author counts; if there is none, the first add counts as far as it surely may.
     fn cut(&mut self, open: &[usize]) {
         let seniority = |&e: &usize| {
-            let rank = self.standing(self.events[e]).sure;
+            let event = self.events[e];
+            let rank = self.standing(&event.entry.author, &event.deps.member).sure;
             (rank.is_none(), rank, e)
         };
         let removals = open.iter().copied().filter(|&e| matches!(self.events[e].change, Change::Remove(_)));
         if let Some(first) = removals.min_by_key(seniority) {
-            self.status[first] = Status::Counts(None);
+            self.settle(first, Status::Counts(None));
         } else if let Some(&first) = open.first() {
-            let rank = self.standing(self.events[first]).sure;
+            let event = self.events[first];
+            let rank = self.standing(&event.entry.author, &event.deps.member).sure;
             let void = Status::Void(Void::NoAuthority);
-            self.status[first] = if rank.is_some() { Status::Counts(rank) } else { void };
+            self.settle(first, if rank.is_some() { Status::Counts(rank) } else { void });
         }
     }
+}
+
+fn chains<'a, K: std::hash::Hash + Eq>(
+    events: &'a [&'a MemberEvent],
+    by: Map<K, Vec<usize>>,
+) -> Map<K, Chains<'a>> {
+    by.into_iter().map(|(key, these)| (key, Chains::of(events, &these, Decided::OPEN))).collect()
 }

@@ -146,6 +146,19 @@ fn twins_are_recognised_after_a_restart() {
     assert_eq!(rig.shown(), []);
 }
 
+/// E4, E13: one id with ever other contents is ever another event: an arrival is compared with its equals
+/// alone, so that a thousand such cost what a thousand others cost.
+#[test]
+fn a_reused_id_is_compared_with_nothing() {
+    let mut twins = twins::Twins::new(2_000, 2_000);
+    for seq in 1..=1_000 {
+        let event = twin(EU, seq, seq, seq % 2 == 0);
+        let payload = payload(&seq.to_string());
+        assert!(matches!(twins.add(&Event { payload, ..event }), twins::Shown::Yes { .. }));
+    }
+    assert_eq!(twins.most_equals(), 1);
+}
+
 /// G9: the memory of twins is bounded: far below the newest both are shown.
 #[test]
 fn the_memory_of_twins_is_bounded() {

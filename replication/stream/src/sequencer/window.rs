@@ -13,6 +13,7 @@ use foldhash::fast::FixedState;
 use hashbrown::HashTable;
 
 use super::exchange::Known;
+use crate::counted::steps;
 use crate::digest::ContentHash;
 use crate::hlc::Hlc;
 use crate::ids::EventId;
@@ -56,19 +57,27 @@ struct Remembered {
 #[derive(Debug)]
 struct List {
     entries: VecDeque<Remembered>,
-    /// The first one's number; numbers wrap at [`RESEND`].
+    /// The first one's number; numbers wrap at [`NUMBERS`].
     first: u32,
     room: usize,
 }
 
 /// Marks, in the index, the number of an entry of the resend-marked list.
 const RESEND: u32 = 1 << 31;
+/// Marks, in the index, an entry whose id stood there before with other content: it is found by both. So an
+/// id that is used again and again makes no look longer.
+const AGAIN: u32 = 1 << 30;
+/// Numbers of entries are below this.
+const NUMBERS: u32 = 1 << 30;
 
 #[derive(Debug)]
 pub(super) struct Window {
-    /// By stream and id: which entries. Numbers alone, so that a look at an id that is not there touches
-    /// little memory (an entry takes ten times as much, and a window holds a million).
+    /// By stream and id, and by content if the id stood there before: which entries. Numbers alone, so that a
+    /// look at an id that is not there touches little memory (an entry takes ten times as much, and a window
+    /// holds a million).
     index: HashTable<u32>,
+    /// How many are found by content.
+    again: usize,
     ordinary: List,
     resends: List,
     floors: Map<u64, Floors>,
@@ -86,6 +95,7 @@ impl Window {
     pub(super) fn new(ids: usize, resend_ids: usize) -> Self {
         Self {
             index: HashTable::new(),
+            again: 0,
             ordinary: List::new(ids),
             resends: List::new(resend_ids),
             floors: Map::default(),
@@ -124,38 +134,54 @@ impl Window {
     }
 
     fn holds(&self, load: u64, event: Known) -> bool {
-        let hash = hash(&self.hasher, load, event.id);
-        let same = |number: &u32| {
-            let entry = self.entry(*number);
-            entry.is_some_and(|entry| entry.is_of(load, event.id) && entry.content == event.content)
+        let content = self.first_content(load, event.id);
+        content == Some(event.content) || self.holds_again(load, event)
+    }
+
+    /// The content with which an id came first, of what is remembered.
+    fn first_content(&self, load: u64, id: EventId) -> Option<ContentHash> {
+        let is_first = |number: &u32| {
+            steps(1);
+            number & AGAIN == 0 && self.entry(*number).is_some_and(|entry| entry.is_of(load, id))
         };
-        self.index.find(hash, same).is_some()
+        let number = self.index.find(by_id(&self.hasher, load, id), is_first)?;
+        self.entry(*number).map(|entry| entry.content)
+    }
+
+    /// Whether the event is there, and its id was there before.
+    fn holds_again(&self, load: u64, event: Known) -> bool {
+        let same = |number: &u32| {
+            steps(1);
+            let is_same = |entry: &Remembered| entry.is_of(load, event.id) && entry.content == event.content;
+            number & AGAIN != 0 && self.entry(*number).is_some_and(is_same)
+        };
+        let hash = || by_content(&self.hasher, load, event.id, event.content);
+        self.again > 0 && self.index.find(hash(), same).is_some()
     }
 
     fn entry(&self, number: u32) -> Option<&Remembered> {
         entry(&self.ordinary, &self.resends, number)
     }
 
-    /// Remembers an event of the chain. Says whether its id stands there with other content.
+    /// Remembers an event of the chain. Says whether its id stands there with other content, as far as the
+    /// first event with it is remembered.
     pub(super) fn remember(&mut self, load: u64, event: Known, hlc: Hlc) -> bool {
-        let hash = hash(&self.hasher, load, event.id);
-        let mut reused = false;
-        for entry in self.index.iter_hash(hash).filter_map(|number| self.entry(*number)) {
-            if entry.is_of(load, event.id) {
-                if entry.content == event.content {
-                    return false;
-                }
-                reused = true;
-            }
+        let first = self.first_content(load, event.id);
+        if first == Some(event.content) || self.holds_again(load, event) {
+            return false;
         }
+        let reused = first.is_some();
         let remembered = Remembered { id: event.id, content: event.content, load, hlc };
         let number = match event.resend {
             true => RESEND | self.resends.push(remembered),
             false => self.ordinary.push(remembered),
         };
+        let number = if reused { number | AGAIN } else { number };
+        self.again += usize::from(reused);
         let (ordinary, resends, hasher) = (&self.ordinary, &self.resends, &self.hasher);
-        self.index.insert_unique(hash, number, |number| {
-            entry(ordinary, resends, *number).map_or(0, |entry| self::hash(hasher, entry.load, entry.id))
+        let hash = |number: u32, entry: &Remembered| hash(hasher, number, entry);
+        self.index.insert_unique(hash(number, &remembered), number, |number| {
+            entry(ordinary, resends, *number).map_or(0, |entry| hash(*number, entry))
         });
         let list = if event.resend { &mut self.resends } else { &mut self.ordinary };
         if let Some((number, oldest)) = list.pop_beyond_room() {
@@ -165,10 +191,18 @@ impl Window {
     }
 
     fn forget(&mut self, number: u32, old: Remembered, resend: bool) {
-        let hash = hash(&self.hasher, old.load, old.id);
         let number = if resend { RESEND | number } else { number };
-        if let Ok(found) = self.index.find_entry(hash, |&indexed| indexed == number) {
-            found.remove();
+        for number in [number, number | AGAIN] {
+            let hash = hash(&self.hasher, number, &old);
+            let is_it = |&indexed: &u32| {
+                steps(1);
+                indexed == number
+            };
+            if let Ok(found) = self.index.find_entry(hash, is_it) {
+                found.remove();
+                self.again -= usize::from(number & AGAIN != 0);
+                break;
+            }
         }
         let Some(floors) = self.floors.get_mut(&old.load) else { return };
         let above = old.hlc.successor();
@@ -202,18 +236,18 @@ impl Window {
 
 impl List {
     fn new(room: usize) -> Self {
-        debug_assert!(room < RESEND as usize, "numbers of entries differ");
+        debug_assert!(room < NUMBERS as usize, "numbers of entries differ");
         Self { entries: VecDeque::new(), first: 0, room }
     }
 
     /// Its number.
     fn push(&mut self, entry: Remembered) -> u32 {
         self.entries.push_back(entry);
-        self.first.wrapping_add(self.entries.len() as u32 - 1) % RESEND
+        self.first.wrapping_add(self.entries.len() as u32 - 1) % NUMBERS
     }
 
     fn get(&self, number: u32) -> Option<&Remembered> {
-        self.entries.get((number.wrapping_sub(self.first) % RESEND) as usize)
+        self.entries.get((number.wrapping_sub(self.first) % NUMBERS) as usize)
     }
 
     /// The oldest, with its number, if there are more than there is room for.
@@ -222,7 +256,7 @@ impl List {
             return None;
         }
         let number = self.first;
-        self.first = (number + 1) % RESEND;
+        self.first = (number + 1) % NUMBERS;
         self.entries.pop_front().map(|oldest| (number, oldest))
     }
 }
@@ -234,10 +268,23 @@ impl Remembered {
 }
 
 fn entry<'a>(ordinary: &'a List, resends: &'a List, number: u32) -> Option<&'a Remembered> {
-    if number & RESEND == 0 { ordinary.get(number) } else { resends.get(number % RESEND) }
+    let list = if number & RESEND == 0 { ordinary } else { resends };
+    list.get(number % NUMBERS)
 }
 
-fn hash(hasher: &FixedState, load: u64, id: EventId) -> u64 {
+/// Where an entry with this number stands in the index.
+fn hash(hasher: &FixedState, number: u32, entry: &Remembered) -> u64 {
+    match number & AGAIN {
+        0 => by_id(hasher, entry.load, entry.id),
+        _ => by_content(hasher, entry.load, entry.id, entry.content),
+    }
+}
+
+fn by_id(hasher: &FixedState, load: u64, id: EventId) -> u64 {
     let bits = id.bits();
     hasher.hash_one([load, (bits >> 64) as u64, bits as u64])
+}
+
+fn by_content(hasher: &FixedState, load: u64, id: EventId, content: ContentHash) -> u64 {
+    hasher.hash_one((load, id.bits(), content.0))
 }

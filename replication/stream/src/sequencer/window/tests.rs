@@ -1,6 +1,11 @@
 #![allow(clippy::unwrap_used)]
 
+use std::collections::VecDeque;
+
+use proptest::prelude::*;
+
 use super::*;
+use crate::counted;
 
 const BOUND_MS: u64 = CLOCK_BOUND_MS + ID_LEAD_MS;
 
@@ -116,7 +121,7 @@ fn the_window_holds_no_more_than_its_bounds() {
 #[test]
 fn what_is_remembered_is_found_where_numbers_begin_anew() {
     let mut window = window(Hlc::ZERO);
-    (window.ordinary.first, window.resends.first) = (RESEND - 2, RESEND - 1);
+    (window.ordinary.first, window.resends.first) = (NUMBERS - 2, NUMBERS - 1);
     for n in 1..=20 {
         window.remember(1, event(n, 1_000, n % 2 == 0), at(1));
         for known in n.saturating_sub(3).max(1)..=n {
@@ -125,4 +130,57 @@ fn what_is_remembered_is_found_where_numbers_begin_anew() {
         }
     }
     assert_eq!(window.index.len(), 5);
+}
+
+/// Steps to judge and remember `n` events of one stream with one id, each with another content.
+fn cost_of_one_id(n: u64) -> u64 {
+    let mut window = Window::new(3_000, 10);
+    window.open(1, Hlc::ZERO);
+    counted::of(|| {
+        for seq in 1..=n {
+            let mut content = ContentHash::default();
+            content.0[..8].copy_from_slice(&seq.to_be_bytes());
+            let event = Known { content, ..event(1, 1_000, false) };
+            assert_eq!(window.judge(1, event, Hlc::ZERO), Verdict::New);
+            assert_eq!(window.remember(1, event, at(seq)), seq % 3_001 != 1, "the first one is gone");
+        }
+    })
+}
+
+/// E4: an id that is used again and again, each time with other content, makes no look longer; four times the
+/// events cost four times the probes, also when the oldest are forgotten.
+#[test]
+fn a_reused_id_costs_no_more_than_others() {
+    let (few, many) = (cost_of_one_id(1_000), cost_of_one_id(4_000));
+    assert!(few < 10_000 && many < 6 * few, "{few} probes for 1,000 events, {many} for 4,000");
+}
+
+proptest! {
+    /// E4, E13: what the window says it holds is what two lists would hold, whatever ids are used again.
+    #[test]
+    fn the_window_holds_what_two_lists_would(
+        events in prop::collection::vec((1u128..4, 0u8..4, any::<bool>()), 0..60),
+    ) {
+        let mut window = window(Hlc::ZERO);
+        let mut lists = [VecDeque::new(), VecDeque::new()];
+        for (n, content, resend) in events {
+            let known = Known { content: ContentHash([content; 16]), ..event(n, 1_000, resend) };
+            window.remember(1, known, at(1));
+            if !lists.iter().any(|list| list.contains(&(n, content))) {
+                let (list, room) = (&mut lists[usize::from(resend)], if resend { 2 } else { 3 });
+                list.push_back((n, content));
+                if list.len() > room {
+                    list.pop_front();
+                }
+            }
+            for (n, content) in (1..4).flat_map(|n| (0..4).map(move |content| (n, content))) {
+                let known = Known { content: ContentHash([content; 16]), ..event(n, 1_000, false) };
+                let listed = lists.iter().any(|list| list.contains(&(n, content)));
+                prop_assert_eq!(window.holds(1, known), listed);
+            }
+            prop_assert_eq!(window.index.len(), lists.iter().map(VecDeque::len).sum::<usize>());
+        }
+        let again = window.index.iter().filter(|number| *number & AGAIN != 0).count();
+        prop_assert_eq!(window.again, again);
+    }
 }

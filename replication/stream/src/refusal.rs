@@ -4,31 +4,65 @@
 //! one close code. The maps are total; a test walks them. Details are logged where they arise and never
 //! travel.
 
-/// Why something was not done. The names are the protocol's error codes (docs/protocol.md, section 6).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[expect(missing_docs, reason = "each is described once, in the protocol's table of error codes")]
-pub enum Reason {
-    BadFrame,
-    UnknownFrame,
-    BadSubprotocol,
-    OriginNotAllowed,
-    BadRequest,
-    BadEventId,
-    IdTooOld,
-    BadStream,
-    PayloadTooLarge,
-    TokenExpired,
-    TokenInvalid,
-    NotFound,
-    Forbidden,
-    PolicyStale,
-    RateLimited,
-    LimitExceeded,
-    Overloaded,
-    RegionLeaving,
-    AuditUnavailable,
-    Unavailable,
-    Internal,
+/// One line a reason: its name, its HTTP status, whether asking again can help, and the close code where it
+/// ends a connection. The set and all its maps come from this one table, so that none can lack a reason.
+macro_rules! reasons {
+    ($($reason:ident $code:literal $status:literal $retry:ident $close:expr;)*) => {
+        /// Why something was not done. The names are the protocol's error codes (docs/protocol.md,
+        /// section 6).
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[expect(missing_docs, reason = "each is described once, in the protocol's table of error codes")]
+        pub enum Reason { $($reason),* }
+
+        impl Reason {
+            /// Every reason there is.
+            pub const ALL: [Self; [$($code),*].len()] = [$(Self::$reason),*];
+
+            /// Its name in frames, in problem details and between services.
+            pub fn code(self) -> &'static str {
+                match self { $(Self::$reason => $code),* }
+            }
+
+            /// The HTTP status of a problem detail that carries it.
+            pub fn http_status(self) -> u16 {
+                match self { $(Self::$reason => $status),* }
+            }
+
+            /// Whether asking again can help.
+            pub fn retry(self) -> Retry {
+                match self { $(Self::$reason => Retry::$retry),* }
+            }
+
+            /// The WebSocket close code, where this reason ends the connection.
+            pub fn close_code(self) -> Option<u16> {
+                match self { $(Self::$reason => $close),* }
+            }
+        }
+    };
+}
+
+reasons! {
+    BadFrame "bad_frame" 400 Never Some(4300);
+    UnknownFrame "unknown_frame" 400 Never None;
+    BadSubprotocol "bad_subprotocol" 400 Never None;
+    OriginNotAllowed "origin_not_allowed" 403 Never None;
+    BadRequest "bad_request" 400 Never None;
+    BadEventId "bad_event_id" 400 Never None;
+    IdTooOld "id_too_old" 409 Never None;
+    BadStream "bad_stream" 400 Never None;
+    PayloadTooLarge "payload_too_large" 413 Never None;
+    TokenExpired "token_expired" 401 Never Some(4200);
+    TokenInvalid "token_invalid" 401 Never Some(4201);
+    NotFound "not_found" 404 Never None;
+    Forbidden "forbidden" 403 Never None;
+    PolicyStale "policy_stale" 503 Later None;
+    RateLimited "rate_limited" 429 Later None;
+    LimitExceeded "limit_exceeded" 409 Never None;
+    Overloaded "overloaded" 503 Later None;
+    RegionLeaving "region_leaving" 503 Elsewhere None;
+    AuditUnavailable "audit_unavailable" 503 Later None;
+    Unavailable "unavailable" 503 Later None;
+    Internal "internal" 500 Later None;
 }
 
 /// Whether asking again can help.
@@ -55,85 +89,9 @@ pub struct Refusal {
 }
 
 impl Reason {
-    /// Every reason there is.
-    pub const ALL: [Self; 21] = [
-        Self::BadFrame,
-        Self::UnknownFrame,
-        Self::BadSubprotocol,
-        Self::OriginNotAllowed,
-        Self::BadRequest,
-        Self::BadEventId,
-        Self::IdTooOld,
-        Self::BadStream,
-        Self::PayloadTooLarge,
-        Self::TokenExpired,
-        Self::TokenInvalid,
-        Self::NotFound,
-        Self::Forbidden,
-        Self::PolicyStale,
-        Self::RateLimited,
-        Self::LimitExceeded,
-        Self::Overloaded,
-        Self::RegionLeaving,
-        Self::AuditUnavailable,
-        Self::Unavailable,
-        Self::Internal,
-    ];
-
-    /// Its name in frames, in problem details and between services.
-    pub fn code(self) -> &'static str {
-        match self {
-            Self::BadFrame => "bad_frame",
-            Self::UnknownFrame => "unknown_frame",
-            Self::BadSubprotocol => "bad_subprotocol",
-            Self::OriginNotAllowed => "origin_not_allowed",
-            Self::BadRequest => "bad_request",
-            Self::BadEventId => "bad_event_id",
-            Self::IdTooOld => "id_too_old",
-            Self::BadStream => "bad_stream",
-            Self::PayloadTooLarge => "payload_too_large",
-            Self::TokenExpired => "token_expired",
-            Self::TokenInvalid => "token_invalid",
-            Self::NotFound => "not_found",
-            Self::Forbidden => "forbidden",
-            Self::PolicyStale => "policy_stale",
-            Self::RateLimited => "rate_limited",
-            Self::LimitExceeded => "limit_exceeded",
-            Self::Overloaded => "overloaded",
-            Self::RegionLeaving => "region_leaving",
-            Self::AuditUnavailable => "audit_unavailable",
-            Self::Unavailable => "unavailable",
-            Self::Internal => "internal",
-        }
-    }
-
     /// The reason with this name, if there is one.
     pub fn from_code(code: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|reason| reason.code() == code)
-    }
-
-    /// The HTTP status of a problem detail that carries it.
-    pub fn http_status(self) -> u16 {
-        match self {
-            Self::BadFrame
-            | Self::UnknownFrame
-            | Self::BadSubprotocol
-            | Self::BadRequest
-            | Self::BadEventId
-            | Self::BadStream => 400,
-            Self::TokenExpired | Self::TokenInvalid => 401,
-            Self::OriginNotAllowed | Self::Forbidden => 403,
-            Self::NotFound => 404,
-            Self::IdTooOld | Self::LimitExceeded => 409,
-            Self::PayloadTooLarge => 413,
-            Self::RateLimited => 429,
-            Self::Internal => 500,
-            Self::PolicyStale
-            | Self::Overloaded
-            | Self::RegionLeaving
-            | Self::AuditUnavailable
-            | Self::Unavailable => 503,
-        }
     }
 
     /// The number of the gRPC status code between services; the exact reason travels beside it as metadata.
@@ -147,30 +105,6 @@ impl Reason {
             429 => 8,       // RESOURCE_EXHAUSTED
             500 => 13,      // INTERNAL
             _ => 14,        // UNAVAILABLE
-        }
-    }
-
-    /// The WebSocket close code, where this reason ends the connection.
-    pub fn close_code(self) -> Option<u16> {
-        match self {
-            Self::BadFrame => Some(4300),
-            Self::TokenExpired => Some(4200),
-            Self::TokenInvalid => Some(4201),
-            _ => None,
-        }
-    }
-
-    /// Whether asking again can help.
-    pub fn retry(self) -> Retry {
-        match self {
-            Self::PolicyStale
-            | Self::RateLimited
-            | Self::Overloaded
-            | Self::AuditUnavailable
-            | Self::Unavailable
-            | Self::Internal => Retry::Later,
-            Self::RegionLeaving => Retry::Elsewhere,
-            _ => Retry::Never,
         }
     }
 

@@ -54,6 +54,8 @@ struct Open {
     opened_ms: u64,
     publishes: Rate,
     ephemerals: Rate,
+    /// Streams named by `subscribe`.
+    subscriptions: Rate,
     grants: SmallVec<[Granted; 1]>,
 }
 

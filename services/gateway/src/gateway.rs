@@ -34,7 +34,7 @@ use crate::second_ack::SecondAcks;
 use crate::session::SessionId;
 use crate::shard::{Refused, Shard};
 use crate::stored::{self, Stored};
-use crate::wire::Encoding;
+use crate::wire::{Encoding, Frames};
 
 /// What a shard is told at start.
 #[derive(Clone, Debug)]
@@ -279,7 +279,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Inner<S> {
     }
 
     /// An ephemeral from another session: to everybody here who follows its stream, but not back to its
-    /// author.
+    /// author. Encoded once, and offered: nobody is cut off over what may be left out (rule 23).
     pub(crate) fn ephemeral(&self, message: &v1::Ephemeral) {
         let (Ok(stream), Ok(user), Ok(kind)) =
             (message.stream.parse(), message.user.parse(), message.kind.parse())
@@ -290,9 +290,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Inner<S> {
             (!message.payload.is_empty()).then(|| Payload::parse(message.payload.clone()).ok()).flatten();
         let frame = ServerFrame::Ephemeral(frame::Ephemeral { stream, user: Some(user), kind, payload });
         let ServerFrame::Ephemeral(ephemeral) = &frame else { return };
+        let mut encoded: [Option<Frames>; 2] = [None, None];
         for session in self.shard.followers(&ephemeral.stream) {
-            if !self.is_by(session, ephemeral.user.as_ref()) {
-                self.send(session, &frame);
+            if self.is_by(session, ephemeral.user.as_ref()) {
+                continue;
+            }
+            let encoding =
+                self.conversations.borrow().get(&session).map(|conversation| conversation.encoding);
+            if let Some(encoding) = encoding {
+                let frames = &mut encoded[encoding.index()];
+                let frames = frames.get_or_insert_with(|| encode::message(encoding, &frame).finish());
+                self.shard.offer(session, frames);
             }
         }
     }

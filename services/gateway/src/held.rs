@@ -65,9 +65,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Inner<S> {
 
     fn hold(self: &Rc<Self>, stream: StreamId, first: Passing) {
         self.held.borrow_mut().insert(stream.clone(), Held { passing: vec![first], ..Held::default() });
-        self.outward.changed(&stream);
-        self.authorizer.passed(&stream);
-        self.drop_grants(&stream);
+        self.members_passed(&stream);
         let inner = self.clone();
         self.process.spawn_local("authorising again", End::Expected, async move {
             inner.settle_members(stream).await;

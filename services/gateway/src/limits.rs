@@ -45,7 +45,8 @@ pub struct Limits {
     pub ring_bytes: usize,
     /// Frames of its own (acks, errors, pings) that wait for a session; 4001 beyond.
     pub outbox_frames: usize,
-    /// The same bound in bytes.
+    /// The same bound in bytes. A session whose socket is full while so much of anything waits for it, pages
+    /// and answers to `subscribe` included, is not listened to and gets no page until it has taken some.
     pub outbox_bytes: usize,
     /// Bytes of bodies in one backlog page; a larger answer is not used and asked for again.
     pub page_bytes: usize,

@@ -106,9 +106,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Inner<S> {
         self.mines.held.borrow_mut().forget(session);
     }
 
-    /// `state` saw member events of a stream that name these users.
+    /// `state` saw member events of a stream that name these users. Nobody here need follow it: who publishes
+    /// to it without following it is decided anew, too.
     pub(crate) fn members_changed(&self, changed: &v1::MembersChanged) {
         let Ok(stream) = changed.stream.parse::<StreamId>() else { return };
+        self.members_passed(&stream);
         let mut held = self.mines.held.borrow_mut();
         let users = changed.users.iter().filter_map(|user| user.parse().ok());
         let of_user = |user: UserId| held.of_user.get(&(stream.tenant().to_owned(), user));

@@ -17,11 +17,13 @@ use sterna_stream::map::Map;
 use sterna_stream::{Cursor, Hlc, StreamId, partition};
 use tokio::sync::{Notify, mpsc};
 
+use crate::outward::changes::Changes;
 use crate::seams::{Ask, Upstream};
 use crate::session::SessionId;
 
 pub(crate) mod attach;
 pub(crate) mod backlog;
+pub(crate) mod changes;
 mod compare;
 pub(crate) mod publish;
 pub mod sessions;
@@ -63,6 +65,8 @@ pub(crate) struct Outward {
     next_tag: Cell<u64>,
     /// Of each stream with a ring.
     passing: RefCell<Map<StreamId, Passing>>,
+    /// Changes of members, while decisions are made.
+    pub(crate) changes: Changes,
 }
 
 /// What came by of a stream.
@@ -70,8 +74,6 @@ pub(crate) struct Outward {
 struct Passing {
     /// The newest stamp that this region durably holds (E14).
     newest: Hlc,
-    /// Counts changes of its members.
-    changes: u64,
     /// The member events that everybody on it here was authorised against, at least.
     settled: Cursor,
 }
@@ -125,6 +127,7 @@ impl Outward {
             commands,
             next_tag: Cell::new(1),
             passing: RefCell::default(),
+            changes: Changes::default(),
         };
         (Rc::new(outward), Inlets { asks: asks_in, commands: commands_in })
     }
@@ -163,18 +166,6 @@ impl Outward {
         }
     }
 
-    /// How often members of a stream changed since it has a ring here.
-    pub(crate) fn changes(&self, stream: &StreamId) -> u64 {
-        self.passing.borrow().get(stream).map_or(0, |passing| passing.changes)
-    }
-
-    /// Members of a stream changed.
-    pub(crate) fn changed(&self, stream: &StreamId) {
-        if let Some(passing) = self.passing.borrow_mut().get_mut(stream) {
-            passing.changes += 1;
-        }
-    }
-
     /// Everybody on a stream here was authorised against these member events.
     pub(crate) fn settle(&self, stream: &StreamId, member: &Cursor) {
         if let Some(passing) = self.passing.borrow_mut().get_mut(stream) {
@@ -184,7 +175,8 @@ impl Outward {
 
     /// Whether everybody on a stream here was authorised against these member events.
     pub(crate) fn settled(&self, stream: &StreamId, member: &Cursor) -> bool {
-        self.passing.borrow().get(stream).is_some_and(|passing| passing.settled.covers(member))
+        member.is_empty()
+            || self.passing.borrow().get(stream).is_some_and(|passing| passing.settled.covers(member))
     }
 
     /// Sends an ephemeral to whoever fans it out.

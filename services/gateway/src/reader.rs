@@ -173,6 +173,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Contents<S> {
                 session.phase = Phase::Draining(ended);
             }
             Phase::Open if session.paused => return Poll::Pending,
+            // This task is woken when the socket takes bytes again.
+            Phase::Open if session.blocked && session.is_full(self.limits.outbox_bytes) => {
+                return Poll::Pending;
+            }
             _ => {}
         }
         let mut read = ReadBuf::new(buffer);

@@ -96,6 +96,8 @@ pub(crate) enum Step {
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
     pub(crate) frames: VecDeque<Queued>,
+    /// Bytes of all of them.
+    pub(crate) bytes: usize,
     /// Count and bytes of frames that were delivered singly; pages and joins are bounded by their own limits.
     pub(crate) own_frames: usize,
     pub(crate) own_bytes: usize,
@@ -123,6 +125,7 @@ impl Outbox {
     /// Takes the oldest frames off.
     pub(crate) fn pop(&mut self) -> Option<Frames> {
         let Queued { frames, own } = self.frames.pop_front()?;
+        self.bytes -= frames.len();
         if own {
             self.own_frames -= 1;
             self.own_bytes -= frames.len();
@@ -190,16 +193,24 @@ impl<S> Session<S> {
     /// Puts frames of a page or a join behind all others.
     pub(crate) fn put(&mut self, frames: Frames) {
         if !frames.is_empty() {
-            self.outbox.get_or_insert_default().frames.push_back(Queued { frames, own: false });
+            let outbox = self.outbox.get_or_insert_default();
+            outbox.bytes += frames.len();
+            outbox.frames.push_back(Queued { frames, own: false });
         }
     }
 
     /// Puts a frame of its own behind all others.
     pub(crate) fn put_own(&mut self, frames: Frames) {
         let outbox = self.outbox.get_or_insert_default();
+        outbox.bytes += frames.len();
         outbox.own_frames += 1;
         outbox.own_bytes += frames.len();
         outbox.frames.push_back(Queued { frames, own: true });
+    }
+
+    /// Whether so much waits to be written that nothing is to be added which the session asked for.
+    pub(crate) fn is_full(&self, most_bytes: usize) -> bool {
+        self.outbox.as_ref().is_some_and(|outbox| outbox.bytes >= most_bytes)
     }
 
     pub(crate) fn follow_of(&self, ring: u32) -> Option<usize> {

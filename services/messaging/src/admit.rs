@@ -66,7 +66,7 @@ pub(crate) fn admit(rules: &Rules<'_>, grant: &Grant, up: &v1::PublishUp) -> Res
 fn event_id(rules: &Rules<'_>, bytes: &[u8]) -> Result<EventId, Refusal> {
     let id = EventId::from_bytes(bytes)
         .map_err(|_| Reason::BadEventId.because("an event id is a UUID of version 7"))?;
-    if id.time_ms() > rules.now_ms.saturating_add(rules.config.id_lead_ms) {
+    if id.time_ms() > rules.now_ms.saturating_add(limits::ID_LEAD_MS) {
         return Err(Reason::BadEventId
             .because("the event id is from the future: correct the clock by welcome's time"));
     }

@@ -24,8 +24,6 @@ pub struct Config {
     pub grant_secret: Bytes,
     /// How old an event's id may be, milliseconds (E5).
     pub dedupe_window_ms: u64,
-    /// How far an event's id may lead the wall, milliseconds (E5).
-    pub id_lead_ms: u64,
     /// Records that may wait in one ingress partition before Publish answers `overloaded` (E8).
     pub lag_max: u64,
     /// Whether to accept, marked `single copy`, while fewer replicas are in sync than there should be (E9).
@@ -52,7 +50,6 @@ impl Config {
             content_secret,
             grant_secret,
             dedupe_window_ms: limits::DEDUPE_WINDOW_MS,
-            id_lead_ms: limits::ID_LEAD_MS,
             lag_max: 100_000,
             accept_single_copy: false,
             limits: Limits::default(),

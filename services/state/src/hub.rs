@@ -206,10 +206,12 @@ impl Hub {
             head.merge(&followed.consumed);
         }
         followed.join(id, &head);
+        let mut known = head.clone();
+        known.merge(&followed.known);
         let joined = v1::Joined {
             stream: stream.to_string(),
             head: convert::cursor_field(&head),
-            known: convert::cursor_field(&head),
+            known: convert::cursor_field(&known),
             not_owner: false,
             newest: newest.0,
         };
@@ -230,6 +232,14 @@ impl Hub {
     pub fn next(&self, stream: &StreamId, origin: &Origin) -> Option<u64> {
         let followed = self.streams.get(stream)?;
         Some(followed.consumed.get(origin).max(followed.history.get(origin)) + 1)
+    }
+
+    /// A segment of a followed stream came by express: its origin's log goes at least so far, whether or not
+    /// it can be shown yet (E18).
+    pub fn heard_of(&mut self, segment: &Segment) {
+        if let Some(followed) = self.streams.get_mut(&segment.stream) {
+            followed.known.advance(&segment.origin, segment.last());
+        }
     }
 
     /// Somebody wants to know which streams are followed here, all of them and then what changes.

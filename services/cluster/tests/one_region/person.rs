@@ -10,8 +10,8 @@ use sterna_cluster::{Plan, Region};
 use sterna_gateway::gateway::Gateway;
 use sterna_gateway::wire;
 use sterna_protocol::frame::{
-    ClientFrame, Cursors, Device, Durability, Event, Hello, PresenceState, Publish, Secret, ServerFrame,
-    Stored, Subscribe, Subscription,
+    ClientFrame, Cursors, Device, Durability, Event, GapReason, Hello, PresenceState, Publish, Secret,
+    ServerFrame, Stored, Subscribe, Subscription,
 };
 use sterna_protocol::{Encoding, Payload};
 use sterna_stream::{Cursor, EventId, Reason, StreamId};
@@ -118,7 +118,7 @@ impl Person {
     /// The next frame; `None` when the socket was closed.
     pub(crate) async fn next(&mut self) -> Option<ServerFrame> {
         loop {
-            let message = timeout(PATIENCE, self.socket.next()).await.expect("something comes")?.ok()?;
+            let message = self.socket.next().await?.ok()?;
             match message {
                 Message::Text(text) => return Some(self.encoding.decode_server(text.as_bytes()).unwrap()),
                 Message::Binary(bytes) => return Some(self.encoding.decode_server(&bytes).unwrap()),
@@ -131,13 +131,29 @@ impl Person {
         }
     }
 
-    /// Takes frames in until `done`, by the client's rules 7 and 8; the last state is in the panic if it
-    /// never is.
+    /// Takes frames in until `done`, by the client's rules 7 to 9; the last state is in the panic if nothing
+    /// more comes.
     pub(crate) async fn until(&mut self, what: &str, done: impl Fn(&Self) -> bool) {
         while !done(self) {
-            let Some(frame) = self.next().await else { panic!("{}: closed before {what}", self.name) };
+            let Ok(frame) = timeout(PATIENCE, self.next()).await else {
+                panic!("{}: nothing comes before {what}; {}", self.name, self.state())
+            };
+            let Some(frame) = frame else { panic!("{}: closed before {what}; {}", self.name, self.state()) };
             self.take(frame).await;
         }
+    }
+
+    /// What it was shown and told so far, for whoever reads a failure.
+    fn state(&self) -> String {
+        let shown: BTreeMap<String, usize> =
+            self.shown.iter().map(|(stream, events)| (stream.to_string(), events.len())).collect();
+        let Self { cursors, acked, safe, refused, left, closed, .. } = self;
+        format!(
+            "shown {shown:?}, cursors {cursors:?}, {} acked, {} known elsewhere, refused {refused:?}, \
+             left {left:?}, closed {closed:?}",
+            acked.len(),
+            safe.len()
+        )
     }
 
     async fn take(&mut self, frame: ServerFrame) {
@@ -152,6 +168,8 @@ impl Person {
                     }
                 }
             }
+            // Rule 9: nothing moves; what is late comes without notice.
+            ServerFrame::Gap(gap) if gap.reason == GapReason::Waiting => {}
             ServerFrame::Gap(gap) => self.cursors.entry(gap.stream).or_default().merge(&gap.to),
             ServerFrame::Ack(ack) if ack.durability == Durability::Global => self.safe.extend(ack.event_ids),
             ServerFrame::Ack(ack) => self.acked.extend(ack.event_ids),

@@ -23,10 +23,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Inner<S> {
         on: &StreamId,
     ) -> Result<Grant, Refusal> {
         let until = Instant::now() + DECISION;
+        let changes = self.outward.changes.watch(on);
         for _ in 0..DECISIONS {
-            let before = self.outward.changes(on);
+            let before = changes.count();
             let grant = self.decide_until(until, who, what, on).await?;
-            if self.outward.changes(on) == before {
+            if changes.count() == before {
                 return Ok(grant);
             }
         }
@@ -44,11 +45,24 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Inner<S> {
         decided.unwrap_or_else(|_| Err(Reason::Unavailable.because("no decision in time")))
     }
 
-    /// Members of `stream` changed: nobody's kept grant counts any more.
-    pub(crate) fn drop_grants(&self, stream: &StreamId) {
+    /// Members of `stream` changed, or may have: nothing decided before counts any more, kept grants and
+    /// decisions that are being made included.
+    pub(crate) fn members_passed(&self, stream: &StreamId) {
+        self.outward.changes.passed(stream);
+        self.authorizer.passed(stream);
         for conversation in self.conversations.borrow_mut().values_mut() {
             if let Some(open) = &mut conversation.open {
                 open.grants.retain(|granted| granted.stream != *stream);
+            }
+        }
+    }
+
+    /// Changes of members may have been missed: of no stream does anything decided before count any more.
+    pub(crate) fn members_unheard(&self) {
+        self.outward.changes.all_passed();
+        for conversation in self.conversations.borrow_mut().values_mut() {
+            if let Some(open) = &mut conversation.open {
+                open.grants.clear();
             }
         }
     }

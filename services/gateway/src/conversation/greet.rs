@@ -7,6 +7,7 @@ use sterna_stream::Reason;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Duration, Instant};
 
+use super::subscribe::{SUBSCRIPTIONS_BURST_S, SUBSCRIPTIONS_PER_S};
 use super::{Conversation, Open, Rate};
 use crate::encode;
 use crate::gateway::Inner;
@@ -37,6 +38,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Inner<S> {
                     opened_ms: now_ms,
                     publishes: Rate::new(terms.publishes_per_s, PUBLISH_BURST_S),
                     ephemerals: Rate::new(terms.ephemeral_per_s, 1),
+                    subscriptions: Rate::new(SUBSCRIPTIONS_PER_S, SUBSCRIPTIONS_BURST_S),
                     grants: Default::default(),
                 };
                 if let Some(conversation) = self.conversations.borrow_mut().get_mut(&session) {

@@ -6,12 +6,18 @@ use sterna_access::Action;
 use sterna_protocol::frame::{Error, Subscribe, Subscription};
 use sterna_stream::{Reason, StreamId};
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::Instant;
 
 use crate::encode;
 use crate::gateway::Inner;
 use crate::session::SessionId;
 use crate::shard::{Refused, Start};
 use crate::stored::StoredCursors;
+
+/// Streams that a session may ask for, a second: more than anybody reads, and less than would cost others.
+pub(super) const SUBSCRIPTIONS_PER_S: u32 = 50;
+/// Seconds' worth of them that it may ask for at once: all that it may follow, twice.
+pub(super) const SUBSCRIPTIONS_BURST_S: u32 = 20;
 
 impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Inner<S> {
     pub(super) async fn subscribe(self: Rc<Self>, session: SessionId, subscribe: Subscribe) {
@@ -22,11 +28,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Inner<S> {
             let error = Error::new(Reason::BadStream).of_stream(text).detail("not a stream id");
             self.send(session, &encode::error(error));
         }
-        let without = subscribe.streams.iter().filter(|subscription| subscription.cursor.is_none());
+        let streams: Vec<Subscription> =
+            subscribe.streams.into_iter().filter(|asked| self.may_ask(session, &asked.stream)).collect();
+        let without = streams.iter().filter(|subscription| subscription.cursor.is_none());
         let without: Vec<StreamId> = without.map(|subscription| subscription.stream.clone()).collect();
         // Read before anything is decided: nothing may pass between a decision and what it allows.
         let stored = self.stored_cursors(session, &without).await;
-        for subscription in subscribe.streams {
+        for subscription in streams {
             match &stored {
                 Err(refusal) if subscription.cursor.is_none() => {
                     self.shard.unfollow(session, &subscription.stream);
@@ -35,6 +43,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Inner<S> {
                 stored => self.follow(session, subscription, stored.as_ref().ok()).await,
             }
         }
+    }
+
+    /// Whether the session's rate allows one more stream to be asked for; if not, it is told.
+    fn may_ask(&self, session: SessionId, stream: &StreamId) -> bool {
+        let mut conversations = self.conversations.borrow_mut();
+        let Some(open) = conversations.get_mut(&session).and_then(|c| c.open.as_mut()) else { return false };
+        let Err(too_fast) = open.subscriptions.take(Instant::now()) else { return true };
+        drop(conversations);
+        let ms = u32::try_from(too_fast.wait.as_millis()).unwrap_or(u32::MAX);
+        let refusal = Reason::RateLimited.because("so many streams were asked for at once");
+        self.shard.unfollow(session, stream);
+        self.refuse_stream(session, stream, refusal.after_ms(ms));
+        false
     }
 
     async fn follow(&self, session: SessionId, subscription: Subscription, stored: Option<&StoredCursors>) {

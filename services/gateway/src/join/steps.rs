@@ -53,6 +53,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Contents<S> {
     fn advance(&mut self, slot: u32, mut ask: bool) {
         loop {
             let session = &self.sessions[slot as usize];
+            // When it has taken what waits for it, the first in line goes on ([`Contents::drained`]).
+            if session.is_full(self.limits.outbox_bytes) {
+                return;
+            }
             let first = session.outbox.as_ref().and_then(|outbox| outbox.joins.front().copied());
             let Some(ring_id) = first else { return };
             if !self.go_live(slot, ring_id) {
@@ -149,10 +153,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Contents<S> {
             return session.wake();
         }
         let first = outbox.joins.front().copied();
-        if let Some(ring_id) = first
-            && let Some(Step::Sending(moved)) = self.join_of(id, ring_id).map(|join| join.step)
-        {
-            self.advance(slot, moved);
+        match first.and_then(|ring_id| self.join_of(id, ring_id)).map(|join| join.step) {
+            Some(Step::Sending(moved)) => self.advance(slot, moved),
+            Some(Step::Queued) => self.advance(slot, true),
+            _ => {}
         }
         self.sessions[slot as usize].tidy();
     }

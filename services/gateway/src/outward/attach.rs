@@ -65,7 +65,7 @@ async fn attached<S: AsyncRead + AsyncWrite + Unpin + 'static>(
     let (wishes, queue) = mpsc::channel(WISHES);
     let attaching = attach_up::What::Attaching(v1::Attaching { shard: inner.config.name.clone() });
     wishes.try_send(v1::AttachUp { what: Some(attaching) }).map_err(|_| "a new queue is full")?;
-    let mut client = StateClient::new(link);
+    let mut client = StateClient::new(link.own_connection());
     let answer = client.attach(ReceiverStream::new(queue)).await.map_err(|status| status.to_string())?;
     let mut downs = answer.into_inner();
     // What was wished of streams is told anew; news of sessions is told once.
@@ -73,6 +73,7 @@ async fn attached<S: AsyncRead + AsyncWrite + Unpin + 'static>(
     let mut due: VecDeque<attach_up::What> = follow(&followed(inner)).collect();
     due.extend(watch(&inner.watched()));
     due.extend(sessions(before.sessions, before.renewals));
+    inner.members_unheard();
     inner.list_all_again();
     let (mut expected, mut reads) = (1, 0);
     loop {

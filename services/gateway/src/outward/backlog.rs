@@ -41,7 +41,7 @@ async fn asking<S: AsyncRead + AsyncWrite + Unpin + 'static>(
     link: Link,
 ) -> Result<(), String> {
     let (forward, queue) = mpsc::channel(ASKS);
-    let mut client = NotificationClient::new(link);
+    let mut client = NotificationClient::new(link.own_connection());
     let answer = client.backlog(ReceiverStream::new(queue)).await.map_err(|status| status.to_string())?;
     let mut pages = answer.into_inner();
     loop {
@@ -80,7 +80,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Inner<S> {
             }),
             Waiting::Page { session, stream, from } => {
                 let page = Page { gap: gap(&from, skipped), segments };
-                if page.segments.iter().all(|segment| segment.members.is_empty()) {
+                if !page.segments.iter().any(|segment| self.rests_on_changes(segment)) {
                     return self.shard.page(session, &stream, &page);
                 }
                 let inner = self.clone();
@@ -91,8 +91,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Inner<S> {
         }
     }
 
-    /// A page that changes members may hold the removal of whoever is to get it: so it is given only to those
-    /// who are authorised by what it says (E24). A session asks for one page of a stream at a time.
+    /// Whether a segment changes members, or rests on changes of another origin that those who follow the
+    /// stream here need not have been authorised against: the table may hold what the mirror has not brought.
+    fn rests_on_changes(&self, segment: &Segment) -> bool {
+        let others = segment.policy.member.iter().filter(|(origin, _)| **origin != segment.origin);
+        let others: Cursor = others.map(|(origin, seq)| (origin.clone(), seq)).collect();
+        !segment.members.is_empty() || !self.outward.settled(&segment.stream, &others)
+    }
+
+    /// A page that changes members, or rests on changes, may come from behind the removal of whoever is to
+    /// get it: so it is given only to those who are authorised by what it says (E24). A session asks for one
+    /// page of a stream at a time.
     async fn page_behind_members(&self, session: SessionId, stream: &StreamId, page: &Page) {
         self.authorizer.passed(stream);
         self.authorize_again(session, stream, Instant::now() + DECISION).await;

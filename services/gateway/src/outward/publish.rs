@@ -65,7 +65,7 @@ async fn publishing<S: AsyncRead + AsyncWrite + Unpin + 'static>(
     link: Link,
 ) -> Result<(), String> {
     let (forward, queue) = mpsc::channel(COMMANDS);
-    let mut client = MessagingClient::new(link);
+    let mut client = MessagingClient::new(link.own_connection());
     let answer = client.publish(ReceiverStream::new(queue)).await.map_err(|status| status.to_string())?;
     let mut downs = answer.into_inner();
     loop {

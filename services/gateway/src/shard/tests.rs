@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod model;
+mod outbox;
 pub(crate) mod world;
 
 use std::time::Duration;
@@ -155,25 +156,6 @@ fn a_huge_room_does_not_hold_up_small_ones() {
         for client in &mut crowd {
             assert!(client.text().await.starts_with("e us 1 1"));
         }
-    });
-}
-
-/// G9: a session that does not take its own frames is cut off, not buffered.
-#[test]
-fn the_outbox_is_bounded() {
-    paused(async {
-        let limits = Limits { outbox_frames: 5, outbox_bytes: 100, ..Limits::default() };
-        let (shard, _) = shard(limits);
-        for size in [1, 60] {
-            let client = connect(&shard, 1);
-            let deliver = || {
-                let mut own = Messages::new(Encoding::Json);
-                own.add(&vec![b'x'; size]);
-                shard.deliver(client.id, own)
-            };
-            assert_eq!((0..9).filter(|_| deliver()).count(), if size == 1 { 5 } else { 1 });
-        }
-        assert_eq!(shard.counters().slow, 2);
     });
 }
 

@@ -1,9 +1,11 @@
 //! Subscribing: from where, how much, how many, and what is refused (docs/protocol.md, rules 4 to 6 and 25).
+//! All in paused time.
 
 use sterna_access::Action;
 use sterna_protocol::Limits as Terms;
 use sterna_protocol::frame::{ClientFrame, ServerFrame, Unsubscribe};
-use sterna_stream::Reason;
+use sterna_stream::{Reason, StreamId};
+use tokio::time::{Duration, sleep};
 
 use crate::person::subscribe;
 use crate::segment;
@@ -28,6 +30,33 @@ fn a_refused_subscription_names_its_stream() {
         let error = bo.refused(Reason::PolicyStale).await;
         assert_eq!((error.stream, error.retry_after_ms), (Some(stream.as_str().into()), Some(1_000)));
         assert!(world.state.is_quiet(1).await, "state is not asked for what nobody may follow");
+    });
+}
+
+/// G9: asking for streams again and again costs nobody else anything: beyond a rate nothing is looked up, and
+/// each is told when it may come again.
+#[test]
+fn a_storm_of_subscriptions_is_rate_limited() {
+    run(async {
+        let world = World::new().await;
+        let absent: StreamId = "acme/chat/absent".parse().unwrap();
+        let mut ana = world.person("ana").await;
+        for _ in 0..20 {
+            ana.send(&[subscribe(&[&absent; 50], None, None)]).await;
+            for _ in 0..50 {
+                ana.refused(Reason::NotFound).await;
+            }
+        }
+        assert_eq!(world.access.asked().len(), 1_000);
+        ana.send(&[subscribe(&[&absent; 3], None, None)]).await;
+        for _ in 0..3 {
+            let error = ana.refused(Reason::RateLimited).await;
+            assert_eq!((error.stream.as_deref(), error.retry_after_ms), (Some(absent.as_str()), Some(20)));
+        }
+        assert_eq!(world.access.asked(), []);
+        sleep(Duration::from_millis(20)).await;
+        ana.send(&[subscribe(&[&absent], None, None)]).await;
+        ana.refused(Reason::NotFound).await;
     });
 }
 

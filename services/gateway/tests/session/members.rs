@@ -98,6 +98,35 @@ fn a_page_behind_a_removal_is_not_given_to_the_removed() {
     });
 }
 
+/// E24: the table may hold a removal in another region, and what was said after it, before the mirror brings
+/// either: a page that rests on it is given only to who may read behind it.
+#[test]
+fn a_page_that_rests_on_a_removal_elsewhere_is_not_given_to_the_removed() {
+    run(async {
+        let mut world = World::new().await;
+        let stream = world.stream();
+        let (mut ana, mut bo) = (world.person("ana").await, world.person("bo").await);
+        for person in [&mut ana, &mut bo] {
+            person.subscribe(&stream, "").await;
+        }
+        world.joined(&stream, "us:2").await;
+        let mut asks = Vec::new();
+        for person in [&mut ana, &mut bo] {
+            assert_eq!(person.frame().await.name(), "subscribed");
+            asks.push(world.notification.up().await.tag);
+        }
+        world.access.refuse("bo", Reason::NotFound);
+        let mut later = segment(&stream, 2, 2);
+        later.policy.member.advance(&"eu".parse().unwrap(), 7);
+        for tag in asks {
+            world.notification.page(tag, "", &[segment(&stream, 1, 1), later.clone()]).await;
+        }
+        bo.refused(Reason::NotFound).await;
+        bo.quiet(5).await;
+        assert_eq!((ana.seqs().await, ana.seqs().await), (vec![1], vec![2]));
+    });
+}
+
 /// A8: who cannot be decided does not read on either, and is told when to come back; a hanging decision is
 /// none, for all of them together.
 #[test]

@@ -2,10 +2,12 @@
 //! All in paused time.
 
 use sterna_access::Action;
+use sterna_proto::v1;
+use sterna_proto::v1::attach_down::What as Down;
 use sterna_protocol::Limits as Terms;
 use sterna_protocol::frame::{Durability, ServerFrame};
 use sterna_stream::{Hlc, Reason};
-use tokio::time::{Duration, Instant, advance};
+use tokio::time::{Duration, Instant, advance, sleep};
 
 use crate::person::{Heard, publish, publish_seen};
 use crate::world::{NOW, Setup, World, run};
@@ -258,6 +260,29 @@ fn a_grant_is_kept_per_stream_and_kind_and_renewed_before_it_ends() {
             }
         }
         assert_eq!(world.access.asked().len(), 8 + 9);
+    });
+}
+
+/// E24: whoever publishes is decided anew once members changed, though nobody on the shard follows the
+/// stream; and once the shard may not have heard of a change.
+#[test]
+fn a_grant_is_dropped_though_nobody_follows() {
+    run(async {
+        let mut world = World::new().await;
+        let stream = world.stream();
+        let mut bo = world.person("bo").await;
+        let id = world.id();
+        bo.publish(&stream, id).await;
+        world.accept().await;
+        bo.acked(id).await;
+        world.access.refuse("bo", Reason::NotFound);
+        let changed = v1::MembersChanged { stream: stream.to_string(), users: vec!["bo".into()] };
+        world.state.tell(&mut world.pushed, Down::Members(changed)).await;
+        sleep(Duration::from_millis(10)).await;
+        let id = world.id();
+        bo.publish(&stream, id).await;
+        bo.refused(Reason::NotFound).await;
+        assert_eq!(world.access.passed_by(), [stream]);
     });
 }
 

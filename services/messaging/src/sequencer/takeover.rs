@@ -8,7 +8,7 @@ use std::ops::Range;
 use sterna_log::{Error, Offset};
 use sterna_proto::checkpoint;
 use sterna_proto::record::{LOG_POS, LogRecord, Placed};
-use sterna_storage::{Expect, Put, layout};
+use sterna_storage::{Expect, Item, Put, Range as TableRange, layout};
 use sterna_stream::sequencer::takeover::{Evidence, LogEnd, Opening, Tail, open};
 use sterna_stream::sequencer::{Checkpoint, Why};
 
@@ -69,17 +69,27 @@ async fn try_take(driver: &Driver) -> Result<Taken, String> {
 }
 
 async fn newest_checkpoint(shared: &Shared, partition: u16) -> Result<Option<Checkpoint>, String> {
-    let range = layout::checkpoints_latest(&shared.config.origin, partition).limit(1);
-    let page = shared.table.query(range).await.map_err(|error| error.to_string())?;
-    let item = page.items.into_iter().next();
+    let item = first(shared, layout::checkpoints_latest(&shared.config.origin, partition)).await?;
     item.map(|item| checkpoint::decode(&item.value)).transpose().map_err(|error| error.to_string())
 }
 
 /// Whether somebody opened a term above `own`.
 pub(super) async fn newer_term(shared: &Shared, partition: u16, own: u64) -> Result<bool, String> {
-    let range = layout::checkpoints_from(&shared.config.origin, partition, own + 1, 0).limit(1);
-    let page = shared.table.query(range).await.map_err(|error| error.to_string())?;
-    Ok(!page.items.is_empty())
+    let range = layout::checkpoints_from(&shared.config.origin, partition, own + 1, 0);
+    Ok(first(shared, range).await?.is_some())
+}
+
+/// The first item of a range; a page may be empty though more follow.
+async fn first(shared: &Shared, range: TableRange) -> Result<Option<Item>, String> {
+    let mut range = range.limit(1);
+    loop {
+        let page = shared.table.query(range.clone()).await.map_err(|error| error.to_string())?;
+        match (page.items.into_iter().next(), page.next) {
+            (Some(item), _) => return Ok(Some(item)),
+            (None, None) => return Ok(None),
+            (None, Some(token)) => range = range.after(token),
+        }
+    }
 }
 
 async fn ingress(shared: &Shared, partition: u16) -> Result<Range<Offset>, String> {

@@ -20,10 +20,11 @@ impl Owned {
     pub(super) async fn carried(&mut self, role: &Inner, stored: Stored) {
         let segment = &stored.segment;
         let chain = (segment.stream.clone(), segment.origin.clone());
-        match role.hub.lock().next(&chain.0, &chain.1) {
+        let next = role.hub.lock().next(&chain.0, &chain.1);
+        match next {
             None => return role.express.count().unwanted += 1,
             Some(next) if segment.last() < next => return role.express.count().late += 1,
-            Some(_) => {}
+            Some(_) => role.hub.lock().heard_of(segment),
         }
         if !self.ahead.add(stored) {
             return role.express.count().shed += 1;

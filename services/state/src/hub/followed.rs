@@ -15,6 +15,8 @@ pub(super) struct Followed {
     /// What was consumed since the first of them asked, and what was not in the table before that. No head is
     /// below it.
     pub(super) consumed: Cursor,
+    /// What the logs are known to hold: consumed, or told of by express before what comes in between (E18).
+    pub(super) known: Cursor,
     /// What this region is known to hold: pushed, or found in the table. What an event rests on must be in it
     /// (E24).
     pub(super) held: Cursor,

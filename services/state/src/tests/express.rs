@@ -181,6 +181,30 @@ async fn nothing_is_accepted_but_the_peers_own_segments() {
     assert_eq!(refused.code(), tonic::Code::FailedPrecondition);
 }
 
+/// E18: what express told of before the mirror brought what comes in between is known to whoever joins then,
+/// and is not in the head: a device that has all of the head is not told that it is caught up.
+#[tokio::test(start_paused = true)]
+async fn what_express_told_of_is_known_and_not_yet_served() {
+    let (world, instance, mut shard, sender) = joined().await;
+    let mut sequencer = Chain::of(EU);
+    let (first, second) = (sequencer.next(), sequencer.next());
+    sender.carry(&second).await;
+    assert_eq!(shard.told_within(Duration::from_secs(1)).await, [""; 0]);
+    let joined = async || loop {
+        let mut late = world.shard(&instance, STREAM).await;
+        if let Some(What::Joined(joined)) = late.next().await {
+            let cursor = |cursor: &Option<v1::Cursor>| {
+                sterna_proto::convert::cursor(cursor.as_ref()).unwrap().to_string()
+            };
+            return (cursor(&joined.head), cursor(&joined.known));
+        }
+    };
+    assert_eq!(joined().await, (String::new(), format!("{EU}:2")));
+    world.mirrored(&first).await;
+    assert_eq!(shard.told(2).await, ["eu-west-1:1", "eu-west-1:2"]);
+    assert_eq!(joined().await, (format!("{EU}:2"), format!("{EU}:2")));
+}
+
 /// E19: if the mirror brings other bytes, the mirror's stand in tail and table, and an alarm is raised.
 #[tokio::test(start_paused = true)]
 async fn on_a_difference_the_mirror_wins_and_an_alarm_is_raised() {

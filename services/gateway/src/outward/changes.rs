@@ -1,0 +1,81 @@
+//! Whether members of a stream changed while something was decided (E24): counted only for streams that a
+//! decision is being made about, so that it costs nothing to be told of all others.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use sterna_stream::StreamId;
+use sterna_stream::map::Map;
+
+/// The streams that decisions are being made about.
+#[derive(Default)]
+pub(crate) struct Changes(RefCell<Map<StreamId, Rc<Cell<u64>>>>);
+
+/// One stream, as long as a decision about it takes.
+pub(crate) struct Watched<'a> {
+    changes: &'a Changes,
+    stream: &'a StreamId,
+    count: Rc<Cell<u64>>,
+}
+
+impl Changes {
+    /// Counts changes of `stream` from now on.
+    pub(crate) fn watch<'a>(&'a self, stream: &'a StreamId) -> Watched<'a> {
+        let count = self.0.borrow_mut().entry(stream.clone()).or_default().clone();
+        Watched { changes: self, stream, count }
+    }
+
+    /// Members of `stream` changed.
+    pub(crate) fn passed(&self, stream: &StreamId) {
+        if let Some(count) = self.0.borrow().get(stream) {
+            count.set(count.get() + 1);
+        }
+    }
+
+    /// Something may have been missed: every decision is made again.
+    pub(crate) fn all_passed(&self) {
+        self.0.borrow().values().for_each(|count| count.set(count.get() + 1));
+    }
+}
+
+impl Watched<'_> {
+    /// How many changes there were since somebody watches.
+    pub(crate) fn count(&self) -> u64 {
+        self.count.get()
+    }
+}
+
+impl Drop for Watched<'_> {
+    fn drop(&mut self) {
+        // The map's and this one.
+        if Rc::strong_count(&self.count) == 2 {
+            self.changes.0.borrow_mut().remove(self.stream);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// E24: a change is seen by every decision it passed by, and nothing is kept of decided streams.
+    #[test]
+    fn a_change_is_counted_for_whoever_decides_meanwhile() {
+        let changes = Changes::default();
+        let (room, other): (StreamId, StreamId) =
+            ("acme/chat/room".parse().expect("an id"), "acme/chat/other".parse().expect("an id"));
+        changes.passed(&room);
+        let first = changes.watch(&room);
+        let before = first.count();
+        changes.passed(&other);
+        assert_eq!(first.count(), before);
+        let second = changes.watch(&room);
+        changes.passed(&room);
+        assert_eq!((first.count(), second.count()), (before + 1, before + 1));
+        drop(first);
+        changes.all_passed();
+        assert_eq!(second.count(), before + 2);
+        drop(second);
+        assert!(changes.0.borrow().is_empty());
+    }
+}

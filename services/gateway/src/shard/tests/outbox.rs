@@ -1,0 +1,83 @@
+//! In paused time: what waits for one session is bounded, whatever it is.
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use super::world::connect_with;
+use super::*;
+use crate::seams::{Ask, Page};
+
+/// G9: a session that does not take its own frames is cut off, not buffered.
+#[test]
+fn the_outbox_is_bounded() {
+    paused(async {
+        let limits = Limits { outbox_frames: 5, outbox_bytes: 100, ..Limits::default() };
+        let (shard, _) = shard(limits);
+        for size in [1, 60] {
+            let client = connect(&shard, 1);
+            let deliver = || {
+                let mut own = Messages::new(Encoding::Json);
+                own.add(&vec![b'x'; size]);
+                shard.deliver(client.id, own)
+            };
+            assert_eq!((0..9).filter(|_| deliver()).count(), if size == 1 { 5 } else { 1 });
+        }
+        assert_eq!(shard.counters().slow, 2);
+    });
+}
+
+/// G9: who takes nothing cannot make more wait for it by asking for more: its turns wait, and it is not
+/// listened to. When it reads again it gets all of it.
+#[test]
+fn who_takes_nothing_can_ask_for_nothing_more() {
+    const STREAMS: usize = 40;
+    paused(async {
+        let (shard, asked) = shard(Limits { outbox_bytes: 100, ..Limits::default() });
+        let heard = Rc::new(Cell::new(0));
+        let count = heard.clone();
+        let mut client = connect_with(&shard, 16, move |_, _| {
+            count.set(count.get() + 1);
+            Flow::Continue
+        });
+        let streams: Vec<StreamId> = (0..STREAMS).map(|n| stream(&format!("s{n}"))).collect();
+        for stream in &streams {
+            shard
+                .follow(client.id, stream, Start { cursor: Cursor::new(), tail: None, tell: false })
+                .unwrap();
+            shard.joined(stream, &cursor("us:1"), &cursor("us:1"));
+            settle().await;
+        }
+        assert_eq!(asked.asks.borrow().len(), 1, "one page at a time");
+        // Left and followed again its first stream does not free the turn for another page.
+        for stream in streams.iter().rev().cycle().take(3 * STREAMS) {
+            shard.unfollow(client.id, stream);
+            shard
+                .follow(client.id, stream, Start { cursor: Cursor::new(), tail: None, tell: false })
+                .unwrap();
+            shard.joined(stream, &cursor("us:1"), &cursor("us:1"));
+            settle().await;
+        }
+        assert!(asked.asks.borrow().len() <= 2, "{} pages were asked for", asked.asks.borrow().len());
+        assert!(shard.with(|contents| contents.sessions[client.id.slot as usize].blocked));
+        let before = heard.get();
+        for _ in 0..2 {
+            // The second finds the pipe full: nobody reads it.
+            let said = tokio::time::timeout(Duration::from_secs(1), client.say(0x81, &[b'x'; 10])).await;
+            assert!(said.is_ok() || heard.get() == before);
+        }
+        assert_eq!(heard.get(), before, "it is not listened to");
+        let mut answered = 0;
+        while answered < STREAMS {
+            let asks: Vec<Ask> = asked.asks.borrow_mut().drain(..).collect();
+            for ask in asks {
+                let page = Page { gap: None, segments: vec![segment(&ask.stream, "us", 1, 1, 1)] };
+                shard.page(ask.session, &ask.stream, &page);
+            }
+            if client.text().await.starts_with("e ") {
+                answered += 1;
+            }
+        }
+        settle().await;
+        assert!(heard.get() > before, "and listened to again");
+    });
+}

@@ -91,7 +91,7 @@ class Client:
         self._second, self._target = None, None
         self._listener.state("connecting", self._endpoints.current)
         try:
-            session = await self._greet(self._endpoints.current, None)
+            session = await self._greet(self._endpoints.current, None, await self._token())
             if session.welcome is not None:
                 self._retry.welcomed()
                 session, live_at = await self._stay(session)
@@ -112,9 +112,9 @@ class Client:
             self._listener.trouble(f"{code} {reason}")
         self._retry.not_before(after_s)
 
-    async def _greet(self, url: str, ticket: str | None) -> Session:
+    async def _greet(self, url: str, ticket: str | None, token: str) -> Session:
         """Opens a socket, says `hello` and every `subscribe`; returns with its `welcome` or its end."""
-        session = await Session.open(url, self._on_frame, await self._token())
+        session = await Session.open(url, self._on_frame, token)
         try:
             await session.send(self._device.hello(session.token, ticket))
             for frame in self._device.subscribe_all():
@@ -203,7 +203,14 @@ class Client:
         self._listener.state("moving", move["to"])
         problem = "refused"
         try:
-            second = await self._greet(self._endpoints.url_of(move["to"]) or "", move.get("ticket"))
+            token = await self._token()
+        except Exception as failed:  # The application's; the first socket's token is good as long as it is.
+            self._listener.trouble(f"no token for a second socket: {failed!r}")
+            token, problem = None, "no_token"
+        try:
+            if token is None:
+                raise NotOpened(problem)
+            second = await self._greet(self._endpoints.url_of(move["to"]) or "", move.get("ticket"), token)
             if second.welcome is not None:
                 self._second = second
                 await self._caught_up(second, max(0.0, deadline - self._now()))

@@ -87,6 +87,7 @@ class Life(unittest.IsolatedAsyncioTestCase):
             await region.start()
             self.addAsyncCleanup(region.stop)
         self.store, self.heard, self.tokens = Store(":memory:"), Heard(), 0
+        self.no_token = False
         self.addCleanup(self.store.close)
         self.client = Client([self.us.url], self.token, self.store, self.heard, draw=lambda: 0.0)
         self.client.follow(STREAM)
@@ -98,6 +99,8 @@ class Life(unittest.IsolatedAsyncioTestCase):
         await asyncio.wait({self.running}, timeout=BOUND_S)
 
     async def token(self):
+        if self.no_token:
+            raise OSError("the issuer is away")
         self.tokens += 1
         return f"token {self.tokens}"
 
@@ -207,6 +210,33 @@ class Life(unittest.IsolatedAsyncioTestCase):
         self.assertEqual((await first.get("move_failed"))["to"], "eu")
         self.client.publish(STREAM, {"text": "hi"})
         await first.get("publish")
+
+    async def test_a_token_that_the_target_refuses_does_not_end_the_first(self):
+        """Section 8: a code that stops a client on its only socket (4201, 4300) says nothing of the other one."""
+        first = await self.greet(self.us)
+        for code in (4201, 4201, 4300):
+            await first.send("move", to="eu", after_ms=0, deadline_ms=20000, reason="evacuation")
+            second = await self.eu.socket()
+            await second.get("hello")
+            await second.send("error", code="token_invalid", detail="another issuer")
+            await second.close(code)
+            self.assertEqual((await first.get("move_failed"))["to"], "eu")
+        self.client.publish(STREAM, {"text": "hi"})
+        await first.get("publish")
+        self.assertFalse(self.running.done())
+
+    async def test_a_move_without_a_token_fails_and_the_first_goes_on(self):
+        """Section 8: whoever issues tokens may be away for a moment."""
+        first = await self.greet(self.us)
+        self.no_token = True
+        await first.send("move", to="eu", after_ms=0, deadline_ms=20000, reason="evacuation")
+        self.assertEqual(await first.get("move_failed"), {"to": "eu", "reason": "no_token"})
+        self.client.publish(STREAM, {"text": "hi"})
+        await first.get("publish")
+        self.no_token = False
+        await first.send("move", to="eu", after_ms=0, deadline_ms=20000, reason="evacuation")
+        await self.greet(self.eu)
+        self.assertEqual(await first.closed(), 1000)
 
     async def test_a_move_to_a_region_that_nobody_listed_is_ignored(self):
         """Section 8."""

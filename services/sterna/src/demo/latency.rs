@@ -3,11 +3,21 @@
 use serde::Serialize;
 use tokio::time::Duration;
 
-/// Samples, one for each event and device of a run.
+/// Samples that are kept of each kind; a newer one takes the place of the oldest.
+pub const SAMPLES: usize = 200_000;
+
+/// Samples, one for each event and device of a run: the newest [`SAMPLES`].
 #[derive(Debug, Default)]
 pub struct Latencies {
-    calm_us: Vec<u32>,
-    all_us: Vec<u32>,
+    calm_us: Newest,
+    all_us: Newest,
+}
+
+#[derive(Debug, Default)]
+struct Newest {
+    us: Vec<u32>,
+    /// All that there ever were.
+    count: usize,
 }
 
 /// Percentiles, microseconds.
@@ -33,24 +43,35 @@ impl Latencies {
         }
     }
 
-    /// How many samples.
+    /// How many samples there were.
     pub fn len(&self) -> usize {
-        self.all_us.len()
+        self.all_us.count
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.all_us.is_empty()
+        self.all_us.count == 0
     }
 
     /// Of calm moments.
     pub fn calm(&self) -> Percentiles {
-        Percentiles::of(self.calm_us.clone())
+        Percentiles::of(self.calm_us.us.clone())
     }
 
     /// Of all of them.
     pub fn all(&self) -> Percentiles {
-        Percentiles::of(self.all_us.clone())
+        Percentiles::of(self.all_us.us.clone())
+    }
+}
+
+impl Newest {
+    fn push(&mut self, us: u32) {
+        if self.us.len() < SAMPLES {
+            self.us.push(us);
+        } else {
+            self.us[self.count % SAMPLES] = us;
+        }
+        self.count += 1;
     }
 }
 

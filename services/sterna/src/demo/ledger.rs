@@ -3,6 +3,9 @@
 //!
 //! It believes nobody: events are told apart by a label inside their payload, not by anything that the
 //! service or the client's library made up. It judges and does nothing else.
+//!
+//! A run without an end is judged as it goes: of more than [`KEPT`] events the oldest that are settled are
+//! judged for good and forgotten; only their number, and that they may not come again, is kept.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,6 +15,8 @@ use sterna_stream::order::Place;
 use tokio::time::{Duration, Instant};
 
 use super::latency::Latencies;
+
+mod settled;
 
 #[cfg(test)]
 mod tests;
@@ -33,6 +38,7 @@ pub struct Ledger {
     delivered: usize,
     invented: u64,
     reordered: u64,
+    settled: settled::Settled,
     /// From sending to the first ack.
     pub ack: Latencies,
     /// From sending to showing, on devices other than the author's: from which region, in which.
@@ -65,6 +71,8 @@ struct Sent {
     safe: bool,
     /// Members' devices that do not show it.
     missing: usize,
+    /// Where it was shown first.
+    place: Option<Place>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,6 +109,8 @@ pub struct Verdict {
     pub invented: u64,
     /// Places at which two devices differ, or at which an event came in unannounced.
     pub reordered: u64,
+    /// Of those sent, judged when they were settled and then forgotten.
+    pub judged_early: u64,
 }
 
 // === impl Ledger ===
@@ -116,10 +126,11 @@ impl Ledger {
     pub fn sent(&mut self, label: Label, room: &StreamId, by: Author, at: Instant, calm: bool) {
         let missing = self.rooms.get(room).map_or(0, |room| room.devices.len());
         let Author { device: by, region } = by;
-        let (answer, timed, safe) = (Answer::None, false, false);
-        let sent = Sent { room: room.clone(), by, region, at, calm, timed, answer, safe, missing };
+        let (answer, timed, safe, place) = (Answer::None, false, false, None);
+        let sent = Sent { room: room.clone(), by, region, at, calm, timed, answer, safe, missing, place };
         self.events.insert(label, sent);
         self.settle(label);
+        self.forget(KEPT);
     }
 
     /// Its first ack came; `calm`: nothing is broken.
@@ -162,6 +173,9 @@ impl Ledger {
 
     /// A device shows an event.
     pub fn shown(&mut self, device: DeviceNumber, room: &StreamId, label: Label, shown: Shown) {
+        if self.settled.shown_again(label) {
+            return;
+        }
         let screen = self.rooms.get_mut(room).and_then(|room| room.devices.get_mut(&device));
         let sent = self.events.get_mut(&label).filter(|sent| sent.room == *room);
         let (Some(screen), Some(sent)) = (screen, sent) else {
@@ -183,6 +197,7 @@ impl Ledger {
             let pair = self.delivery.entry((sent.region, shown.region)).or_default();
             pair.add(shown.now - sent.at, sent.calm && shown.calm);
         }
+        sent.place.get_or_insert_with(|| shown.place.clone());
         screen.shown.insert(shown.place, label);
         if device == sent.by {
             // Its author saw it come back: as good as an ack, where that was lost with a socket or a device.
@@ -237,17 +252,15 @@ impl Ledger {
 
     /// Sent, acked, shown so far, cheaply.
     pub fn counts(&self) -> (usize, usize, usize) {
-        (self.events.len(), self.ack.len(), self.delivered)
+        (self.events.len() + self.settled.sent(), self.ack.len(), self.delivered)
     }
 
     /// What it comes to now.
     pub fn verdict(&self) -> Verdict {
-        let mut verdict = Verdict {
-            sent: self.events.len() as u64,
-            invented: self.invented,
-            reordered: self.reordered,
-            ..Verdict::default()
-        };
+        let mut verdict = self.settled.verdict();
+        verdict.sent += self.events.len() as u64;
+        verdict.invented += self.invented;
+        verdict.reordered += self.reordered;
         for (label, sent) in &self.events {
             verdict.safe += u64::from(sent.safe);
             match sent.answer {
@@ -325,5 +338,7 @@ impl Verdict {
     }
 }
 
+/// Events that are kept to be judged at the end; see [`Ledger`]. A quarter of an hour of the demo's talk.
+pub const KEPT: usize = 50_000;
 /// How long the ledger is waited for, at the end, before what is open counts as broken.
 pub const PATIENCE: Duration = Duration::from_secs(30);

@@ -79,13 +79,14 @@ impl Report {
     }
 
     fn recoveries(&self, out: &mut String) -> fmt::Result {
+        let width = self.faults.iter().map(|fault| fault.fault.chars().count()).max().unwrap_or(0);
         for fault in &self.faults {
             let lasted = fault.lasted_ms as f64 / 1_000.0;
             let after = match fault.recovered_ms {
                 Some(ms) => format!("made good after {:.1} s", ms as f64 / 1_000.0),
                 None => "the next came before it was made good".to_owned(),
             };
-            writeln!(out, "    {:28}{lasted:>5.1} s, {after}", fault.fault)?;
+            writeln!(out, "    {:width$}{lasted:>6.1} s, {after}", fault.fault)?;
         }
         Ok(())
     }
@@ -93,6 +94,13 @@ impl Report {
     fn ledger(&self, out: &mut String) -> fmt::Result {
         let v = &self.verdict;
         writeln!(out, "    sent {}, acked {}, delivered {}", v.sent, v.acked, v.delivered)?;
+        if v.judged_early > 0 {
+            writeln!(
+                out,
+                "    {} of them judged when they were on every screen, then forgotten",
+                v.judged_early
+            )?;
+        }
         if self.regions.len() > 1 {
             writeln!(out, "    known in another region {} (second acks)", v.safe)?;
             writeln!(out, "    {} devices went on in another region", self.changed_region)?;
@@ -168,7 +176,14 @@ mod tests {
             ack_calm: percentiles,
             ack: percentiles,
             delivery: vec![pair("us-east-1", "eu-west-1")],
-            faults: vec![Recovery { fault: "a role".into(), lasted_ms: 500, recovered_ms: Some(1_250) }],
+            faults: vec![
+                Recovery { fault: "a role".into(), lasted_ms: 500, recovered_ms: Some(1_250) },
+                Recovery {
+                    fault: "persistence of a region with a long name".into(),
+                    lasted_ms: 12_000,
+                    recovered_ms: None,
+                },
+            ],
             roles_cut_at_the_end: vec![],
         }
     }
@@ -180,6 +195,10 @@ mod tests {
         let words: Vec<&str> = line.split_whitespace().collect();
         assert_eq!(words[..7], ["us-east-1", "→", "eu-west-1", "34.6", "41.2", "82.0", "1000.0"], "{text}");
         assert!(text.contains("0.5 s, made good after 1.2 s"), "{text}");
+        let column = |line: &str| line.find(" s, ").unwrap();
+        let faults: Vec<usize> = text.lines().filter(|line| line.contains(" s, ")).map(column).collect();
+        assert_eq!(faults.len(), 2);
+        assert_eq!(faults[0], faults[1], "one column, however long a name is: {text}");
         assert!(text.contains("known in another region 2"), "{text}");
         assert!(text.ends_with("tables equal in all regions\n  every promise kept"), "{text}");
     }

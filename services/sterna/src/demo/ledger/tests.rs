@@ -170,3 +170,42 @@ fn only_what_a_killed_device_had_not_stored_may_be_missing() {
     show(&mut ledger, 1, 12, 11);
     assert_eq!((ledger.verdict().unsaved, ledger.verdict().lost), (1, 2), "it was sent after all");
 }
+
+/// A run without an end keeps so many events, judges the older ones when they are settled, and still sees one
+/// of those shown again.
+#[test]
+fn what_is_settled_and_old_is_judged_and_forgotten() {
+    let mut ledger = all_but_the_third();
+    (1..=10).for_each(|label| show(&mut ledger, 3, label, label));
+    let before = ledger.verdict();
+    ledger.forget(4);
+    assert_eq!(ledger.events.len(), 4);
+    assert!(ledger.rooms[&room()].devices.values().all(|s| s.shown.len() == 4 && s.times.len() == 4));
+    assert_eq!(ledger.verdict(), Verdict { judged_early: 6, ..before });
+    assert_eq!((ledger.counts(), ledger.is_settled()), ((10, 10, 30), true));
+    show(&mut ledger, 2, 3, 3);
+    let verdict = ledger.verdict();
+    assert_eq!((verdict.shown_twice, verdict.holds()), (1, false), "one that was forgotten came again");
+}
+
+/// What is not on every screen is kept, however old it is: it may still turn out to be lost.
+#[test]
+fn what_is_not_settled_is_not_forgotten() {
+    let mut ledger = all_but_the_third();
+    (1..=10).filter(|label| *label != 3).for_each(|label| show(&mut ledger, 3, label, label));
+    ledger.forget(0);
+    assert_eq!(ledger.events.keys().copied().collect::<Vec<_>>(), (3..=10).collect::<Vec<_>>());
+    assert_eq!((ledger.verdict().lost, ledger.verdict().judged_early), (1, 2));
+}
+
+/// G4: two screens that differ are seen also when the event is forgotten.
+#[test]
+fn a_difference_is_judged_before_it_is_forgotten() {
+    let mut ledger = all_but_the_third();
+    (1..=8).for_each(|label| show(&mut ledger, 3, label, label));
+    show(&mut ledger, 3, 10, 9);
+    show(&mut ledger, 3, 9, 10);
+    ledger.forget(0);
+    assert!(ledger.events.is_empty());
+    assert!(ledger.verdict().reordered > 0, "{:?}", ledger.verdict());
+}

@@ -42,11 +42,13 @@ pub(crate) fn act(root: &Path, action: Action) -> Result<(), String> {
     }
 }
 
-/// Runs the contract suites, then one region, against servers of their own, which end with them.
+/// Runs the contract suites, then one region, then the binary's own start of one, against servers of their
+/// own, which end with them.
 pub(crate) fn contract(root: &Path) -> (Tally, Result<(), String>) {
     let mut calls = [
         Cargo::new(root, &format!("test --lib {FEATURES} -- kafka:: dynamodb::")),
         Cargo::new(root, "test --package sterna-cluster --features real-ports --test real_ports"),
+        Cargo::new(root, "test --package sterna --features kafka,dynamodb --test real_ports"),
     ];
     let mut running = Vec::new();
     let started = servers::all(root, "test").and_then(|servers| {
@@ -74,7 +76,8 @@ pub(crate) fn contract(root: &Path) -> (Tally, Result<(), String>) {
 
 /// Clippy over what the default features leave out.
 pub(crate) fn clippy(root: &Path) -> Cargo {
-    Cargo::new(root, &format!("clippy --all-targets {FEATURES} -- -D warnings"))
+    let binary = "--package sterna --features sterna/kafka,sterna/dynamodb";
+    Cargo::new(root, &format!("clippy --all-targets {FEATURES} {binary} -- -D warnings"))
 }
 
 /// Servers that were left running: one line each, `name pid variable address`.

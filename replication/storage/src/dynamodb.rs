@@ -41,7 +41,7 @@ mod provision;
 #[allow(clippy::unwrap_used)]
 mod tests;
 
-pub use local::local;
+pub use local::{local, plain};
 pub use provision::{Throughput, provision};
 
 /// Requests of one `put_many` that are under way at the same time.

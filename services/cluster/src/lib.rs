@@ -2,7 +2,7 @@
 //!
 //! A [`Plan`] says what a region consists of, [`Stores`] where it keeps what must outlive its processes.
 //! [`Region`] starts every role as a process of its own, links them, and can kill and restart any of them by
-//! name; what a restarted role knows it knows from the stores. Reading order: [`plan`], [`stores`],
+//! name; what a restarted role knows it knows from the stores. Reading order: [`plan`], [`stores`], [`real`],
 //! [`region`] and its [`shard`]s, [`between`] (mirrors and table replication, and the [`wan`] that calls go
 //! over), [`regions`].
 //!
@@ -11,7 +11,9 @@
 
 pub mod between;
 mod compare;
+pub mod figures;
 pub mod plan;
+pub mod real;
 pub mod region;
 pub mod regions;
 pub mod shard;

@@ -23,6 +23,7 @@ use sterna_stream::kind::Kinds;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tonic::service::Routes;
 
+use crate::figures::{self, ByPlace};
 use crate::plan::Plan;
 use crate::shard::ShardSeed;
 use crate::stores::{self, Stores};
@@ -59,6 +60,7 @@ pub struct Region<S> {
     lives: BTreeMap<Place, (u32, Process)>,
     gateways: BTreeMap<usize, Gateway<S>>,
     states: BTreeMap<usize, State>,
+    messagings: BTreeMap<usize, Messaging>,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Region<S> {
@@ -82,7 +84,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Region<S> {
         places.extend((0..plan.shards).map(Place::Gateway));
         let slots = places.iter().map(|place| (*place, Slot::new())).collect();
         let (lives, gateways, states) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        let mut region = Self { plan, stores, lens, clock, keys, slots, lives, gateways, states };
+        let messagings = BTreeMap::new();
+        let mut region = Self { plan, stores, lens, clock, keys, slots, lives, gateways, states, messagings };
         for place in places {
             region.restart(place);
         }
@@ -102,6 +105,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Region<S> {
     /// The process in a place, if it was ever started.
     pub fn process(&self, place: Place) -> Option<&Process> {
         self.lives.get(&place).map(|(_, process)| process)
+    }
+
+    /// What the roles behind the shards counted since they started; a dead one's until it is built anew.
+    pub fn figures(&self) -> ByPlace {
+        let states = self.states.iter().map(|(&n, state)| (Place::State(n), figures::of_state(state)));
+        let messagings = self.messagings.iter();
+        let messagings = messagings.map(|(&n, role)| (Place::Messaging(n), figures::of_messaging(role)));
+        messagings.chain(states).collect()
     }
 
     /// Every place of the plan.
@@ -134,7 +145,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Region<S> {
                 Notification::new(stores.tails, link).routes()
             }
             Place::State(_) => self.start_state(&process, place, stores),
-            Place::Messaging(_) => self.messaging(&process, place, stores),
+            Place::Messaging(number) => {
+                let messaging = self.messaging(&process, place, stores);
+                let routes = messaging.routes();
+                self.messagings.insert(number, messaging);
+                routes
+            }
             Place::Gateway(shard) => {
                 let gateway = self.shard(&process, shard).start();
                 self.gateways.insert(shard, gateway);
@@ -224,7 +240,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Region<S> {
         routes
     }
 
-    fn messaging(&self, process: &Process, place: Place, stores: Stores) -> Routes {
+    fn messaging(&self, process: &Process, place: Place, stores: Stores) -> Messaging {
         let secrets = &self.plan.secrets;
         let config = MessagingConfig {
             partitions: self.plan.partitions,
@@ -238,7 +254,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Region<S> {
             persistence: self.link(process, place, Place::Persistence),
             kinds: Kinds::standard(),
         };
-        Messaging::start(config, parts).routes()
+        Messaging::start(config, parts)
     }
 
     fn shard(&self, process: &Process, shard: usize) -> ShardSeed {

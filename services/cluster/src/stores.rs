@@ -15,6 +15,11 @@ use crate::plan::Plan;
 const INGRESS: &str = "sterna-ingress";
 const LOG: &str = "sterna-log";
 
+/// The ingress topic of a region in one of its lives.
+pub fn ingress(origin: &Origin) -> Topic {
+    topic(INGRESS).in_incarnation(origin.incarnation())
+}
+
 /// The log topic of a region in one of its lives, at home.
 pub fn own_log(origin: &Origin) -> Topic {
     topic(LOG).in_incarnation(origin.incarnation())
@@ -81,8 +86,8 @@ impl MemoryStores {
     /// Never: the topic names are constants.
     pub fn with_table(plan: &Plan, table: Arc<MemoryTable>) -> Self {
         let log = MemoryLog::new(plan.seed, Config::default());
-        for name in [INGRESS, LOG] {
-            log.create(&topic(name).in_incarnation(plan.incarnation), plan.partitions);
+        for topic in [ingress(&plan.origin()), own_log(&plan.origin())] {
+            log.create(&topic, plan.partitions);
         }
         for peer in &plan.peers {
             log.create(&mirrored_log(peer), plan.partitions);

@@ -102,6 +102,11 @@ impl Messaging {
         Routes::new(MessagingServer::new(self.clone()))
     }
 
+    /// What the sequencer of each partition counted since its term began.
+    pub fn counters(&self) -> Vec<(u16, sterna_stream::sequencer::Counters)> {
+        self.0.machines.counters()
+    }
+
     /// Partitions of this instance that nothing may sequence any more.
     pub fn alarms(&self) -> &Alarms {
         &self.0.alarms

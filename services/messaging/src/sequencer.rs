@@ -293,6 +293,18 @@ impl Shared {
 // === impl Machines, Alarms ===
 
 impl Machines {
+    /// What each partition's machine counted since its term began, in the order of partitions.
+    pub(crate) fn counters(&self) -> Vec<(u16, sterna_stream::sequencer::Counters)> {
+        let machines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let alive = machines.iter().filter_map(|(partition, machine)| Some((*partition, machine.upgrade()?)));
+        let counters = |machine: Arc<Mutex<Partition>>| {
+            *machine.lock().unwrap_or_else(PoisonError::into_inner).counters()
+        };
+        let mut all: Vec<_> = alive.map(|(partition, machine)| (partition, counters(machine))).collect();
+        all.sort_unstable_by_key(|(partition, _)| *partition);
+        all
+    }
+
     fn insert(&self, partition: u16, machine: &Arc<Mutex<Partition>>) {
         let mut machines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         machines.insert(partition, Arc::downgrade(machine));
@@ -314,6 +326,11 @@ impl Alarms {
 
     pub(crate) fn clear(&self, partition: u16) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&partition);
+    }
+
+    /// How many partitions have an alarm.
+    pub fn count(&self) -> usize {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
 
     /// The alarm of a partition that nothing sequences any more, or not now ([`Why::LogRefuses`]).

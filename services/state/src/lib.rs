@@ -33,6 +33,7 @@ pub mod express;
 pub mod handled;
 pub mod hub;
 mod marks;
+pub mod positions;
 pub mod presence;
 mod recover;
 pub mod registry;
@@ -103,6 +104,7 @@ pub(crate) struct Inner {
     pub(crate) sessions: Arc<dyn Sessions>,
     pub(crate) lanes: registry::Lanes,
     pub(crate) watch: watch::Shared,
+    pub(crate) positions: positions::Positions,
 }
 
 impl Config {
@@ -145,6 +147,7 @@ impl State {
             persistence: PersistenceClient::new(parts.persistence),
             hub,
             ensure: ensure::Queue::default(),
+            positions: positions::Positions::default(),
             express,
         });
         parts.process.spawn("the table's second way", End::Fatal, ensure::run(inner.clone()));
@@ -168,6 +171,16 @@ impl State {
     /// What became so far of segments of other regions.
     pub fn ensured(&self) -> ensure::Counters {
         *self.0.ensure.count()
+    }
+
+    /// What happened so far to its pushes.
+    pub fn pushes(&self) -> hub::Counters {
+        self.0.hub.lock().counters()
+    }
+
+    /// How far logs are consumed and covered, as of the last second.
+    pub fn positions(&self) -> Vec<positions::Position> {
+        self.0.positions.all()
     }
 
     /// Its services, to be served or linked directly.

@@ -19,6 +19,7 @@ use sterna_stream::digest::LogHash;
 use sterna_stream::watermark::{Seen, Watermark};
 
 use crate::Inner;
+use crate::positions::{Of, Position};
 
 /// Pause before a count is asked for again.
 const LOAD_PAUSE: Duration = Duration::from_millis(200);
@@ -109,8 +110,17 @@ impl Counts {
         Some(v1::Covered { partition: partition.into(), pos, consumed })
     }
 
+    fn positions(&self, role: &Inner, partition: u16) -> Vec<Position> {
+        let at = |of, pos: LogPos| Position { partition, of, n: pos.n };
+        let own = [at(Of::Own, self.consumed), at(Of::Covered, self.covered)];
+        let peers = self.mirrors.iter().zip(&role.config.mirrors);
+        let peers = peers.map(|(mirrored, of)| at(Of::Peer(of.origin.to_string()), mirrored.watermark.pos()));
+        own.into_iter().chain(peers).collect()
+    }
+
     /// Says in the own log how far this region has the others'. Alone it has nothing to say.
     pub(crate) fn write_mark(&self, role: &Inner, partition: u16) {
+        role.positions.are(partition, self.positions(role, partition));
         if self.mirrors.is_empty() {
             return;
         }

@@ -40,7 +40,7 @@ pub enum Command {
         sterna demo --listen\n\n\
         The exit code is 1 if any promise was broken.")]
     Demo(DemoArgs),
-    /// Serve one region, with stores in memory: what it holds is gone when it ends.
+    /// Serve one region, with stores in memory unless a configuration names others.
     #[command(after_help = "Examples:\n  sterna serve\n  sterna serve --config region.toml\n  \
         STERNA_LISTEN__ADDRESS=0.0.0.0:8080 sterna serve\n\n\
         Ctrl-C ends it in good order; a second Ctrl-C at once.")]

@@ -13,12 +13,16 @@ use sterna_gateway::edge::{Limits, Origins};
 use sterna_protocol::frame::Endpoint;
 use sterna_stream::Region;
 
+pub mod stores;
+
+use stores::{Chosen, DynamoConfig, KafkaConfig, StoresConfig, Variable};
+
 /// The defaults, each explained.
 pub const DEFAULT: &str = include_str!("default.toml");
 /// What environment variables begin with.
 const PREFIX: &str = "STERNA_";
-/// Variables that are the command line's.
-const OF_THE_COMMAND_LINE: &[&str] = &["log", "log_json", "token"];
+/// Variables that are the command line's, or of the servers that `cargo xtask stack` starts.
+const OF_OTHERS: &[&str] = &["log", "log_json", "token", "kafka", "dynamodb", "stack_cache"];
 /// Shortest secret, bytes.
 const SECRET_BYTES: usize = 16;
 /// Most gateway shards.
@@ -57,9 +61,16 @@ pub struct Config {
     /// Where clients come.
     pub listen: Listen,
     /// Where it keeps what outlives processes.
-    pub stores: Stores,
+    stores: StoresConfig,
+    kafka: KafkaConfig,
+    dynamodb: DynamoConfig,
+    /// The stores, checked.
+    #[serde(skip)]
+    chosen: Option<Chosen>,
     /// What is not to be known.
     pub secrets: SecretsConfig,
+    /// Where operators ask.
+    pub operator: Operator,
     /// How it ends.
     pub drain: Drain,
 }
@@ -87,22 +98,6 @@ pub struct Listen {
     sessions: usize,
 }
 
-/// `[stores]`.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Stores {
-    /// Which.
-    pub kind: StoreKind,
-}
-
-/// Where data is kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum StoreKind {
-    /// In this process.
-    Memory,
-}
-
 /// `[secrets]`.
 #[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -111,6 +106,13 @@ pub struct SecretsConfig {
     grants: String,
     links: String,
     tokens: String,
+}
+
+/// `[operator]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Operator {
+    address: String,
 }
 
 /// `[drain]`.
@@ -131,6 +133,14 @@ impl Config {
     /// # Errors
     /// The first thing that is wrong.
     pub fn read(file: Option<&Path>) -> Result<Self, Error> {
+        Self::read_with(file, &|name| std::env::var(name).ok())
+    }
+
+    /// As [`Config::read`]; the keys of stores are asked from `variable`.
+    ///
+    /// # Errors
+    /// As [`Config::read`].
+    pub fn read_with(file: Option<&Path>, variable: &dyn Fn(&str) -> Option<String>) -> Result<Self, Error> {
         let text = match file {
             Some(path) => {
                 let text = std::fs::read_to_string(path).map_err(|error| Error::Read(path.into(), error))?;
@@ -139,10 +149,15 @@ impl Config {
             None => None,
         };
         let laid_over = text.as_ref().map(|(path, text)| (*path, text.as_str()));
-        Self::from_layers(laid_over, Env::prefixed(PREFIX).ignore(OF_THE_COMMAND_LINE).split("__"))
+        let environment = Env::prefixed(PREFIX).ignore(OF_OTHERS).split("__");
+        Self::from_layers(laid_over, environment, variable)
     }
 
-    fn from_layers(file: Option<(&Path, &str)>, environment: Env) -> Result<Self, Error> {
+    fn from_layers(
+        file: Option<(&Path, &str)>,
+        environment: Env,
+        variable: Variable<'_>,
+    ) -> Result<Self, Error> {
         let parse = |path: &Path, text: &str| {
             toml::from_str::<toml::Table>(text).map_err(|error| Error::Form(path.into(), error))
         };
@@ -151,9 +166,10 @@ impl Config {
         if let Some((path, text)) = file {
             layers = layers.merge(Serialized::defaults(parse(path, text)?));
         }
-        let config: Self =
+        let mut config: Self =
             layers.merge(environment).extract().map_err(|error| Error::Fit(Box::new(error)))?;
         config.plan()?;
+        config.chosen = Some(config.stores.choose(&config.kafka, &config.dynamodb, variable)?);
         Ok(config)
     }
 
@@ -184,6 +200,11 @@ impl Config {
         if self.listen.handshakes_per_s == 0 || self.listen.connections == 0 || self.listen.sessions == 0 {
             return value("listen", "a limit of 0 would let nobody in: choose 1 or more".to_owned());
         }
+        let operator = &self.operator.address;
+        if !operator.is_empty() && self.operator().is_none() {
+            let problem = format!("{operator:?} is no address: write 127.0.0.1:9464, or nothing for none");
+            return value("operator.address", problem);
+        }
         if self.listen.shards > SHARDS {
             return value("listen.shards", format!("{} is more than {SHARDS}", self.listen.shards));
         }
@@ -193,6 +214,11 @@ impl Config {
         plan.endpoints = vec![Endpoint { region: plan.region.clone(), url: self.url().into() }];
         plan.secrets = self.secrets.secrets();
         Ok(plan)
+    }
+
+    /// Where data is kept.
+    pub fn stores(&self) -> Chosen {
+        self.chosen.clone().unwrap_or(Chosen::Memory)
     }
 
     /// How clients come here.
@@ -210,10 +236,21 @@ impl Config {
         if listed.iter().any(|one| one == "*") { Origins::Any } else { Origins::Listed(listed.clone()) }
     }
 
+    /// Where operators ask; `None`: nowhere.
+    pub fn operator(&self) -> Option<SocketAddr> {
+        // What is no address was refused when the configuration was read.
+        self.operator.address.parse().ok()
+    }
+
     /// How many gateway shards, one at least: as many as cores unless it is said.
     pub fn shards(&self) -> usize {
         let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(SHARDS);
         if self.listen.shards == 0 { cores() } else { self.listen.shards }
+    }
+
+    /// File handles that all of what [listen] allows would take.
+    pub fn handles(&self) -> u64 {
+        (self.listen.sessions + self.listen.connections) as u64 + crate::handles::RESERVE
     }
 
     /// The bounds of each shard's edge: its part of the region's.
@@ -235,7 +272,12 @@ impl Config {
                 self.listen.address
             )
         };
-        known.filter(|_| public).map(warn).collect()
+        let mut warnings: Vec<String> = known.filter(|_| public).map(warn).collect();
+        if let Some(operator) = self.operator().filter(|address| !address.ip().is_loopback()) {
+            warnings
+                .push(format!("whoever reaches {operator} may read the metrics: no token is asked there"));
+        }
+        warnings
     }
 }
 
@@ -272,7 +314,7 @@ mod tests {
 
     fn read(text: &str) -> Result<Config, String> {
         let none = Env::prefixed("STERNA_TEST_OF_CONFIG_");
-        Config::from_layers(Some((Path::new("region.toml"), text)), none).map_err(|error| {
+        Config::from_layers(Some((Path::new("region.toml"), text)), none, &|_| None).map_err(|error| {
             let source = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
             format!("{error}: {source}")
         })
@@ -302,6 +344,7 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_named_with_what_would_do() {
+        let real = sterna_cluster::real::KAFKA && sterna_cluster::real::DYNAMODB;
         for (file, says) in [
             ("[region]\nnmae = \"x\"", "nmae"),
             ("[regions]", "regions"),
@@ -314,6 +357,8 @@ mod tests {
             ("[listen]\nsessions = 0", "choose 1 or more"),
             ("[listen]\nshards = 257", "listen.shards: 257 is more than 256"),
             ("[stores]\nkind = \"tape\"", "tape"),
+            ("[stores]\nkind = \"kafka-dynamodb\"", if real { "kafka.brokers" } else { "--features" }),
+            ("[operator]\naddress = \"9464\"", "operator.address: \"9464\" is no address"),
             ("region", "region.toml is not TOML"),
         ] {
             let error = read(file).unwrap_err();

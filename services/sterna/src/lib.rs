@@ -2,7 +2,8 @@
 //!
 //! Reading order: [`cli`] (what can be asked for), [`site`] (a region with its edge, in this process),
 //! [`demo`] and its ledger, [`serve`], its [`config`] and [`shards`] (on threads of their own), [`chat`],
-//! [`founder`] (how a stream is made), [`stop`] and [`logs`].
+//! [`metrics`] and where an [`operator`] asks for them, [`founder`] (how a stream is made), [`stop`] and
+//! [`logs`].
 //!
 //! Placement: the roles run on one thread, a `tokio::runtime::LocalRuntime`, with the first gateway shard;
 //! `serve` gives each further shard a thread. Between roles a call is a function call either way, and no
@@ -13,7 +14,10 @@ pub mod cli;
 pub mod config;
 pub mod demo;
 pub mod founder;
+pub mod handles;
 pub mod logs;
+pub mod metrics;
+pub mod operator;
 pub mod serve;
 pub mod shards;
 pub mod site;

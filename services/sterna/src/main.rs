@@ -105,9 +105,12 @@ async fn run_demo(args: DemoArgs, owner: Process) -> Done {
 
 async fn run_serve(config: config::Config, owner: Process) -> Done {
     let stop = stop::on_signals(&owner)?;
-    let url = config.url();
-    serve::run(&config, &stop, |address| {
-        println!("serving on {address}, with stores in memory: what they hold is gone when this ends");
+    let (url, kept) = (config.url(), config.stores().told());
+    serve::run(&config, &stop, |at| {
+        println!("serving on {}; {kept}", at.clients);
+        if let Some(operators) = at.operators {
+            println!("metrics: http://{operators}/metrics");
+        }
         println!("talk:  sterna chat --url {url} --token $(sterna token --user ana) --create");
     })
     .await?;

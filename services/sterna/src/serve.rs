@@ -1,14 +1,19 @@
 //! `sterna serve`: one region over TCP, until it is told to stop.
 
+use std::net::SocketAddr;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sterna_cluster::MemoryStores;
+use sterna_cluster::real;
 use sterna_gateway::leaving::Leaving;
-use sterna_process::{Drain, SystemClock};
+use sterna_process::{Drain, Process, SystemClock};
 use tokio::net::TcpStream;
 
-use crate::config::{self, Config, StoreKind};
+use crate::config::{self, Config};
+use crate::handles;
+use crate::metrics::Bounds;
+use crate::operator;
 use crate::site::{self, Site};
 
 /// Why it does not serve, or not any more.
@@ -19,7 +24,15 @@ pub enum Error {
     Config(#[from] config::Error),
     /// The address.
     #[error("cannot listen on {0}: set [listen] address, or STERNA_LISTEN__ADDRESS, to a free one")]
-    Listen(std::net::SocketAddr, #[source] std::io::Error),
+    Listen(SocketAddr, #[source] std::io::Error),
+    /// The operators' address.
+    #[error(
+        "cannot listen on {0}: set [operator] address, or STERNA_OPERATOR__ADDRESS, to a free one or to \"\""
+    )]
+    Operator(SocketAddr, #[source] std::io::Error),
+    /// The stores.
+    #[error("cannot start on these stores; `[stores] provision = true` makes what is missing")]
+    Stores(#[from] real::Error),
     /// No thread.
     #[error("the system gives no thread for a gateway shard: set [listen] shards to fewer")]
     Shard(#[source] std::io::Error),
@@ -31,35 +44,56 @@ pub enum Error {
     Role(String),
 }
 
-/// Serves until `stop` is raised, then ends in good order; `ready` is told the address that was bound.
+/// What was bound.
+#[derive(Clone, Copy, Debug)]
+pub struct Addresses {
+    /// For clients.
+    pub clients: SocketAddr,
+    /// For operators.
+    pub operators: Option<SocketAddr>,
+}
+
+/// Serves until `stop` is raised, then ends in good order; `ready` is told the addresses that were bound.
 ///
 /// # Errors
 /// [`Error`].
-pub async fn run(
-    config: &Config,
-    stop: &Drain,
-    ready: impl FnOnce(std::net::SocketAddr),
-) -> Result<(), Error> {
+pub async fn run(config: &Config, stop: &Drain, ready: impl FnOnce(Addresses)) -> Result<(), Error> {
     let mut plan = config.plan()?;
     plan.seed = getrandom::u64()?;
     let listening = |error| Error::Listen(config.listen.address, error);
     let listener = site::claim(config.listen.address).map_err(listening)?;
     let address = listener.local_addr().map_err(listening)?;
-    for warning in config.warnings() {
+    let desk = config.operator().map(|address| {
+        let refused = |error| Error::Operator(address, error);
+        let listener = operator::claim(address).map_err(refused)?;
+        Ok::<_, Error>((listener.local_addr().map_err(refused)?, listener))
+    });
+    let desk = desk.transpose()?;
+    let wanted = config.handles();
+    for warning in config.warnings().into_iter().chain(handles::warning(handles::raise(wanted), wanted)) {
         tracing::warn!("{warning}");
     }
     let region = plan.region.clone();
-    let stores = match config.stores.kind {
-        StoreKind::Memory => MemoryStores::new(&plan).stores(),
-    };
+    let stores = config.stores().open(&plan).await?;
     let (origins, limits, shards) = (config.origins(), config.edge_limits(), config.shards());
+    let bounds = Bounds {
+        sessions: plan.limits.sessions,
+        connections: limits.connections,
+        push_queue: plan.push_queue,
+    };
+    let watcher = Process::new(&format!("{region}/operator"), plan.seed, Arc::new(SystemClock));
     let site: Site<TcpStream> = Site::start(plan, stores, Arc::new(SystemClock), origins, limits);
+    let site = Rc::new(site);
     for listener in site::beside(&listener, shards - 1).map_err(listening)? {
         site.add_shard(listener).await.map_err(Error::Shard)?;
     }
     site.edge().listen(listener, std::convert::identity);
+    let operators = desk.map(|(address, listener)| {
+        operator::listen(listener, &watcher, site.clone(), bounds);
+        address
+    });
     tracing::info!(%address, region = region.as_str(), shards, "serving");
-    ready(address);
+    ready(Addresses { clients: address, operators });
     let failed = tokio::select! {
         biased;
         () = stop.raised() => None,
@@ -68,6 +102,7 @@ pub async fn run(
     tracing::info!("stopping");
     let leaving = config.drain.elsewhere.then(|| Leaving::deploy(region));
     let cut = site.drain(Duration::from_secs(config.drain.notice_s.into()), leaving.as_ref()).await;
+    watcher.kill();
     if !cut.is_empty() {
         tracing::warn!(?cut, "these did not end by themselves");
     }

@@ -9,6 +9,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use sterna_cluster::figures::ByPlace;
 use sterna_cluster::region::Place;
 use sterna_cluster::shard::ShardSeed;
 use sterna_cluster::{Plan, Region, Stores};
@@ -139,6 +140,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Site<S> {
             all.extend(shard.figures().await.map(|figures| (shard.number, figures)));
         }
         all
+    }
+
+    /// What the roles behind the shards counted.
+    pub fn role_figures(&self) -> ByPlace {
+        self.region.borrow().as_ref().map(Region::figures).unwrap_or_default()
     }
 
     /// Those on threads of their own.

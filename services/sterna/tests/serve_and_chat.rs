@@ -10,8 +10,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use sterna::config::Config;
-use sterna::serve;
+use sterna::serve::{self, Addresses};
 use sterna_process::{Drain, End, Process, SystemClock};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::oneshot;
 
@@ -26,12 +27,13 @@ fn person(owner: &Process, address: SocketAddr, name: &str, stream: Option<&str>
 }
 
 /// Serves on a free port.
-async fn region(owner: &Process) -> (SocketAddr, Drain, oneshot::Receiver<Result<(), serve::Error>>) {
+async fn region(owner: &Process) -> (Addresses, Drain, oneshot::Receiver<Result<(), serve::Error>>) {
     // Tests of one process run side by side: each has a file of its own.
     static FILES: AtomicU32 = AtomicU32::new(0);
     let number = FILES.fetch_add(1, Ordering::Relaxed);
     let file = std::env::temp_dir().join(format!("sterna-serve-{}-{number}.toml", std::process::id()));
-    std::fs::write(&file, "[listen]\naddress = \"127.0.0.1:0\"\n").unwrap();
+    std::fs::write(&file, "[listen]\naddress = \"127.0.0.1:0\"\n[operator]\naddress = \"127.0.0.1:0\"\n")
+        .unwrap();
     let config = Config::read(Some(Path::new(&file))).unwrap();
     std::fs::remove_file(&file).unwrap();
     let (bound, address) = oneshot::channel();
@@ -39,7 +41,7 @@ async fn region(owner: &Process) -> (SocketAddr, Drain, oneshot::Receiver<Result
     let stop = Drain::new();
     let raised = stop.clone();
     owner.spawn_local("serving", End::Expected, async move {
-        let ready = |address| bound.send(address).unwrap();
+        let ready = |at| bound.send(at).unwrap();
         let _ = end.send(serve::run(&config, &raised, ready).await);
     });
     (address.await.unwrap(), stop, ended)
@@ -54,7 +56,8 @@ fn run(test: impl Future<Output = ()>) {
 fn what_one_types_the_other_reads_with_the_history() {
     run(async {
         let owner = Process::new("test", 1, Arc::new(SystemClock));
-        let (address, stop, served) = region(&owner).await;
+        let (at, stop, served) = region(&owner).await;
+        let address = at.clients;
         let ana = person(&owner, address, "ana", None);
         ana.terminal.shows("-- live").await;
         let first = ana.terminal.0.borrow().lines().next().unwrap().to_owned();
@@ -82,14 +85,51 @@ fn what_one_types_the_other_reads_with_the_history() {
     });
 }
 
+/// What an operator is told over HTTP.
+async fn asked(address: SocketAddr, path: &str) -> String {
+    let mut socket = tokio::net::TcpStream::connect(address).await.unwrap();
+    socket.write_all(format!("GET {path} HTTP/1.1\r\nHost: test\r\n\r\n").as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).await.unwrap();
+    answer
+}
+
+/// G9: the metrics count what happened, on an address that clients do not come to.
+#[test]
+fn an_operator_is_told_what_happened() {
+    run(async {
+        let owner = Process::new("test", 1, Arc::new(SystemClock));
+        let (at, stop, served) = region(&owner).await;
+        let operators = at.operators.unwrap();
+        let ana = person(&owner, at.clients, "ana", None);
+        ana.terminal.shows("-- live").await;
+        ana.types.send("hello".to_owned()).await.unwrap();
+        ana.terminal.shows("ana: hello").await;
+        let page = asked(operators, "/metrics").await;
+        assert!(page.starts_with("HTTP/1.1 200 OK\r\n"), "{page}");
+        let total = |name: &str| -> u64 {
+            let samples = page.lines().filter(|line| line.starts_with(&format!("{name}{{")));
+            samples.map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap()).sum()
+        };
+        assert_eq!(total("sterna_gateway_sessions"), 1, "{page}");
+        // The creation, the invitation, and what she said.
+        assert_eq!(total("sterna_sequencer_events_total"), 3, "{page}");
+        assert_eq!(total("sterna_edge_upgrades_total"), 2, "{page}");
+        assert!(asked(operators, "/").await.starts_with("HTTP/1.1 404"), "nothing else is here");
+        assert!(asked(at.clients, "/metrics").await.starts_with("HTTP/1.1 404"), "and not for clients");
+        stop.raise();
+        served.await.unwrap().unwrap();
+    });
+}
+
 #[test]
 fn errors_name_what_would_do() {
     run(async {
         let owner = Process::new("test", 1, Arc::new(SystemClock));
-        let (address, stop, served) = region(&owner).await;
+        let (at, stop, served) = region(&owner).await;
         stop.raise();
         served.await.unwrap().unwrap();
-        let nobody = person(&owner, address, "ana", None).ended.await.unwrap().unwrap_err();
+        let nobody = person(&owner, at.clients, "ana", None).ended.await.unwrap().unwrap_err();
         assert!(nobody.to_string().contains("is `sterna serve`"), "{nobody}");
     });
 }

@@ -1,0 +1,107 @@
+//! What operators ask of a running region, on an address of its own that clients never see: `GET /metrics`.
+//!
+//! It asks no token: whoever reaches the address may read it, so it is loopback unless it is configured
+//! otherwise. Nothing here changes anything. Connections are few and short; one more is closed unanswered.
+
+use std::cell::Cell;
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::Full;
+use hyper::body::{Bytes, Incoming};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use sterna_gateway::edge::bind;
+use sterna_process::{End, Process};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
+
+use crate::metrics::{self, Bounds, Seen, text};
+use crate::site::Site;
+
+/// Connections at a time.
+pub const CONNECTIONS: usize = 16;
+/// Longest that one connection may take, from its first byte to the end of its answer.
+pub const CONNECTION_TIME: Duration = Duration::from_secs(10);
+/// How long to wait after the system had no socket to give.
+const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
+
+/// A listener on the operators' address.
+///
+/// # Errors
+/// The system's: the address is not ours, or taken.
+pub fn claim(address: SocketAddr) -> std::io::Result<TcpListener> {
+    drop(std::net::TcpListener::bind(address)?);
+    bind(address)
+}
+
+/// Answers on `listener`, as tasks of `owner`, until that ends.
+pub fn listen(listener: TcpListener, owner: &Process, site: Rc<Site<TcpStream>>, bounds: Bounds) {
+    let (tasks, open) = (owner.clone(), Rc::new(Cell::new(0)));
+    owner.spawn_local("the operators' listener", End::Fatal, async move {
+        loop {
+            match listener.accept().await {
+                Ok(_) if open.get() >= CONNECTIONS => {}
+                Ok((socket, _)) => {
+                    let (seat, site) = (Seat::take(&open), site.clone());
+                    tasks.spawn_local("an operator's question", End::Expected, async move {
+                        // Whoever takes too long or breaks off asks again.
+                        let _ = timeout(CONNECTION_TIME, Box::pin(answer(socket, site, bounds))).await;
+                        drop(seat);
+                    });
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "an operator's connection could not be accepted");
+                    tokio::time::sleep(ACCEPT_AGAIN).await;
+                }
+            }
+        }
+    });
+}
+
+/// One connection among [`CONNECTIONS`].
+struct Seat(Rc<Cell<usize>>);
+
+impl Seat {
+    fn take(open: &Rc<Cell<usize>>) -> Self {
+        open.set(open.get() + 1);
+        Self(open.clone())
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
+    }
+}
+
+async fn answer(socket: TcpStream, site: Rc<Site<TcpStream>>, bounds: Bounds) -> Result<(), hyper::Error> {
+    let service = service_fn(move |request: Request<Incoming>| {
+        let site = site.clone();
+        async move { Ok::<_, Infallible>(reply(&request, &site, bounds).await) }
+    });
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(CONNECTION_TIME).keep_alive(false);
+    http.serve_connection(TokioIo::new(socket), service).await
+}
+
+async fn reply(request: &Request<Incoming>, site: &Site<TcpStream>, bounds: Bounds) -> Response<Full<Bytes>> {
+    let says = |status: StatusCode, media_type: &'static str, text: String| {
+        let mut response = Response::new(Full::new(Bytes::from(text)));
+        *response.status_mut() = status;
+        response.headers_mut().insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static(media_type));
+        response
+    };
+    match (request.method(), request.uri().path()) {
+        (&Method::GET | &Method::HEAD, "/metrics") => {
+            let seen = Seen { shards: site.figures().await, roles: site.role_figures(), bounds };
+            says(StatusCode::OK, text::MEDIA_TYPE, metrics::page(&seen).text())
+        }
+        (_, "/metrics") => says(StatusCode::METHOD_NOT_ALLOWED, "text/plain", "ask with GET\n".to_owned()),
+        _ => says(StatusCode::NOT_FOUND, "text/plain", "there is /metrics here\n".to_owned()),
+    }
+}

@@ -24,6 +24,9 @@ pub enum Malformed {
     /// A field has no value, or one that contradicts another.
     #[error("{0} is missing or contradicts another field")]
     Field(&'static str),
+    /// A segment of more bytes than [`sterna_stream::limits::FRAME_BYTES`].
+    #[error("a segment of {0} bytes, more than a log record may have")]
+    TooLarge(usize),
 }
 
 /// Parses an id out of the field with this name.

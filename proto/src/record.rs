@@ -9,7 +9,7 @@ use sterna_stream::digest::{ContentHash, LogHash, Prefix};
 use sterna_stream::ids::EventKind;
 use sterna_stream::sequencer::Known;
 use sterna_stream::watermark::Counted;
-use sterna_stream::{EventId, Hlc, LogPos, Policy, Segment, UserId};
+use sterna_stream::{EventId, Hlc, LogPos, Policy, Segment, UserId, limits};
 
 use crate::convert::{self, Malformed, array, id};
 use crate::v1;
@@ -183,6 +183,9 @@ impl LogRecord {
     pub fn decode(bytes: Bytes) -> Result<Self, Malformed> {
         let message = v1::LogRecord::decode(bytes.clone())?;
         Ok(match message.kind {
+            Some(v1::log_record::Kind::Segment(_)) if bytes.len() > limits::FRAME_BYTES => {
+                return Err(Malformed::TooLarge(bytes.len()));
+            }
             Some(v1::log_record::Kind::Segment(message)) => {
                 Self::Segment(Stored { segment: segment(message)?, bytes })
             }

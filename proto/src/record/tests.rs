@@ -121,3 +121,31 @@ fn a_log_position_travels_in_its_header() {
     }
     assert!(Placed::decode(&[]).is_err(), "n starts at 1");
 }
+
+/// E29: a log record has at most `FRAME_BYTES`, to the byte: what another region's log says beyond that is no
+/// segment, and takes no memory in tails, queues or pushes.
+#[test]
+fn a_segment_beyond_the_frame_is_refused() {
+    let of = |bytes: usize| Stored::new(segment_of(vec![Bytes::from(vec![b'x'; bytes])])).bytes;
+    let envelope = of(limits::PAYLOAD_BYTES).len() - limits::PAYLOAD_BYTES;
+    let largest = of(limits::FRAME_BYTES - envelope);
+    assert_eq!(largest.len(), limits::FRAME_BYTES);
+    assert!(Stored::decode(largest).is_ok());
+    let beyond = of(limits::FRAME_BYTES - envelope + 1);
+    assert!(matches!(LogRecord::decode(beyond), Err(Malformed::TooLarge(65_537))));
+}
+
+/// E29: a segment that is as full as the sequencer lets it be, all of it member events, fits a log record.
+#[test]
+fn the_fullest_segment_of_members_fits() {
+    let origin = |n| format!("{}{n:02}~2", "r".repeat(limits::REGION_BYTES - 2)).parse().unwrap();
+    let wide: Cursor = (0..4).map(|n| (origin(n), limits::SEQ_MAX)).collect();
+    let share = limits::SEGMENT_BODY_BYTES / limits::SEGMENT_EVENTS - limits::SEGMENT_EVENT_BYTES;
+    let bodies = vec![Bytes::from(vec![b'x'; share]); limits::SEGMENT_EVENTS];
+    let events = limits::SEGMENT_EVENTS as u32;
+    let policy = Policy { access: wide.clone(), member: wide };
+    let stream = format!("a/chat/{}", "n".repeat(limits::STREAM_BYTES - 7)).parse().unwrap();
+    let full = Segment { members: (0..events).collect(), policy, stream, ..segment_of(bodies) };
+    let bytes = Stored::new(full).bytes.len();
+    assert!(bytes <= limits::FRAME_BYTES, "{bytes}");
+}

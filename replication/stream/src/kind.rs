@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::ids::{EventKind, StreamId};
-use crate::member::Role;
+use crate::member::{self, Role};
 use crate::refusal::{Reason, Refusal};
 
 #[cfg(test)]
@@ -31,7 +31,7 @@ pub struct Payload<'a>(&'a [u8]);
 pub enum Effect {
     /// Nothing.
     None,
-    /// It is folded into the stream's members.
+    /// It is folded into the stream's members: [`member_event`] has understood its payload.
     Member,
 }
 
@@ -83,6 +83,19 @@ pub struct Kinds(BTreeMap<&'static str, Arc<dyn Kind>>);
 /// servers.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Chat;
+
+/// What a member event does, in a stream of any kind.
+///
+/// # Errors
+/// [`Reason::BadRequest`] for a payload that the fold would not understand.
+pub fn member_event(payload: Payload<'_>) -> Result<Effect, Refusal> {
+    let refusal = || {
+        Reason::BadRequest.because(
+            "a member event names a user and one change: add reader, writer or owner; remove one or all",
+        )
+    };
+    member::payload::parse(payload.bytes()).map(|_| Effect::Member).ok_or_else(refusal)
+}
 
 /// Whether an event kind is the engine's: clients' own kinds may not have such a name.
 pub fn is_reserved(event_kind: &EventKind) -> bool {
@@ -146,9 +159,9 @@ impl Kind for Chat {
         "chat"
     }
 
-    fn check(&self, event_kind: &EventKind, _: Payload<'_>) -> Result<Effect, Refusal> {
+    fn check(&self, event_kind: &EventKind, payload: Payload<'_>) -> Result<Effect, Refusal> {
         if event_kind.as_str() == MEMBER {
-            return Ok(Effect::Member);
+            return member_event(payload);
         }
         match is_reserved(event_kind) {
             true => Err(Reason::BadRequest.because("this event kind is reserved")),

@@ -6,7 +6,7 @@
 //! stream's creator is its root owner, whom no event removes: no fold leaves a stream without an owner. What
 //! lost is listed, not forgotten.
 //!
-//! Payloads are parsed elsewhere; tenant-wide roles are the access stream's and not in here.
+//! Payloads are parsed in `payload`; tenant-wide roles are the access stream's and not in here.
 
 use std::collections::BTreeMap;
 
@@ -23,6 +23,7 @@ pub use verdict::Void;
 mod chains;
 #[cfg(test)]
 mod oracle;
+pub mod payload;
 #[cfg(test)]
 mod tests;
 mod verdict;
@@ -164,6 +165,11 @@ impl Members {
         self.fold();
         let users = before.keys().chain(self.members.keys().filter(|user| !before.contains_key(*user)));
         users.filter(|user| before.get(*user) != self.members.get(*user)).cloned().collect()
+    }
+
+    /// Every member event up to here was read, and those of them handed over that can be understood.
+    pub fn read_upto(&mut self, read: &Cursor) {
+        self.cursor.merge(read);
     }
 
     /// The role that `user` has, if any.

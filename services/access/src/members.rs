@@ -19,8 +19,9 @@ use sterna_stream::order::{Entry, Place};
 use sterna_stream::{Cursor, Origin, Policy, Refusal, Segment, StreamId};
 use tokio::time::Instant;
 
-pub mod payload;
 pub mod stored;
+
+pub use sterna_stream::member::payload;
 
 #[cfg(test)]
 pub(crate) mod tests;
@@ -163,6 +164,8 @@ impl<E: MemberEvents> Folds<E> {
             }
         }
         fold.members.extend(events.into_iter().map(|(event, _)| event));
+        // What names nobody has no event: it is read all the same, and never again.
+        fold.members.read_upto(newest);
         Ok(())
     }
 }
@@ -189,16 +192,23 @@ impl Unfolded {
         if self.count >= UNFOLDED {
             (self.links, self.count) = (Map::default(), 0);
         }
-        self.count += link.events.len();
+        self.count += link.weight();
         if let Some(before) = self.links.entry(stream.clone()).or_default().insert(name, link) {
-            self.count -= before.events.len();
+            self.count -= before.weight();
         }
     }
 
     /// The fold of `stream` holds all of it.
     fn folded(&mut self, stream: &StreamId) {
         let links = self.links.remove(stream).unwrap_or_default();
-        self.count -= links.values().map(|link| link.events.len()).sum::<usize>();
+        self.count -= links.values().map(Link::weight).sum::<usize>();
+    }
+}
+
+impl Link {
+    /// What it counts against [`UNFOLDED`]: also one whose events cannot be understood takes room.
+    fn weight(&self) -> usize {
+        self.events.len().max(1)
     }
 }
 
@@ -213,16 +223,17 @@ impl Fold {
     }
 }
 
-/// The member events of a segment, with the history that a creation asks for. One that cannot be read changes
-/// nothing for anybody, in every region alike, and is reported.
+/// The member events of a segment, with the history that a creation asks for. One that is not understood (the
+/// kind's check refuses such before they are acked, so a later version or an earlier one took it) is reported
+/// and denies what it touches, in every region alike: see [`payload::read`].
 pub fn member_events(segment: &Segment) -> impl Iterator<Item = (MemberEvent, Option<History>)> {
     segment.members.iter().filter_map(|&index| {
         let at = index as usize;
         let body = Body::decode(&segment.bodies[at]).ok().filter(|body| body.kind.as_str() == kind::MEMBER);
-        let parsed = body.and_then(|body| Some((payload::parse(&body.payload)?, body)));
+        let parsed = body.and_then(|body| Some((payload::read(&body.payload)?, body)));
         let Some((payload, body)) = parsed else {
             let (stream, origin) = (&segment.stream, &segment.origin);
-            tracing::error!(%stream, %origin, "a member event cannot be read");
+            tracing::error!(%stream, %origin, "a member event names nobody: it changes nothing");
             return None;
         };
         let seq = segment.first + u64::from(index);

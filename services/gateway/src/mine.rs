@@ -160,13 +160,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Inner<S> {
         let new: Vec<StreamId> =
             streams.into_iter().filter(|stream| !self.shard.follows(session, stream)).collect();
         let stored = self.stored_cursors(session, &new).await?;
+        let unknown = || Reason::Unavailable.because("some streams' members cannot be read now");
+        let mut failed = (!answer.unknown.is_empty()).then(unknown);
         let mut all = answer.next.is_empty();
         for stream in new {
             let cursor = stored.get(&stream).cloned().unwrap_or_default();
             match self.follow_member(session, &stream, cursor).await {
                 Ok(taken) => all &= taken,
                 Err(refusal) if refusal.reason == Reason::NotFound => {}
-                Err(refusal) => return Err(refusal),
+                // One stream that cannot be followed now keeps no other from being followed.
+                Err(refusal) => failed = Some(refusal),
             }
         }
         if !all {
@@ -174,7 +177,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Inner<S> {
                 .detail("more memberships than a session may follow: the most recently active are followed");
             self.send(session, &encode::error(error));
         }
-        Ok(())
+        failed.map_or(Ok(()), Err)
     }
 
     /// Follows a stream for a member. `false`: the session follows as many as it may.

@@ -10,6 +10,7 @@ use sterna_access::members::{Folds, payload};
 use sterna_process::Link;
 use sterna_proto::v1::persistence_client::PersistenceClient;
 use sterna_proto::{refusal, v1};
+use sterna_stream::member::Role;
 use sterna_stream::{Reason, Refusal, StreamId, UserId};
 
 /// Most streams in one answer.
@@ -75,7 +76,10 @@ impl Mine {
                     answer.next = answer.streams.last().map(|mine| mine.stream.clone()).unwrap_or_default();
                     return Ok(answer);
                 }
-                answer.streams.extend(self.member(user, candidate).await?);
+                match self.member(user, candidate).await {
+                    Ok(mine) => answer.streams.extend(mine),
+                    Err(stream) => answer.unknown.push(stream),
+                }
             }
         }
         if more {
@@ -98,7 +102,14 @@ impl Mine {
         candidates.sort_by(|a, b| b.head.max_hlc.cmp(&a.head.max_hlc).then_with(|| a.stream.cmp(&b.stream)));
         let mut answer = v1::MineAnswer::default();
         for candidate in candidates {
-            let Some(mine) = self.member(user, candidate).await? else { continue };
+            let mine = match self.member(user, candidate).await {
+                Ok(Some(mine)) => mine,
+                Ok(None) => continue,
+                Err(stream) => {
+                    answer.unknown.push(stream);
+                    continue;
+                }
+            };
             if answer.streams.len() == limit {
                 answer.next = mine.stream;
                 return Ok(answer);
@@ -148,14 +159,13 @@ impl Mine {
         names.iter().zip(heads).map(candidate).collect()
     }
 
-    /// The candidate, if the user is a member.
-    async fn member(&self, user: &UserId, candidate: Candidate) -> Result<Option<v1::MyStream>, Refusal> {
+    /// The candidate, if the user is a member; its name, if nobody can say now: that costs the others nothing.
+    async fn member(&self, user: &UserId, candidate: Candidate) -> Result<Option<v1::MyStream>, String> {
         let Candidate { stream, head } = candidate;
-        let mut role = self.folds.of(&stream).await?.members.role_of(user);
-        if role.is_none() {
-            self.folds.passed(&stream);
-            role = self.folds.of(&stream).await?.members.role_of(user);
-        }
+        let role = self.role(user, &stream).await.map_err(|refusal| {
+            tracing::warn!(%stream, reason = refusal.reason.code(), "a stream's members cannot be read");
+            stream.to_string()
+        })?;
         let mine = |role| v1::MyStream {
             stream: stream.to_string(),
             role: payload::name(role).to_owned(),
@@ -163,5 +173,14 @@ impl Mine {
             newest: head.max_hlc,
         };
         Ok(role.map(mine))
+    }
+
+    async fn role(&self, user: &UserId, stream: &StreamId) -> Result<Option<Role>, Refusal> {
+        let role = self.folds.of(stream).await?.members.role_of(user);
+        if role.is_some() {
+            return Ok(role);
+        }
+        self.folds.passed(stream);
+        Ok(self.folds.of(stream).await?.members.role_of(user))
     }
 }

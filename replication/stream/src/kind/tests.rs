@@ -12,7 +12,7 @@ impl Kind for Poll {
 
     fn check(&self, event_kind: &EventKind, payload: Payload<'_>) -> Result<Effect, Refusal> {
         match (event_kind.as_str(), payload.bytes()) {
-            (MEMBER, _) => Ok(Effect::Member),
+            (MEMBER, _) => member_event(payload),
             ("vote", b"\"yes\"" | b"\"no\"") => Ok(Effect::None),
             ("vote", _) => Err(Reason::BadRequest.because("a vote is yes or no")),
             _ => Err(Reason::BadRequest.because("a poll takes votes only")),
@@ -74,7 +74,19 @@ fn chat_takes_unknown_event_kinds_and_refuses_reserved_ones() {
 /// E24: members are events of the stream itself, and only owners write them.
 #[test]
 fn member_events_are_folded_and_written_by_owners_alone() {
-    assert_eq!(Chat.check(&kind(MEMBER), Payload::checked(b"{}")), Ok(Effect::Member));
+    let add = Payload::checked(br#"{"user":"bo","add":"writer"}"#);
+    assert_eq!(Chat.check(&kind(MEMBER), add), Ok(Effect::Member));
     assert!(is_reserved(&kind(MEMBER)) && Chat.may_write(&kind(MEMBER), Role::Owner));
     assert!(!Chat.may_write(&kind(MEMBER), Role::Writer));
+}
+
+/// E31: a member event that no fold would understand is refused before anybody could ack it.
+#[test]
+fn a_member_event_that_is_not_understood_is_refused() {
+    for payload in
+        ["{}", "[]", r#"{"user":"bo"}"#, r#"{"user":"bo","add":"emperor"}"#, r#"{"user":"","remove":"all"}"#]
+    {
+        let refusal = Chat.check(&kind(MEMBER), Payload::checked(payload.as_bytes())).unwrap_err();
+        assert_eq!(refusal.reason, Reason::BadRequest, "{payload}");
+    }
 }

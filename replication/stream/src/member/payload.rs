@@ -1,13 +1,16 @@
 //! The payload of a `member` event: whose membership changes, and how.
 //!
 //! `{"user":"bo","add":"writer"}`, `{"user":"bo","remove":"writer"}`, `{"user":"bo","remove":"all"}`; a
-//! creation may say `"history":"since_joined"`. Unknown fields are ignored, unknown roles make the event one
-//! that changes nothing.
+//! creation may say `"history":"since_joined"`. Unknown fields are ignored. What is not understood is refused
+//! before it is acked; where a later version took it, or an earlier one let it in, it denies what it touches
+//! (E27): whom it names loses every role, as far as its author may take them, and one that names nobody
+//! changes nothing.
 
 use serde::{Deserialize, Serialize};
-use sterna_stream::UserId;
-use sterna_stream::kind::History;
-use sterna_stream::member::{Change, Role};
+
+use super::{Change, Role};
+use crate::ids::UserId;
+use crate::kind::History;
 
 /// A parsed payload.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,7 +34,20 @@ struct Form {
     history: Option<String>,
 }
 
-/// The payload in this JSON text; `None` if it is none.
+#[derive(Deserialize)]
+struct Named {
+    user: String,
+}
+
+/// What the payload of an event that was sequenced does; `None` if it names nobody.
+pub fn read(json: &[u8]) -> Option<Payload> {
+    parse(json).or_else(|| {
+        let named: Named = serde_json::from_slice(json).ok()?;
+        Some(Payload { user: named.user.parse().ok()?, change: Change::Remove(None), history: None })
+    })
+}
+
+/// The payload in this JSON text; `None` if it is not understood.
 pub fn parse(json: &[u8]) -> Option<Payload> {
     let form: Form = serde_json::from_slice(json).ok()?;
     let change = match (form.add.as_deref(), form.remove.as_deref()) {
@@ -86,6 +102,8 @@ pub fn name(role: Role) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
 
     #[test]
@@ -99,20 +117,25 @@ mod tests {
         }
     }
 
-    /// An unknown role or a contradiction changes nothing, rather than something that nobody meant.
+    /// E27: an unknown role or a contradiction is not understood, and denies whom it names; if that is
+    /// nobody, it does nothing.
     #[test]
-    fn what_is_not_understood_is_no_change() {
-        let bad = [
+    fn what_is_not_understood_denies_whom_it_names() {
+        let names_bo = [
             r#"{"user":"bo"}"#,
             r#"{"user":"bo","add":"writer","remove":"all"}"#,
             r#"{"user":"bo","add":"emperor"}"#,
-            r#"{"user":"","add":"writer"}"#,
-            r#"{"add":"writer"}"#,
+            r#"{"user":"bo","remove":"emperor"}"#,
             r#"{"user":"bo","add":"writer","history":"some"}"#,
-            "null",
+            r#"{"user":"bo","add":7}"#,
         ];
-        for json in bad {
+        for json in names_bo {
             assert_eq!(parse(json.as_bytes()), None, "{json}");
+            let denied = Payload { user: "bo".parse().unwrap(), change: Change::Remove(None), history: None };
+            assert_eq!(read(json.as_bytes()), Some(denied), "{json}");
+        }
+        for json in ["{}", r#"{"user":"","add":"writer"}"#, r#"{"add":"writer"}"#, r#"{"user":7}"#, "null"] {
+            assert_eq!((parse(json.as_bytes()), read(json.as_bytes())), (None, None), "{json}");
         }
         assert!(
             parse(br#"{"user":"bo","add":"writer","color":"red"}"#).is_some(),

@@ -52,6 +52,9 @@ pub(super) async fn list(rest: &Rest, who: &Identity, query: &Query) -> Taken<Re
         json!({ "stream": mine.stream, "role": mine.role, "head": cursor(&head) })
     };
     let mut body = json!({ "streams": answer.streams.iter().map(stream).collect::<Vec<_>>() });
+    if !answer.unknown.is_empty() {
+        body["unknown"] = Value::from(answer.unknown);
+    }
     if !answer.next.is_empty() {
         body["next"] = Value::from(query::token(&answer.next));
     }

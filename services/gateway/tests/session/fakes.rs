@@ -62,6 +62,8 @@ pub(crate) struct Held {
     pub(crate) listings: usize,
     /// Calls that fail before any succeeds.
     pub(crate) failures: usize,
+    /// Told once as streams whose members cannot be read.
+    pub(crate) unknown: Vec<String>,
 }
 
 struct Fake<U, D>(mpsc::Sender<Call<U, D>>);
@@ -175,7 +177,8 @@ impl Notification for Backlogs {
         let limit = request.limit as usize;
         let next = all.get(limit).cloned().unwrap_or_default();
         let streams = all.iter().take(limit).map(one).collect();
-        Ok(Response::new(v1::MineAnswer { streams, next }))
+        let unknown = std::mem::take(&mut held.unknown);
+        Ok(Response::new(v1::MineAnswer { streams, next, unknown }))
     }
 }
 

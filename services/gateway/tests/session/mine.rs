@@ -115,6 +115,23 @@ fn a_storm_of_mine_is_rate_limited() {
     });
 }
 
+/// Rule 6: a stream of which nobody can say now whether it is theirs keeps no other from being followed, and
+/// is asked for again.
+#[test]
+fn a_stream_that_cannot_be_read_is_listed_again() {
+    run(async {
+        let mut world = World::new().await;
+        let (a, late) = (world.stream(), world.stream());
+        are_anas(&world, &[&a]);
+        world.shelf.held().unknown = vec![late.to_string()];
+        let mut ana = world.person("ana").await;
+        ana.send(&[mine(None)]).await;
+        followed(&mut world, &mut ana, &[&a]).await;
+        are_anas(&world, &[&a, &late]);
+        followed(&mut world, &mut ana, &[&late]).await;
+    });
+}
+
 /// A listing that fails is made again; so is one that something may have been missed behind, without the
 /// streams that the session left by itself.
 #[test]

@@ -8,6 +8,7 @@ use super::*;
 use crate::tests::{NOW, config, grant};
 
 const EXPIRES: u64 = NOW + 60_000;
+const ADD: &[u8] = br#"{"user":"bo","add":"writer"}"#;
 
 fn up(id: EventId, kind: &str, payload: &[u8]) -> v1::PublishUp {
     v1::PublishUp {
@@ -105,7 +106,7 @@ fn each_permission_allows_its_own_effect_and_no_other() {
         (Create, Some(Reason::Forbidden), Some(Reason::Forbidden)),
     ] {
         assert_eq!(reason(permission, &up(id_at(NOW), "message", b"1")), event, "{permission:?}");
-        assert_eq!(reason(permission, &up(id_at(NOW), "member", b"{}")), member, "{permission:?}");
+        assert_eq!(reason(permission, &up(id_at(NOW), "member", ADD)), member, "{permission:?}");
     }
 }
 
@@ -115,9 +116,17 @@ fn a_creation_is_let_in_only_where_the_name_follows_from_it() {
     let ana = "ana".parse().unwrap();
     let stream = created::stream("acme", "chat", &ana, id_at(NOW)).unwrap();
     let decide = |up: &v1::PublishUp| decide(Create, stream.as_str(), up).map(|a| a.member);
-    assert_eq!(decide(&up(id_at(NOW), "member", b"{}")), Ok(true));
-    assert_eq!(decide(&up(id_at(NOW - 1), "member", b"{}")), Err(Reason::Forbidden), "another id");
+    assert_eq!(decide(&up(id_at(NOW), "member", ADD)), Ok(true));
+    assert_eq!(decide(&up(id_at(NOW - 1), "member", ADD)), Err(Reason::Forbidden), "another id");
     assert_eq!(decide(&up(id_at(NOW), "message", b"{}")), Err(Reason::Forbidden), "no member event");
+}
+
+/// E31: a member event that no fold would understand is refused before it is acked.
+#[test]
+fn a_member_event_that_is_not_understood_is_refused() {
+    for payload in [&b"{}"[..], br#"{"user":"bo","add":"emperor"}"#] {
+        assert_eq!(reason(Manage, &up(id_at(NOW), "member", payload)), Some(Reason::BadRequest));
+    }
 }
 
 /// E4, E24, E27: the body names what was decided: the author is the grant's, the content hash is keyed, and a
@@ -143,8 +152,8 @@ fn an_admitted_event_is_what_the_grant_and_the_command_say() {
     };
     assert_eq!(admitted, Admitted { body, seen: Hlc(77), member: false });
 
-    let admitted = decide(Manage, "acme/chat/a", &up(id_at(NOW), "member", b"{}")).unwrap();
+    let admitted = decide(Manage, "acme/chat/a", &up(id_at(NOW), "member", ADD)).unwrap();
     assert_eq!(admitted.body.deps.unwrap().member, "us-east-1:4".parse().unwrap());
-    assert_eq!((admitted.member, admitted.body.content), (true, hash("member", b"{}")));
+    assert_eq!((admitted.member, admitted.body.content), (true, hash("member", ADD)));
     assert!(!admitted.body.resend);
 }

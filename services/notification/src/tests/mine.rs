@@ -117,6 +117,28 @@ async fn a_users_streams_are_what_the_folds_say() {
     assert_eq!(names(&answer), [""; 0], "another tenant's user of that name");
 }
 
+/// Rule 6: a stream whose members cannot be read is named, and keeps no other out of the answer.
+#[tokio::test(start_paused = true)]
+async fn a_stream_whose_members_cannot_be_read_fails_no_other() {
+    let mut streams = Streams::new();
+    let (first, last) = (streams.create("chat", 1).await, streams.create("chat", 2).await);
+    let broken = StreamId::new("acme", "chat", "0").unwrap();
+    // It follows a member event that the table does not have.
+    streams.ends.insert(broken.clone(), End { seq: 5, member: 3, ..End::default() });
+    for stream in [&first, &broken, &last] {
+        streams.change(stream, "bo", Change::Add(Role::Writer), 4, None).await;
+    }
+    for newest in [false, true] {
+        let answer = streams.mine(v1::MineRequest { newest, ..of("bo") }).await;
+        let mut named = names(&answer);
+        named.sort_unstable();
+        let mut readable = [first.as_str(), last.as_str()];
+        readable.sort_unstable();
+        assert_eq!(named, readable);
+        assert_eq!(answer.unknown, [broken.to_string()]);
+    }
+}
+
 /// Rule 6: who was added a moment ago is in it, although the last fold, just made, says no.
 #[tokio::test(start_paused = true)]
 async fn a_fold_that_says_no_is_made_again() {

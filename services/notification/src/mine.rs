@@ -159,7 +159,8 @@ impl Mine {
         names.iter().zip(heads).map(candidate).collect()
     }
 
-    /// The candidate, if the user is a member; its name, if nobody can say now: that costs the others nothing.
+    /// The candidate, if the user is a member; its name, if nobody can say now, which costs the others
+    /// nothing.
     async fn member(&self, user: &UserId, candidate: Candidate) -> Result<Option<v1::MyStream>, String> {
         let Candidate { stream, head } = candidate;
         let role = self.role(user, &stream).await.map_err(|refusal| {

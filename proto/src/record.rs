@@ -9,7 +9,7 @@ use sterna_stream::digest::{ContentHash, LogHash, Prefix};
 use sterna_stream::ids::EventKind;
 use sterna_stream::sequencer::Known;
 use sterna_stream::watermark::Counted;
-use sterna_stream::{EventId, Hlc, LogPos, Policy, Segment, UserId, limits};
+use sterna_stream::{EventId, Hlc, LogPos, Policy, Segment, StreamId, UserId, limits};
 
 use crate::convert::{self, Malformed, array, id};
 use crate::v1;
@@ -204,6 +204,16 @@ impl LogRecord {
             Self::Unknown => (LogHash::of_bytes(bytes), None),
         };
         Counted { pos: placed.pos, continues: placed.continues.map(|pos| pos.term), own, before }
+    }
+}
+
+impl LogRecord {
+    /// The stream and first seq of a segment.
+    pub fn names(&self) -> Option<(&StreamId, u64)> {
+        match self {
+            Self::Segment(stored) => Some((&stored.segment.stream, stored.segment.first)),
+            Self::Mark(_) | Self::Unknown => None,
+        }
     }
 }
 

@@ -29,10 +29,9 @@ const FROM_MS: u64 = 5_000;
 const FAR_MS: i64 = 5 * 60_000;
 
 /// Faults that no run injects yet, and what each waits for.
-pub const WAITING: [(&str, &str); 8] = [
+pub const WAITING: [(&str, &str); 7] = [
     ("a region destroyed and rebuilt empty, its table k items behind", "`sterna regions rebuild` (E1)"),
     ("express on with the mirror cut, then the origin destroyed", "`sterna regions rebuild` (E1)"),
-    ("a hole of a mirror that stays until a table fills it", "hole filling from checkpoints (E21)"),
     ("the access stream delayed", "the tenant's access stream (E24)"),
     ("one alias made in two regions", "aliases in the access stream (E3)"),
     ("a device's cursors written back from two regions", "stored cursors (E17)"),
@@ -108,6 +107,11 @@ pub fn schedule(seed: u64, setting: &Setting) -> Vec<(u64, Fault)> {
         faults.push((at, Fault::Between(between::draw(between, setting.regions.len()))));
     }
     faults.extend(express::schedule(seed, setting));
+    let holes = &mut Dice::new(seed, "holes");
+    if setting.regions.len() > 1 && holes.chance(500) {
+        let at = holes.between(FROM_MS, HEAL_AT_MS - 3_000);
+        faults.push((at, Fault::Between(between::draw_hole(holes, setting.regions.len()))));
+    }
     faults.sort_by_key(|(at, _)| *at);
     faults
 }

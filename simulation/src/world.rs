@@ -231,8 +231,9 @@ impl World {
             }
             sleep_until(self.started + Duration::from_millis(at)).await;
             self.trace.line("fault", "is over:", format_args!("{undo:?}"));
+            use faults::between::Undo::{Again, Fill};
             let honest = match &undo {
-                Undo::Between(faults::between::Undo::Again(way)) => judge::honest(self, *way).await,
+                Undo::Between(Again(way) | Fill(way)) => judge::honest(self, *way).await,
                 Undo::Express(faults::express::Undo::Bring(way, held)) => judge::kept(self, *way, held).await,
                 _ => Ok(()),
             };

@@ -5,7 +5,7 @@
 
 use super::tests::{body, segment_of};
 use super::*;
-use sterna_stream::sequencer::takeover::{Checkpoint, LogEnd, Placed};
+use sterna_stream::sequencer::takeover::{Checkpoint, LogEnd, Logged, Placed};
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02x}")).collect()
@@ -55,10 +55,15 @@ fn golden_bytes_of_an_ingress_record_and_a_checkpoint() {
     };
     assert_eq!(hex(&ingress.encode_to_vec()), INGRESS);
     let end = LogEnd { at: LogPos { term: 3, n: 12 }, hash: LogHash([2; 32]), offset: 300 };
-    let placed = Placed { n: 11, stream: "acme/chat/general".parse().unwrap(), first: 5 };
-    let checkpoint = Checkpoint { term: 4, number: 7, resume: 100, log: end, index: vec![placed] };
+    let what = Logged::Segment { stream: "acme/chat/general".parse().unwrap(), first: 5 };
+    let mut checkpoint =
+        Checkpoint { term: 4, number: 7, resume: 100, log: end, index: vec![Placed { n: 11, what }] };
     let bytes = crate::checkpoint::encode(&checkpoint);
     assert_eq!(hex(&bytes), CHECKPOINT);
+    assert_eq!(crate::checkpoint::decode(&bytes), Ok(checkpoint.clone()));
+    checkpoint.index.insert(0, Placed { n: 10, what: Logged::Other { own: [3; 32] } });
+    let bytes = crate::checkpoint::encode(&checkpoint);
+    assert_eq!(hex(&bytes), format!("{CHECKPOINT}{OTHER}"));
     assert_eq!(crate::checkpoint::decode(&bytes), Ok(checkpoint));
 }
 
@@ -83,3 +88,4 @@ const CHECKPOINT: &str = concat!(
     "080410071864200c280330ac023a200202020202020202020202020202020202020202020202020202020202",
     "0202024217080b121161636d652f636861742f67656e6572616c1805",
 );
+const OTHER: &str = "4a24080a12200303030303030303030303030303030303030303030303030303030303030303";

@@ -115,6 +115,11 @@ pub fn checkpoints_from(origin: &Origin, partition: u16, term: u64, second: u64)
     Range::new(Name::Checkpoints, origin.as_str()).from(from).to(format!("{partition:05}#~"))
 }
 
+/// A partition's checkpoints of one term from `second` on, ascending.
+pub fn checkpoints_of(origin: &Origin, partition: u16, term: u64, second: u64) -> Range {
+    checkpoints_from(origin, partition, term, second).to(format!("{partition:05}#{term:020}#~"))
+}
+
 /// A partition's checkpoints, newest first.
 pub fn checkpoints_latest(origin: &Origin, partition: u16) -> Range {
     checkpoints_from(origin, partition, 0, 0).reverse()

@@ -13,6 +13,7 @@ pub mod created;
 pub mod cursor;
 pub mod digest;
 pub mod hlc;
+pub mod hole;
 pub mod ids;
 pub mod invariants;
 pub mod kind;

@@ -131,6 +131,9 @@ pub const PARTITION_HELD_BYTES: usize = 64 * 1024 * 1024;
 pub const SEQUENCER_READS: usize = 256;
 /// Largest part of a checkpoint's index, bytes (E21).
 pub const CHECKPOINT_BYTES: usize = 256 * 1024;
+/// Checkpoints of one partition that wait for the table, before the partition is taken over again: one stands
+/// only after those before it, since nothing else names their records (E21).
+pub const CHECKPOINTS_WAITING: usize = 64;
 
 // === watermarks and clocks ===
 
@@ -141,6 +144,14 @@ pub const WATERMARK_AHEAD: usize = 16_384;
 pub const WATERMARK_BEHIND: usize = UNACKED_RECORDS;
 /// Terms of one partition's sequencer that a watermark remembers.
 pub const WATERMARK_TERMS: usize = 64;
+/// How long a hole of a mirror may stay before the table is asked for what is missing, milliseconds (E21).
+pub const HOLE_GRACE_MS: u64 = 5_000;
+/// How long after a round that led nowhere the table is asked again, milliseconds.
+pub const HOLE_AGAIN_MS: u64 = 5_000;
+/// Checkpoints that one round reads; there is one round a second, of one hole.
+pub const HOLE_CHECKPOINTS: usize = 64;
+/// Segments that one round reads.
+pub const HOLE_SEGMENTS: usize = 256;
 /// Own marks whose echo is still understood.
 pub const SENT_MARKS: usize = 4_096;
 /// How fast two clocks may drift apart, parts per million: twice what a quartz oscillator strays.

@@ -38,4 +38,4 @@ mod tests;
 
 pub use exchange::{Action, Counters, Input, Known, Limits, Peek, PutAnswer, Record, What, Why};
 pub use partition::Partition;
-pub use takeover::{Checkpoint, Opening, Place};
+pub use takeover::{Checkpoint, Logged, Opening, Place, Placed};

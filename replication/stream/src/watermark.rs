@@ -3,8 +3,8 @@
 //! Every numbered record has a place (term, n); n is dense along the chain of terms, and a term's first
 //! record names the term that it continues. Whatever an older term still writes beyond that point is handed
 //! on to readers, who drop it by seq, and not counted. The watermark never passes a hole. Records that are
-//! fetched to fill one are believed only when a later mark, received by mirror, carries the running hash that
-//! they lead to. Replays, old marks and repeats are recognised by their place and change nothing. Only
+//! fetched to fill one ([`crate::hole`]) are believed only when a later mark, received by mirror, or a
+//! checkpoint carries the running hash that they lead to. Replays, old marks and repeats are recognised by their place and change nothing. Only
 //! mirrored records count, never express ones.
 
 use std::collections::BTreeMap;
@@ -54,9 +54,10 @@ pub enum Filled {
     NotNext,
     /// Taken in, until the records are complete and a later mark proves them.
     Kept,
-    /// The hole is closed: a later mark's running hash is equal.
+    /// Proven by the equal running hash of a later mark or a checkpoint: the watermark has moved over all that
+    /// was fetched.
     Closed,
-    /// Alarm: complete, but a later mark's running hash differs; all that was fetched is forgotten.
+    /// Alarm: the running hash of a later mark or a checkpoint differs; all that was fetched is forgotten.
     Wrong,
 }
 
@@ -168,6 +169,36 @@ impl Watermark {
         }
         chain.extend(record);
         self.close()
+    }
+
+    /// Takes in the running hash up to [`Self::filled_to`], as a checkpoint in the table has it.
+    pub fn prove(&mut self, at: LogPos, hash: LogHash) -> Filled {
+        let Some(chain) = self.fetched.take_if(|chain| chain.pos() == at) else {
+            return Filled::NotNext;
+        };
+        if chain.hash() != hash {
+            return Filled::Wrong;
+        }
+        self.proven = chain;
+        let walk = self.proven.walk(&self.ahead);
+        self.prune();
+        if walk.contradicted { Filled::Wrong } else { Filled::Closed }
+    }
+
+    /// A newer term whose first record is missing goes on from `at`, below the watermark, as its opening in
+    /// the table says: what is fetched next comes behind that. Nothing is taken back before it is proven.
+    /// `false`: there is no hole, or `at` is not below the watermark.
+    ///
+    /// The opening's word suffices for what an older term counted up to there: nobody opens a term from a
+    /// place of another than the newest one (E21), so all chains are one up to it.
+    pub fn go_back(&mut self, at: LogPos, hash: LogHash) -> bool {
+        if self.ahead.is_empty() || at.n >= self.pos().n {
+            return false;
+        }
+        let mut chain = self.proven.clone();
+        let remembered = chain.covers(at) && chain.cut(at) && chain.hash() == hash;
+        self.fetched = Some(if remembered { chain } else { Chain::at(at, hash) });
+        true
     }
 
     // === terms ===

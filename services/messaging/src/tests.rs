@@ -27,6 +27,7 @@ use tokio::time::Instant;
 use crate::{Config, Messaging, Parts, ingress};
 
 mod alarms;
+mod checkpoints;
 mod drive;
 mod publish;
 mod takeover;
@@ -42,6 +43,8 @@ struct World {
     faulty_log: FaultyLog,
     table: Arc<MemoryTable>,
     faults: Arc<Faults>,
+    /// What breaks between the sequencer and its checkpoints.
+    checkpoint_faults: Arc<Faults>,
     clock: ManualClock,
     persistence: Process,
     keys: CallerKeys,
@@ -82,6 +85,7 @@ impl World {
             faulty_log,
             table: Arc::new(MemoryTable::new()),
             faults,
+            checkpoint_faults: Faults::new(Chances::default(), 1),
             clock,
             persistence,
             keys: CallerKeys::new(&[b"a secret of sixteen bytes"]).unwrap(),
@@ -99,7 +103,7 @@ impl World {
         let parts = Parts {
             process: process.clone(),
             log: Arc::new(self.faulty_log.clone()),
-            table: self.table.clone(),
+            table: Arc::new(FaultyTable::new(self.table.clone(), self.checkpoint_faults.clone())),
             persistence: Link::direct(&self.persistence, routes).called_by(&process, &caller, &self.keys),
             kinds: Kinds::standard(),
         };

@@ -11,15 +11,17 @@ use std::time::Duration;
 
 use sterna_log::{Consumer, Offset, Polled, Topic};
 use sterna_proto::record::Stored;
+use sterna_proto::v1;
 use sterna_stream::map::Map;
 use sterna_stream::{Cursor, Region, partition};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::ensure::Ticket;
+use crate::fill::{Ask, Round};
 use crate::handled::Handled;
 use crate::marks::{Begin, Counts};
-use crate::{Inner, attach};
+use crate::{Inner, attach, marks};
 use begin::starts;
 use records::Owned;
 
@@ -36,8 +38,16 @@ const JOIN_PAUSE: Duration = Duration::from_millis(200);
 /// The topics consumed, in the order of the join, each with the region whose log it is.
 struct Topics(Vec<(Topic, Region)>);
 
-/// Consumes for the role's life: the logs, and what `arrivals` brings by express.
-pub(crate) async fn run(role: Arc<Inner>, mut arrivals: mpsc::Receiver<Stored>) {
+/// The way to whoever reads what mirrors lack: one hole at a time.
+pub(crate) struct Filling {
+    pub(crate) asks: mpsc::Sender<Ask>,
+    pub(crate) rounds: mpsc::Receiver<Round>,
+    /// Whether an answer is awaited.
+    pub(crate) asking: bool,
+}
+
+/// Consumes for the role's life: the logs, what `arrivals` brings by express, and what `filling` finds.
+pub(crate) async fn run(role: Arc<Inner>, mut arrivals: mpsc::Receiver<Stored>, mut filling: Filling) {
     let drain = role.process.drain_signal();
     let topics = Topics::of(&role);
     let mut consumer = join(&role, &topics.names()).await;
@@ -51,8 +61,13 @@ pub(crate) async fn run(role: Arc<Inner>, mut arrivals: mpsc::Receiver<Stored>) 
             _ = second.tick() => {
                 every_second(&role, &topics, &mut *consumer, &mut owned).await;
                 look_again(&role).await;
+                filling.ask(&role, &mut owned);
             }
             done = role.ensure.finished() => finished(&role, &topics, done, &mut *consumer, &mut owned).await,
+            Some(round) = filling.rounds.recv() => {
+                filling.asking = false;
+                filled(&role, &topics, round, &mut *consumer, &mut owned).await;
+            }
             Some(stored) = arrivals.recv() => expressed(&role, stored, &mut *consumer, &mut owned).await,
             polled = consumer.next() => match polled {
                 Ok(polled) => take(&role, &topics, polled, &mut *consumer, &mut owned).await,
@@ -197,12 +212,54 @@ async fn finished(
     }
 }
 
+/// What a mirror lacks was read from the table.
+async fn filled(
+    role: &Inner,
+    topics: &Topics,
+    round: Round,
+    consumer: &mut dyn Consumer,
+    owned: &mut Map<u16, Owned>,
+) {
+    let own = owned.get_mut(&round.ask.partition).filter(|own| own.generation == round.ask.generation);
+    if let Some(own) = own {
+        let shown = own.counts.filled(role, round);
+        own.lacked(role, topics, shown).await;
+        pause_or_go_on(consumer, own);
+    }
+}
+
 /// Too much that the table is not known to hold stops the partition's consumption, until it does.
 fn pause_or_go_on(consumer: &mut dyn Consumer, own: &mut Owned) {
     let full = own.full();
     if full != own.paused {
         own.paused = full;
         consumer.pause(own.partition, full);
+    }
+}
+
+// === impl Filling ===
+
+impl Filling {
+    /// Asks for the hole whose turn it is, if none is being asked for.
+    fn ask(&mut self, role: &Inner, owned: &mut Map<u16, Owned>) {
+        let mut chosen: Option<(Instant, Ask)> = None;
+        let mut partitions: Vec<u16> = owned.keys().copied().collect();
+        partitions.sort_unstable();
+        for partition in partitions {
+            let Some(own) = owned.get_mut(&partition) else { continue };
+            let overdue = own.counts.overdue(role, (partition, own.generation));
+            let first = |(due, _): &(Instant, Ask)| chosen.as_ref().is_none_or(|(first, _)| due < first);
+            if !self.asking
+                && own.may_take_lacked()
+                && let Some(overdue) = overdue.filter(first)
+            {
+                chosen = Some(overdue);
+            }
+        }
+        let Some((_, ask)) = chosen else { return };
+        let Some(own) = owned.get_mut(&ask.partition) else { return };
+        own.counts.asked(role, &ask);
+        self.asking = self.asks.try_send(ask).is_ok();
     }
 }
 
@@ -227,5 +284,10 @@ impl Topics {
     /// A log holds its own region's events only, whatever a mirror's name says (A6).
     fn may_hold(&self, topic: usize, stored: &Stored) -> bool {
         stored.segment.origin.region() == self.0[topic].1
+    }
+
+    /// A log holds its own region's marks only, and each partition its own.
+    fn may_say(&self, topic: usize, partition: u16, mark: &v1::Mark) -> bool {
+        marks::is_of(mark, &self.0[topic].1, partition)
     }
 }

@@ -50,6 +50,8 @@ pub(crate) enum From {
     Express,
     /// In a tail, which an instance before this one filled from express: nothing is committed for it.
     Tail,
+    /// From the table itself, because a mirror lacked it (E21).
+    Table,
 }
 
 /// What became so far of segments of other regions (E20, E23).

@@ -6,11 +6,11 @@
 //! the region's tail. Ahead of the mirrors, segments go from region to region by express.
 //!
 //! Reading order: [`hub`] (interest, joins and pushes; no I/O), [`attach`] (one shard), [`consume`] (the
-//! log), [`express`] (the lanes between regions); beside them [`registry`] (sessions) and [`presence`] (who
+//! log), [`marks`] (how far the mirrors are counted), [`express`] (the lanes between regions); beside them [`registry`] (sessions) and [`presence`] (who
 //! is there). It authorises nothing and decodes no payload but that of members.
 
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use futures_util::Stream;
 use sterna_access::members::Folds;
@@ -22,6 +22,7 @@ use sterna_proto::v1::persistence_client::PersistenceClient;
 use sterna_proto::v1::state_server::{State as Service, StateServer};
 use sterna_storage::{Sessions, Table, Tails};
 use sterna_stream::Origin;
+use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::service::Routes;
 use tonic::{Request, Response, Status, Streaming};
@@ -30,9 +31,10 @@ pub mod attach;
 pub mod consume;
 pub mod ensure;
 pub mod express;
+mod fill;
 pub mod handled;
 pub mod hub;
-mod marks;
+pub mod marks;
 pub mod positions;
 pub mod presence;
 mod recover;
@@ -105,6 +107,7 @@ pub(crate) struct Inner {
     pub(crate) lanes: registry::Lanes,
     pub(crate) watch: watch::Shared,
     pub(crate) positions: positions::Positions,
+    mirrors: Mutex<marks::Counters>,
 }
 
 impl Config {
@@ -149,13 +152,18 @@ impl State {
             ensure: ensure::Queue::default(),
             positions: positions::Positions::default(),
             express,
+            mirrors: Mutex::default(),
         });
+        let (asks, asked) = mpsc::channel(1);
+        let (answers, rounds) = mpsc::channel(1);
+        let filling = consume::Filling { asks, rounds, asking: false };
+        parts.process.spawn("filling holes of mirrors", End::Fatal, fill::run(inner.clone(), asked, answers));
         parts.process.spawn("the table's second way", End::Fatal, ensure::run(inner.clone()));
         parts.process.spawn("presence", End::Fatal, watch::run(inner.clone(), folds));
         for jobs in jobs {
             parts.process.spawn("a lane of the registry", End::Fatal, registry::run(inner.clone(), jobs));
         }
-        parts.process.spawn("the log consumer", End::Fatal, consume::run(inner.clone(), arrivals));
+        parts.process.spawn("the log consumer", End::Fatal, consume::run(inner.clone(), arrivals, filling));
         for (at, peer) in peers.into_iter().enumerate() {
             let lane = express::outgoing::run(inner.clone(), at, peer);
             parts.process.spawn("an express lane", End::Fatal, lane);
@@ -181,6 +189,11 @@ impl State {
     /// How far logs are consumed and covered, as of the last second.
     pub fn positions(&self) -> Vec<positions::Position> {
         self.0.positions.all()
+    }
+
+    /// What it met in the mirrors so far.
+    pub fn mirrors(&self) -> marks::Counters {
+        *self.0.mirrors()
     }
 
     /// Its services, to be served or linked directly.

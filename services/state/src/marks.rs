@@ -3,7 +3,8 @@
 //! Mirrored records are counted as they are consumed: a mirrored topic is as durable as the own log. Once a
 //! second the counts go into the own log as a mark without a number, which the others' mirrors bring them;
 //! what their marks say of this region's log is told to the shards, for second acks. Counts survive restarts
-//! as control items.
+//! as control items. Where a mirror lacks records for longer than a grace time the table is asked for them
+//! ([`crate::fill`]).
 
 use std::time::Duration;
 
@@ -13,16 +14,38 @@ use sterna_log::Record;
 use sterna_proto::record::{LogRecord, Placed};
 use sterna_proto::v1;
 use sterna_storage::{Consistency, Expect, Key, Put, layout};
-use sterna_stream::LogPos;
 use sterna_stream::digest::LogHash;
-
 use sterna_stream::watermark::{Seen, Watermark};
+use sterna_stream::{LogPos, Region};
 
 use crate::Inner;
 use crate::positions::{Of, Position};
 
+pub(crate) mod holes;
+
 /// Pause before a count is asked for again.
 const LOAD_PAUSE: Duration = Duration::from_millis(200);
+
+/// What was met in the mirrors so far, by one instance.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Holes that stayed beyond the grace time (alarm).
+    pub holes: u64,
+    /// Holes of those that are closed.
+    pub closed: u64,
+    /// Rounds in which the table was asked.
+    pub rounds: u64,
+    /// Rounds that a limit ended.
+    pub limited: u64,
+    /// Rounds that led nowhere: checkpoints or segments are not here (alarm).
+    pub lacking: u64,
+    /// Times that what the table holds did not lead to the running hash (alarm).
+    pub wrong: u64,
+    /// Segments taken from the table.
+    pub fetched: u64,
+    /// Marks of another region or partition than their log's; ignored (alarm).
+    pub strange: u64,
+}
 
 /// The counts of one owned partition.
 #[derive(Default)]
@@ -39,6 +62,8 @@ pub(crate) struct Counts {
 /// The count of one mirror, and what of it is stored.
 struct Mirrored {
     watermark: Watermark,
+    /// The hole that is waited or asked for.
+    open: Option<holes::Open>,
     stored: LogPos,
     /// What the stored item must be for the next one to replace it; `None`: to be read first, because nobody
     /// knows what became of the last put. One that lands late must not undo a later one: the offsets that
@@ -62,7 +87,7 @@ impl Counts {
             lost.push(stored.is_none() && known.get(at).copied().unwrap_or(false));
             let watermark = stored.unwrap_or_default();
             let stored = watermark.pos();
-            mirrors.push(Mirrored { watermark, stored, expect: Some(expect) });
+            mirrors.push(Mirrored { watermark, open: None, stored, expect: Some(expect) });
         }
         Begin { counts: Self { mirrors, ..Self::default() }, lost }
     }
@@ -147,6 +172,12 @@ impl Counts {
             timestamp_ms: wall_unix_ms,
         }));
     }
+}
+
+/// Whether a mark of a partition's log is of the region whose log it is.
+pub(crate) fn is_of(mark: &v1::Mark, region: &Region, partition: u16) -> bool {
+    let origin = mark.origin.parse::<sterna_stream::Origin>();
+    origin.is_ok_and(|origin| origin.region() == *region) && mark.partition == u32::from(partition)
 }
 
 fn key(role: &Inner, of: &sterna_stream::Origin, partition: u16) -> Key {

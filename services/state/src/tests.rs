@@ -31,6 +31,7 @@ use crate::{Config, Mirror, Parts, State};
 
 mod attach;
 mod express;
+mod holes;
 mod mirrors;
 mod owners;
 mod sessions;

@@ -57,6 +57,15 @@ pub enum Between {
         /// After how long the offsets are moved back, milliseconds.
         ms: u64,
     },
+    /// The mirror leaves records out for good; so long the table brings nothing either.
+    MirrorLoses {
+        /// Which.
+        way: Way,
+        /// How many records.
+        records: u64,
+        /// How long the table's replication stops, milliseconds.
+        ms: u64,
+    },
     /// The mirror takes longer.
     MirrorSlow {
         /// Which.
@@ -104,6 +113,8 @@ pub enum Undo {
     Run(Way),
     /// The mirror's offsets are moved back to the beginning.
     Again(Way),
+    /// The table brings what the mirror will not.
+    Fill(Way),
     /// The mirror is as fast as the WAN.
     Fast(Way),
     /// The table's replication goes on.
@@ -131,6 +142,13 @@ pub fn draw(dice: &mut Dice, regions: usize) -> Between {
     }
 }
 
+/// A hole that no mirror closes, between two of so many regions.
+pub fn draw_hole(dice: &mut Dice, regions: usize) -> Between {
+    let from = dice.index(regions);
+    let way = (from, (from + 1 + dice.index(regions - 1)) % regions);
+    Between::MirrorLoses { way, records: dice.between(1, 60), ms: dice.between(500, 20_000) }
+}
+
 impl Between {
     /// Under which name it is counted.
     pub fn name(&self) -> &'static str {
@@ -142,6 +160,7 @@ impl Between {
             Self::MirrorReplays { all: true, .. } => "a mirror replays all, old marks too",
             Self::MirrorReplays { all: false, .. } => "a mirror replays from its last flush",
             Self::MirrorSkips { .. } => "a mirror skips records",
+            Self::MirrorLoses { .. } => "a hole of a mirror that stays until a table fills it",
             Self::MirrorSlow { .. } => "a mirror is slow",
             Self::TablePaused { .. } => "table replication paused",
             Self::TableReordered { .. } => "table replication reordered",
@@ -178,6 +197,11 @@ impl Between {
             Self::MirrorSkips { way, records, ms } => {
                 world.mirror(way).skip(records);
                 Some((ms, Undo::Again(way)))
+            }
+            Self::MirrorLoses { way, records, ms } => {
+                world.mirror(way).skip(records);
+                world.tables(way, |tables, from, to| tables.pause(from, to, true));
+                Some((ms, Undo::Fill(way)))
             }
             Self::MirrorSlow { way, one_way_ms, ms } => {
                 world.mirror(way).delay(Duration::from_millis(one_way_ms));
@@ -220,7 +244,9 @@ impl Undo {
             Self::Run(way) => world.mirror(way).stop(false),
             Self::Again(way) => world.mirror(way).replay_all(),
             Self::Fast(way) => world.mirror(way).delay(world.distance(way)),
-            Self::Resume(way) => world.tables(way, |tables, from, to| tables.pause(from, to, false)),
+            Self::Fill(way) | Self::Resume(way) => {
+                world.tables(way, |tables, from, to| tables.pause(from, to, false))
+            }
             Self::Arrive(way) => world.tables(way, |tables, from, to| {
                 tables.hold_back(from, to, 0);
                 tables.set_delay(from, to, TABLE_DELAY);

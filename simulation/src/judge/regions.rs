@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use sterna_proto::record::{LOG_POS, LogRecord, Placed};
-use sterna_storage::{Name, Table};
+use sterna_storage::{Consistency, Name, Table, layout};
 use sterna_stream::watermark::Watermark;
 use sterna_stream::{LogPos, Origin};
 
@@ -98,8 +98,9 @@ async fn watermark(site: &Site, of: &Origin, partition: u16) -> LogPos {
     newest
 }
 
-/// E21: no region says that it has more of another's log than what its mirror holds without a hole. Told from
-/// the bytes alone: whoever counts here must not be whom this judges.
+/// E21: no region says that it has more of another's log than what its mirror and, where that has a hole, its
+/// table hold; of a mark nothing is held. Told from the bytes alone: whoever counts here must not be whom this
+/// judges.
 ///
 /// # Errors
 /// The first that does.
@@ -119,12 +120,23 @@ pub async fn honest(world: &World, (from, to): (usize, usize)) -> Result<(), Str
                 counted.insert(n, (term, entry.record.value));
             }
         }
-        if let Some((n, _)) = counted.iter().find(|(_, (_, bytes))| !mirrored.contains(bytes)) {
-            let (from, to) = (&from.plan.region, &to.plan.region);
-            return Err(format!("E21: {to} says {said:?} of {from}'s log {partition} and lacks {n}"));
+        for (n, (_, bytes)) in counted.iter().filter(|(_, (_, bytes))| !mirrored.contains(bytes)) {
+            if !in_table(to, bytes).await {
+                let (from, to) = (&from.plan.region, &to.plan.region);
+                return Err(format!("E21: {to} says {said:?} of {from}'s log {partition} and lacks {n}"));
+            }
         }
     }
     Ok(())
+}
+
+/// Whether a region's table holds a log record, if it is a segment.
+async fn in_table(site: &Site, bytes: &Bytes) -> bool {
+    let Ok(LogRecord::Segment(stored)) = LogRecord::decode(bytes.clone()) else { return true };
+    let segment = &stored.segment;
+    let key = layout::segment(&segment.stream, &segment.origin, segment.first);
+    let got = site.stores.table.get(&[key], Consistency::Consistent).await;
+    got.is_ok_and(|items| items.into_iter().flatten().any(|item| item.value == *bytes))
 }
 
 /// Each mirror holds its source's records and none of anybody else's; counts the holes that were met.

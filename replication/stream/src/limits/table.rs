@@ -46,9 +46,14 @@ limits! {
     PARTITION_HELD_BYTES Bytes Handled("feeding pauses"), "stream::sequencer";
     SEQUENCER_READS Count Handled("further reads wait"), "stream::sequencer";
     CHECKPOINT_BYTES Bytes Handled("the index goes on in another part"), "stream::sequencer";
+    CHECKPOINTS_WAITING Count Handled("the partition is taken over again"), "messaging::sequencer";
     WATERMARK_AHEAD Count Handled("the record is counted when it comes again"), "stream::watermark";
     WATERMARK_BEHIND Count Handled("a term that goes on from further back is an alarm"), "stream::watermark";
     WATERMARK_TERMS Count Handled("positions of older terms are not proven"), "stream::watermark";
+    HOLE_GRACE_MS Ms Handled("the table is asked for what is missing"), "state::fill";
+    HOLE_AGAIN_MS Ms Handled("the table is asked again"), "state::fill";
+    HOLE_CHECKPOINTS Count Handled("the next round reads on"), "state::fill";
+    HOLE_SEGMENTS Count Handled("the next round reads on"), "state::fill";
     SENT_MARKS Count Handled("an echo of an older mark proves one side only"), "stream::clock_watch";
     CLOCK_DRIFT_PPM Ppm Handled("what a silent peer proved widens as fast"), "stream::clock_watch";
     MAX_IN_FLIGHT Count Refused(Reason::LimitExceeded), "gateway::publish";

@@ -153,7 +153,8 @@ pub enum Action {
         /// What to produce.
         what: What,
     },
-    /// Put this checkpoint item; it is immutable, and only claims what the log has acknowledged.
+    /// Put this checkpoint item, after those before it stand, until it stands: it is immutable, only claims
+    /// what the log has acknowledged, and nothing else names its records.
     Checkpoint(Checkpoint),
     /// Look, consistently, for a checkpoint of a higher term. At most one is unanswered.
     ReadTerm,

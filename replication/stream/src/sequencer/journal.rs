@@ -8,13 +8,10 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::exchange::{Action, What};
-use super::takeover::{Checkpoint, LogEnd, Opening, Placed};
+use super::takeover::{Checkpoint, LogEnd, Logged, Opening, PLACED_BYTES_MAX, Placed};
 use super::tickets::Ticket;
 use crate::digest::{LogHash, Prefix};
 use crate::segment::{LogPos, Segment};
-
-/// What one entry of an index takes beside the stream's name, bytes.
-const PLACED_BYTES: usize = 24;
 
 #[derive(Debug)]
 pub(super) struct Entry {
@@ -22,6 +19,7 @@ pub(super) struct Entry {
     pub(super) segment: Option<Arc<Segment>>,
     /// Records that are settled by its acknowledgement.
     pub(super) tickets: Vec<Ticket>,
+    own: [u8; 32],
     after: LogHash,
     /// The log's own offset, once it is acknowledged.
     offset: Option<u64>,
@@ -71,7 +69,8 @@ impl Journal {
     fn push(&mut self, segment: Option<Arc<Segment>>, own: &[u8; 32]) -> u64 {
         let n = self.next();
         self.tip = self.tip.extend(n, own);
-        self.entries.push_back(Entry { segment, tickets: Vec::new(), after: self.tip, offset: None });
+        let (after, own) = (self.tip, *own);
+        self.entries.push_back(Entry { segment, tickets: Vec::new(), own, after, offset: None });
         n
     }
 
@@ -137,17 +136,16 @@ impl Journal {
         self.sent -= 1;
         let at = LogPos { term: self.term, n: self.acked.at.n + 1 };
         self.acked = LogEnd { at, hash: entry.after, offset: entry.offset.unwrap_or_default() };
-        if let Some(segment) = &entry.segment {
-            let stream = segment.stream.clone();
-            self.index_bytes += PLACED_BYTES + stream.as_str().len();
-            self.index.push(Placed { n: self.acked.at.n, stream, first: segment.first });
-        }
+        let segment = entry.segment.as_ref().map(|segment| (&segment.stream, segment.first));
+        let placed = Placed { n: self.acked.at.n, what: Logged::of(segment, entry.own) };
+        self.index_bytes += placed.bytes();
+        self.index.push(placed);
         Some(entry)
     }
 
-    /// Bytes that the next checkpoint's index would take.
-    pub(super) fn index_bytes(&self) -> usize {
-        self.index_bytes
+    /// Whether the next checkpoint's index may not take any other record within so many bytes.
+    pub(super) fn is_index_full(&self, bytes: usize) -> bool {
+        self.index_bytes + PLACED_BYTES_MAX > bytes
     }
 
     /// The next checkpoint; offsets below `resume` are settled by what is acknowledged now.

@@ -23,11 +23,19 @@ use std::ops::Range;
 use super::exchange::Why;
 use crate::digest::LogHash;
 use crate::ids::{Origin, StreamId};
+use crate::limits;
 use crate::segment::{LogPos, Position};
 use crate::watermark::Counted;
 
 #[cfg(test)]
 mod tests;
+
+/// What an entry of an index takes that names a segment, beside the stream's name, bytes.
+const SEGMENT_BYTES: usize = 24;
+/// What one takes that names another record, bytes.
+const OTHER_BYTES: usize = 48;
+/// The most that one takes.
+pub(super) const PLACED_BYTES_MAX: usize = SEGMENT_BYTES + limits::STREAM_BYTES;
 
 /// Which partition of which life of a region.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,19 +60,35 @@ pub struct Checkpoint {
     pub resume: u64,
     /// The last position acknowledged, with all before it.
     pub log: LogEnd,
-    /// Which segments were acknowledged since the checkpoint before; numbers not named are marks.
+    /// What was acknowledged since the checkpoint before, by number; in an opening, what the term before it
+    /// had acknowledged since its last one. So checkpoints name all that counts, without a gap.
     pub index: Vec<Placed>,
 }
 
-/// Where a segment stands in the log.
+/// What stands at a number of the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Placed {
     /// The record's dense number.
     pub n: u64,
-    /// The segment's stream.
-    pub stream: StreamId,
-    /// The segment's first seq.
-    pub first: u64,
+    /// What it is.
+    pub what: Logged,
+}
+
+/// A log record, named so that whoever lacks it can find it, or do without it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Logged {
+    /// A segment; the table has it.
+    Segment {
+        /// Its stream.
+        stream: StreamId,
+        /// Its first seq.
+        first: u64,
+    },
+    /// A mark, or a kind from the future: nobody needs it but for the running hash.
+    Other {
+        /// Its own hash, [`LogHash::of_bytes`].
+        own: [u8; 32],
+    },
 }
 
 /// A counted position and the running hash after it.
@@ -104,6 +128,8 @@ pub struct Tail {
     /// Whether the checkpoint's own record was read.
     stands: bool,
     differs: bool,
+    /// What was counted behind the checkpoint's record.
+    index: Vec<Placed>,
 }
 
 /// A takeover that may go ahead.
@@ -117,6 +143,8 @@ pub struct Opening {
     pub resume: u64,
     /// What the first record of the term continues.
     pub log: LogEnd,
+    /// What the term before acknowledged and named in no checkpoint.
+    pub index: Vec<Placed>,
 }
 
 /// Judges the evidence.
@@ -126,23 +154,33 @@ pub struct Opening {
 /// not continuously its own; a new incarnation is due and nothing may be sequenced (E1).
 pub fn open(found: Evidence) -> Result<Opening, Why> {
     let log = found.log.end()?;
+    let index = found.log.index;
     let (term, resume) = found.checkpoint.map_or((0, 0), |last| (last.term, last.resume));
     let Range { start: earliest, end } = found.ingress;
     if resume < earliest || resume > end {
         return Err(Why::IngressLost { resume, earliest, end });
     }
-    Ok(Opening { place: found.place, term: term + 1, resume, log })
+    Ok(Opening { place: found.place, term: term + 1, resume, log, index })
 }
 
 impl Tail {
     /// Begins at `checkpoint`'s record, [`LogEnd::offset`]; without a checkpoint at the log's start.
     pub fn from(checkpoint: Option<&Checkpoint>) -> Self {
         let (term, start) = checkpoint.map_or_else(Default::default, |last| (last.term, last.log));
-        Self { term, start, end: start, highest: 0, stands: start.at.n == 0, differs: false }
+        Self {
+            term,
+            start,
+            end: start,
+            highest: 0,
+            stands: start.at.n == 0,
+            differs: false,
+            index: Vec::new(),
+        }
     }
 
-    /// Takes the log's next numbered record, which stands at the log's own `offset`.
-    pub fn read(&mut self, record: &Counted, offset: u64) {
+    /// Takes the log's next numbered record, which stands at the log's own `offset`; `segment` names it, if
+    /// it is one, by stream and first seq.
+    pub fn read(&mut self, record: &Counted, segment: Option<(&StreamId, u64)>, offset: u64) {
         self.highest = self.highest.max(record.pos.n);
         self.stands |= record.pos == self.start.at;
         let next = LogPos { term: self.term, n: self.end.at.n + 1 };
@@ -150,6 +188,7 @@ impl Tail {
             self.differs |= record.before.is_some_and(|before| before != self.end.hash);
             let hash = self.end.hash.extend(next.n, &record.own);
             self.end = LogEnd { at: next, hash, offset };
+            self.index.push(Placed { n: next.n, what: Logged::of(segment, record.own) });
         }
     }
 
@@ -181,6 +220,46 @@ impl Place {
 impl Opening {
     /// The first checkpoint of the term; putting it raises the term.
     pub fn checkpoint(&self) -> Checkpoint {
-        Checkpoint { term: self.term, number: 0, resume: self.resume, log: self.log, index: Vec::new() }
+        let index = self.index.clone();
+        Checkpoint { term: self.term, number: 0, resume: self.resume, log: self.log, index }
+    }
+}
+
+impl Opening {
+    /// Takes out of the index what its first checkpoint has no room for within so many bytes: items to be put
+    /// before it, as further parts of `newest`, the checkpoint that was read. Whoever competes for the term
+    /// may put others beside them; all are true.
+    pub fn parts(&mut self, newest: &Checkpoint, bytes: usize) -> Vec<Checkpoint> {
+        let (mut parts, mut part, mut taken) = (Vec::new(), Vec::new(), 0);
+        for placed in std::mem::take(&mut self.index) {
+            taken += placed.bytes();
+            if taken > bytes && !part.is_empty() {
+                taken = placed.bytes();
+                parts.push(Checkpoint { index: std::mem::take(&mut part), ..newest.clone() });
+            }
+            part.push(placed);
+        }
+        self.index = part;
+        parts
+    }
+}
+
+impl Placed {
+    /// What it takes in a checkpoint, bytes, rounded up.
+    pub fn bytes(&self) -> usize {
+        match &self.what {
+            Logged::Segment { stream, .. } => SEGMENT_BYTES + stream.as_str().len(),
+            Logged::Other { .. } => OTHER_BYTES,
+        }
+    }
+}
+
+impl Logged {
+    /// The segment of this stream and first seq, or a record with this hash of its own.
+    pub fn of(segment: Option<(&StreamId, u64)>, own: [u8; 32]) -> Self {
+        match segment {
+            Some((stream, first)) => Self::Segment { stream: stream.clone(), first },
+            None => Self::Other { own },
+        }
     }
 }

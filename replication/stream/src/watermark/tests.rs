@@ -183,6 +183,60 @@ fn a_filled_hole_waits_for_a_later_mark() {
     assert_eq!((watermark.pos(), watermark.hash()), written.end());
 }
 
+/// E21: a checkpoint's hash proves what was fetched up to it, though no later mark has come; another hash
+/// proves nothing, and the hole stays.
+#[test]
+fn a_checkpoints_hash_proves_what_was_fetched() {
+    let written = Written::new(&[(12, 0, 0)]);
+    let mut watermark = Watermark::default();
+    for n in [1, 2, 8] {
+        watermark.seen(&written.log[n - 1]);
+    }
+    let hash = |n: usize| written.chain[n - 1].1;
+    let fill = |watermark: &mut Watermark, n: usize| watermark.fill(&written.log[n - 1]);
+    assert_eq!(watermark.prove(pos(1, 2), hash(2)), Filled::NotNext, "nothing was fetched");
+    (3..=5).for_each(|n| assert_eq!(fill(&mut watermark, n), Filled::Kept));
+    assert_eq!(watermark.prove(pos(1, 4), hash(4)), Filled::NotNext, "that is not the last fetched");
+    assert_eq!(watermark.prove(pos(1, 5), hash(4)), Filled::Wrong);
+    assert_eq!((watermark.pos(), watermark.filled_to()), (pos(1, 2), pos(1, 2)), "all is forgotten");
+    (3..=5).for_each(|n| _ = fill(&mut watermark, n));
+    assert_eq!(watermark.prove(pos(1, 5), hash(5)), Filled::Closed);
+    assert_eq!(watermark.hole(), Some(Hole { after: pos(1, 5), before: pos(1, 8) }), "the rest of it");
+    (6..=7).for_each(|n| _ = fill(&mut watermark, n));
+    assert_eq!(watermark.prove(pos(1, 7), hash(7)), Filled::Closed);
+    assert_eq!((watermark.pos(), watermark.hash()), (pos(1, 8), hash(8)), "and what waited behind it");
+}
+
+/// E21: where a newer term's first record is missing its opening says how far to go back, though the hash
+/// there is not remembered any more.
+#[test]
+fn a_term_whose_first_record_is_missing_is_entered_by_its_opening() {
+    let written = Written::new(&[(6, 0, 0), (5, 2, 0)]);
+    let (last, hash) = (&written.log[5], LogHash::START);
+    let hash = written.log[..6].iter().fold(hash, |hash, record| hash.extend(record.pos.n, &record.own));
+    let mut restarted = Watermark::at(last.pos, hash);
+    let mut running = Watermark::default();
+    written.log[..6].iter().for_each(|record| _ = running.seen(record));
+    for watermark in [&mut restarted, &mut running] {
+        let continued = (pos(1, 4), written.chain[3].1);
+        assert!(!watermark.go_back(continued.0, continued.1), "there is no hole");
+        watermark.seen(&written.log[10]);
+        assert!(!watermark.go_back(pos(1, 6), hash), "that is not below it");
+        assert!(watermark.go_back(continued.0, continued.1));
+        assert_eq!((watermark.pos(), watermark.filled_to()), (pos(1, 6), pos(1, 4)), "not proven yet");
+        let filled: Vec<Filled> = written.log[6..10].iter().map(|record| watermark.fill(record)).collect();
+        assert_eq!(filled[..3], [Filled::Kept; 3]);
+        assert_eq!(
+            watermark.prove(pos(2, 8), written.chain[7].1),
+            match filled[3] {
+                Filled::Closed => Filled::NotNext,
+                _ => Filled::Closed,
+            }
+        );
+        assert_eq!((watermark.pos(), watermark.hash()), written.end());
+    }
+}
+
 /// E21: a term's first record names where it goes on; what was counted beyond that point is counted no more.
 #[test]
 fn a_new_term_takes_back_what_it_does_not_continue() {

@@ -4,6 +4,7 @@
 //! One task per assigned partition. Nothing is decided here; what is in flight is bounded by the machine's
 //! own limits.
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use sterna_proto::checkpoint;
 use sterna_proto::record::{self, LOG_POS, Placed, Stored};
 use sterna_proto::v1;
 use sterna_storage::{Expect, layout};
+use sterna_stream::limits::CHECKPOINTS_WAITING;
 use sterna_stream::map::Map;
 use sterna_stream::sequencer::takeover::Opening;
 use sterna_stream::sequencer::{Action, Checkpoint, Input, Partition, PutAnswer, Record, What, Why};
@@ -51,12 +53,20 @@ enum Done {
     Puts(Vec<(StreamId, u64, Option<Answered>)>),
     PutAgain(StreamId),
     Head(StreamId, Vec<Stored>),
-    Range { stream: StreamId, since: Hlc, segments: Vec<Stored>, rest: Option<u64> },
+    Range {
+        stream: StreamId,
+        since: Hlc,
+        segments: Vec<Stored>,
+        rest: Option<u64>,
+    },
     Produced(LogPos, Option<Offset>),
     Reread(Vec<Record>, Offset),
-    Term { newer: bool },
+    Term {
+        newer: bool,
+    },
     Broken(Why),
-    Nothing,
+    /// Whether the first checkpoint that waits stands.
+    Checkpoint(bool),
 }
 
 enum Ended {
@@ -78,6 +88,8 @@ struct Term<'a> {
     mark: Bytes,
     commit: Offset,
     term: u64,
+    /// To be put one after the other; the first is being put.
+    checkpoints: VecDeque<Checkpoint>,
     /// Whether the log took a record of this term.
     logged: bool,
     /// What was met in the table that nothing can go on from.
@@ -165,6 +177,7 @@ impl<'a> Term<'a> {
             mark: Bytes::new(),
             commit,
             term,
+            checkpoints: VecDeque::new(),
             logged: false,
             broken: None,
         }
@@ -278,7 +291,12 @@ impl<'a> Term<'a> {
             Done::Broken(why) => self.broken = Some(why),
             Done::Reread(records, next) => self.handle(Input::Reread { records, next }),
             Done::Term { newer } => self.handle(Input::Term { newer }),
-            Done::Nothing => {}
+            Done::Checkpoint(stands) => {
+                if stands {
+                    self.checkpoints.pop_front();
+                }
+                self.put_checkpoint(!stands);
+            }
         }
     }
 
@@ -320,7 +338,19 @@ impl<'a> Term<'a> {
                     })));
                 }
                 Action::ReadRange { stream, since, last, .. } => self.read_range(stream, since, last),
-                Action::Checkpoint(checkpoint) => self.checkpoint(&checkpoint),
+                Action::Checkpoint(checkpoint) => {
+                    if self.checkpoints.len() >= CHECKPOINTS_WAITING {
+                        tracing::error!(
+                            partition = self.driver.partition,
+                            "alarm: the table takes no checkpoint; the partition is taken over again"
+                        );
+                        return Some(Ended::Again);
+                    }
+                    self.checkpoints.push_back(checkpoint);
+                    if self.checkpoints.len() == 1 {
+                        self.put_checkpoint(false);
+                    }
+                }
                 Action::ReadTerm => self.read_term(),
                 Action::Commit(offset) => self.commit = offset,
                 Action::Reread { from, upto } => self.reread(from, upto),
@@ -401,15 +431,25 @@ impl<'a> Term<'a> {
         self.pending.push(Box::pin(done));
     }
 
-    fn checkpoint(&mut self, made: &Checkpoint) {
+    /// Puts the first checkpoint that waits. A drain does not wait for a table that takes none: the successor
+    /// names what is not named.
+    fn put_checkpoint(&mut self, again: bool) {
         let shared = self.driver.shared.clone();
+        let Some(made) = self.checkpoints.front() else { return };
+        if again && shared.process.drain_signal().is_raised() {
+            return;
+        }
         let key = layout::checkpoint(&shared.config.origin, self.driver.partition, made.term, made.number, 0);
-        let value = checkpoint::encode(made);
+        let (value, mut tables) = (checkpoint::encode(made), self.tables.clone());
         self.pending.push(Box::pin(async move {
-            if let Err(error) = shared.table.put(key, value, Expect::Absent).await {
-                tracing::warn!(%error, "a checkpoint was not stored; the next one covers it");
+            if again {
+                tables.pause().await;
             }
-            Done::Nothing
+            let put = shared.table.put(key, value, Expect::Absent).await;
+            if let Err(error) = &put {
+                tracing::warn!(%error, "a checkpoint is not known to be stored; it is put again");
+            }
+            Done::Checkpoint(put.is_ok())
         }));
     }
 

@@ -50,14 +50,19 @@ async fn try_take(driver: &Driver) -> Result<Taken, String> {
     };
     let ingress = ingress(shared, partition).await?;
     let place = shared.place(partition);
-    let evidence = Evidence { place, checkpoint, ingress, log };
-    let opening = match open(evidence) {
+    let evidence = Evidence { place, checkpoint: checkpoint.clone(), ingress, log };
+    let mut opening = match open(evidence) {
         Ok(opening) => opening,
         Err(why) => return Ok(Taken::Refused(why)),
     };
     // An opening of whoever lost the partition costs its owner another takeover (E21).
     if !driver.is_mine().await {
         return Ok(Taken::Lost);
+    }
+    if let Some(newest) = checkpoint {
+        for part in opening.parts(&newest, shared.config.limits.checkpoint_bytes) {
+            put_part(shared, partition, &part).await?;
+        }
     }
     let first = opening.checkpoint();
     let key = layout::checkpoint(&shared.config.origin, partition, first.term, first.number, 0);
@@ -68,6 +73,21 @@ async fn try_take(driver: &Driver) -> Result<Taken, String> {
     }
 }
 
+/// Puts a further part of a checkpoint under the first number that is free, unless it stands already.
+async fn put_part(shared: &Shared, partition: u16, part: &Checkpoint) -> Result<(), String> {
+    let value = checkpoint::encode(part);
+    for number in 1..u16::MAX {
+        let key = layout::checkpoint(&shared.config.origin, partition, part.term, part.number, number);
+        match shared.table.put(key, value.clone(), Expect::Absent).await {
+            Ok(Put::Found(item)) if item.value != value => {}
+            Ok(_) => return Ok(()),
+            Err(error) => return Err(error.to_string()),
+        }
+    }
+    Err("a checkpoint has no room for another part".to_owned())
+}
+
+/// The newest checkpoint, or a part of it, which claims the same.
 async fn newest_checkpoint(shared: &Shared, partition: u16) -> Result<Option<Checkpoint>, String> {
     let item = first(shared, layout::checkpoints_latest(&shared.config.origin, partition)).await?;
     item.map(|item| checkpoint::decode(&item.value)).transpose().map_err(|error| error.to_string())
@@ -126,7 +146,7 @@ async fn log_tail(
             let Some(placed) = placed else { continue };
             let value = entry.record.value;
             let record = LogRecord::decode(value.clone()).map_err(|error| error.to_string())?;
-            tail.read(&record.counted(&value, placed), entry.offset);
+            tail.read(&record.counted(&value, placed), record.names(), entry.offset);
         }
     }
 }

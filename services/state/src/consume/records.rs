@@ -4,6 +4,7 @@
 //! on pause and what was fetched behind it waits here; all other partitions go on.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::time::Duration;
 
 use sterna_access::members::member_events;
 use sterna_log::{Batch, Offset, Record};
@@ -31,6 +32,10 @@ pub(super) struct Owned {
     pub(super) counts: Counts,
     /// What came by express and was shown.
     pub(super) express: Handled,
+    /// What mirrors lacked, from the table.
+    filled: Handled,
+    /// Of that, what is still to be shown. At most what one round reads.
+    lacked: VecDeque<(Stored, Placed)>,
     /// What came by express before what it follows.
     pub(super) ahead: Ahead,
     /// The member segment that must stand in the table first.
@@ -64,6 +69,8 @@ impl Owned {
             paused: false,
             counts,
             express: Handled::from(0),
+            filled: Handled::from(0),
+            lacked: VecDeque::new(),
             ahead: Ahead::default(),
             parked: None,
             behind: VecDeque::new(),
@@ -106,12 +113,31 @@ impl Owned {
         match from {
             From::Topic(topic) => self.topics[topic].done(number),
             From::Express => self.express.done(number),
+            From::Table => self.filled.done(number),
             From::Tail => {}
         }
     }
 
+    /// Whether what mirrors lacked before is shown and made sure of.
+    pub(super) fn may_take_lacked(&self) -> bool {
+        self.lacked.is_empty() && self.filled.open() == 0
+    }
+
+    /// Segments that a mirror lacks, from the table: shown as if it had brought them.
+    pub(super) async fn lacked(&mut self, role: &Inner, topics: &Topics, segments: Vec<(Stored, Placed)>) {
+        self.lacked.extend(segments);
+        self.go_on(role, topics).await;
+    }
+
     async fn go_on(&mut self, role: &Inner, topics: &Topics) {
         while self.parked.is_none() {
+            if let Some((stored, placed)) = self.lacked.pop_front() {
+                let number = self.filled.take(0);
+                let chain: Chain = (stored.segment.stream.clone(), stored.segment.origin.clone());
+                self.foreign(role, From::Table, number, stored, Some(placed)).await;
+                self.catch_up(role, &chain).await;
+                continue;
+            }
             let Some(taken) = self.behind.pop_front() else { return };
             self.one(role, topics, taken).await;
         }
@@ -148,14 +174,19 @@ impl Owned {
                 role.express.offer(&role.config.origin, &stored);
                 show(role, &stored, placed, stored.segment.last()).await;
             }
+            LogRecord::Mark(mark) if !topics.may_say(topic, self.partition, &mark) => {
+                role.mirrors().strange += 1;
+                let (topic, origin) = (&topics.0[topic].0, &mark.origin);
+                tracing::error!(%topic, %origin, "alarm: a log holds another's mark; it is ignored");
+            }
             LogRecord::Mark(mark) => self.counts.heard(role.config.origin.as_str(), &mark),
             LogRecord::Unknown => tracing::debug!("a record of a later version was skipped"),
         }
         self.topics[topic].done(number);
     }
 
-    /// A segment of another region: into the table at once if members change by it, else within the grace
-    /// time.
+    /// A segment of another region: into the table at once if members change by it or it was read there, else
+    /// within the grace time.
     pub(super) async fn foreign(
         &mut self,
         role: &Inner,
@@ -167,7 +198,8 @@ impl Owned {
         let (partition, generation) = (self.partition, self.generation);
         let ticket = Ticket { partition, generation, from, number };
         let members = !stored.segment.members.is_empty();
-        let due = if members { Instant::now() } else { Instant::now() + GRACE };
+        let grace = if members || from == From::Table { Duration::ZERO } else { GRACE };
+        let due = Instant::now() + grace;
         let mut differs = false;
         role.hub.lock().arrived(&stored.segment);
         if let Some(before) = role.ensure.add(Job::new(ticket, &stored), due) {

@@ -6,13 +6,13 @@ use sterna_storage::faulty::Fault;
 use super::*;
 
 /// The watermark of the peer's log in the newest mark.
-async fn marked(world: &World) -> Option<(u64, u64)> {
+pub(super) async fn marked(world: &World) -> Option<(u64, u64)> {
     let mark = world.marks().await.pop()?;
     let watermark = mark.watermarks.iter().find(|watermark| watermark.origin == EU)?;
     Some((watermark.term, watermark.n))
 }
 
-async fn until_marked(world: &World, term: u64, n: u64) {
+pub(super) async fn until_marked(world: &World, term: u64, n: u64) {
     until(&format!("mark of {n}"), async || marked(world).await == Some((term, n))).await;
 }
 

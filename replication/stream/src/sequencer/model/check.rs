@@ -7,11 +7,12 @@ use super::authors::{self, Event};
 use super::driver::Produce;
 use super::world::World;
 use crate::digest::LogHash;
+use crate::hole::{self, Step};
 use crate::ids::{Origin, StreamId};
 use crate::segment::{LogPos, Segment};
 use crate::sequencer::exchange::What;
 use crate::sequencer::invariants::{self, LogOrder};
-use crate::sequencer::takeover::{Checkpoint, LogEnd, Tail};
+use crate::sequencer::takeover::{Checkpoint, LogEnd, Logged, Tail};
 use crate::watermark::{Counted, Seen, Watermark};
 
 /// One partition's log.
@@ -37,6 +38,13 @@ fn counted(produce: &Produce) -> Counted {
     };
     let continues = produce.continues.map(|before| before.term);
     Counted { pos: produce.pos, continues, own, before: produce.before }
+}
+
+fn segment_of(produce: &Produce) -> Option<(&StreamId, u64)> {
+    match &produce.what {
+        What::Segment(segment) => Some((&segment.stream, segment.first)),
+        What::Mark => None,
+    }
 }
 
 fn events(segment: &Segment) -> impl Iterator<Item = Event> {
@@ -81,7 +89,7 @@ impl Log {
         let mut tail = Tail::from(checkpoint);
         let start = checkpoint.map_or(0, |checkpoint| checkpoint.log.offset);
         for (offset, record) in (0..).zip(&self.records).skip(start as usize) {
-            tail.read(&counted(record), offset);
+            tail.read(&counted(record), segment_of(record), offset);
         }
         tail
     }
@@ -102,18 +110,33 @@ impl Log {
         segments.collect()
     }
 
+    /// E21: checkpoints name, without a gap, every record that counts up to the newest one's, and no other.
+    pub(super) fn check_trail<'a>(&self, checkpoints: impl Iterator<Item = &'a Checkpoint> + Clone) {
+        let Some(newest) = checkpoints.clone().last() else { return };
+        let stands = |pos: LogPos| self.records.iter().find(|record| record.pos == pos).map(counted);
+        let mut end = LogEnd::default();
+        for step in hole::steps(LogPos::default(), checkpoints.map(|checkpoint| (0, checkpoint.clone()))) {
+            match step {
+                Step::Back(end) => panic!("nothing was counted beyond {:?}", end.at),
+                Step::Proof(proof) => assert_eq!((proof.at, proof.hash), (end.at, end.hash)),
+                Step::Record { pos, continues, .. } => {
+                    let record = stands(pos).unwrap_or_else(|| panic!("{pos:?} is named and not in the log"));
+                    assert_eq!(record.continues, continues);
+                    end = LogEnd { at: pos, hash: end.hash.extend(pos.n, &record.own), offset: 0 };
+                }
+            }
+        }
+        assert!(end.at.n >= newest.log.at.n, "named up to {:?} of {:?}", end.at, newest.log.at);
+    }
+
     /// E21: a checkpoint claims only what the log has.
     pub(super) fn check_claim(&self, checkpoint: &Checkpoint) {
         let LogEnd { at, hash: _, offset } = checkpoint.log;
         assert!(at.n == 0 || self.records[offset as usize].pos == at, "{checkpoint:?}");
         for placed in &checkpoint.index {
-            let stands = self.records.iter().any(|record| match &record.what {
-                What::Segment(segment) => {
-                    record.pos.n == placed.n
-                        && segment.stream == placed.stream
-                        && segment.first == placed.first
-                }
-                What::Mark => false,
+            let stands = self.records.iter().any(|record| {
+                let what = Logged::of(segment_of(record), counted(record).own);
+                (record.pos.n, what) == (placed.n, placed.what.clone())
             });
             assert!(stands, "{placed:?} is indexed and not in the log");
         }
@@ -162,6 +185,7 @@ impl World {
         let here = &self.place.origin;
         let accepted = self.accepted.get(here).cloned().unwrap_or_default();
         assert_eq!(self.events(here), accepted, "E5: every record is an event or a proven duplicate");
+        self.log.check_trail(self.checkpoints.values());
         let counted = self.log.counted();
         for segment in self.chain(here) {
             let of_this_log = self.place.position(segment.from.offset) == segment.from;

@@ -66,7 +66,17 @@ impl Writer {
     /// One of the things to carry out.
     pub(super) fn pick(&mut self, random: &mut Random) -> Option<Action> {
         let count = self.asked.len() as u64;
-        (count > 0).then(|| self.asked.swap_remove(random.below(count) as usize))
+        let at = (count > 0).then(|| random.below(count) as usize)?;
+        if !matches!(self.asked[at], Action::Checkpoint(_)) {
+            return Some(self.asked.swap_remove(at));
+        }
+        // Checkpoints stand one after the other.
+        let number = |action: &Action| match action {
+            Action::Checkpoint(checkpoint) => checkpoint.number,
+            _ => u64::MAX,
+        };
+        let first = (0..self.asked.len()).min_by_key(|&at| number(&self.asked[at]))?;
+        Some(self.asked.swap_remove(first))
     }
 
     /// One of the answers that have arrived.

@@ -59,7 +59,7 @@ impl World {
             reads: random.from(1, 4) as usize,
             segment_events: random.from(1, 8) as usize,
             segment_bytes: random.from(100, 600) as usize,
-            checkpoint_bytes: random.from(60, 400) as usize,
+            checkpoint_bytes: random.from(300, 800) as usize,
         };
         Self {
             rare: Rare::default(),

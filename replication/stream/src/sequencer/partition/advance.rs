@@ -68,7 +68,7 @@ impl Partition {
                 stream.finish(entry.tickets, &mut Turn { desk: &mut self.desk, wall_ms, out });
                 list(stream, &mut self.to_cut);
             }
-            if self.desk.journal.index_bytes() >= self.desk.limits.checkpoint_bytes {
+            if self.desk.journal.is_index_full(self.desk.limits.checkpoint_bytes) {
                 self.commit(out);
                 out.push(Action::Checkpoint(self.desk.journal.checkpoint(self.committed)));
             }

@@ -19,7 +19,7 @@ fn checkpoint() -> Checkpoint {
 
 fn found(log: impl IntoIterator<Item = Counted>) -> Evidence {
     let mut tail = Tail::from(Some(&checkpoint()));
-    (100..).zip(log).for_each(|(offset, record)| tail.read(&record, offset));
+    (100..).zip(log).for_each(|(offset, record)| tail.read(&record, None, offset));
     let place = Place { origin: "us-east-1".parse().unwrap(), incarnation: 1, partition: 3 };
     Evidence { place, checkpoint: Some(checkpoint()), ingress: 0..200, log: tail }
 }
@@ -35,6 +35,24 @@ fn a_takeover_goes_on_where_the_last_term_ended() {
     assert_eq!(opening.log.offset, 102);
     let first = opening.checkpoint();
     assert_eq!((first.term, first.number, first.resume, first.log), (5, 0, 50, opening.log));
+}
+
+/// E21: what no checkpoint names yet the opening names, and what it has no room for its parts do.
+#[test]
+fn an_opening_names_what_no_checkpoint_names() {
+    let log = (10..=20).map(|n| record(4, n));
+    let mut opening = open(found(log)).unwrap();
+    let named = |index: &[Placed]| index.iter().map(|placed| placed.n).collect::<Vec<_>>();
+    assert_eq!(named(&opening.checkpoint().index), (11..=20).collect::<Vec<_>>());
+    let parts = opening.parts(&checkpoint(), 4 * OTHER_BYTES);
+    assert_eq!(
+        parts.iter().map(|part| named(&part.index)).collect::<Vec<_>>(),
+        [[11, 12, 13, 14], [15, 16, 17, 18]]
+    );
+    assert_eq!(named(&opening.checkpoint().index), [19, 20]);
+    assert!(parts.iter().all(|part| part.index.iter().map(Placed::bytes).sum::<usize>() <= 4 * OTHER_BYTES));
+    let claims = |part: &Checkpoint| Checkpoint { index: vec![], ..part.clone() };
+    assert!(parts.iter().all(|part| claims(part) == checkpoint()), "who reads one reads the checkpoint");
 }
 
 /// E21: what an older term writes late does not count, nor does what stands behind a hole.

@@ -1,5 +1,6 @@
 //! E29: each of the machine's limits, hit.
 
+use super::takeover::PLACED_BYTES_MAX;
 use super::*;
 
 /// E8: a full queue concerns its stream alone: later records are skipped and read again, the commit stays
@@ -112,7 +113,8 @@ fn idle_streams_are_unloaded_and_loaded_again() {
 /// E21: a checkpoint's index is bounded; a full one is put before its second is over.
 #[test]
 fn a_full_index_makes_a_checkpoint_of_its_own() {
-    let mut script = Script::new(Limits { checkpoint_bytes: 60, ..Limits::default() });
+    let mut script =
+        Script::new(Limits { checkpoint_bytes: 2 * 40 + PLACED_BYTES_MAX - 1, ..Limits::default() });
     script.feed((0..4).map(|offset| new(offset, offset as u32)));
     script.settle();
     let [first, second] = [script.checkpoint().unwrap(), script.checkpoint().unwrap()];

@@ -159,9 +159,17 @@ fn a_checkpoint_claims_only_what_the_log_acknowledged() {
     script.hand(Input::Tick { mark: LogHash::of_bytes(b"another") });
     let both = script.checkpoint().unwrap();
     assert_eq!((both.number, both.log.at.n, both.log.hash, both.resume), (2, 2, expected, 2));
-    let placed: Vec<_> = both.index.iter().map(|placed| (placed.n, placed.first)).collect();
-    assert_eq!((placed, both.log.offset), (vec![(1, 1), (2, 1)], 102));
-    assert!(script.produce().unwrap().2.is_none(), "the mark is number 3");
+    let named = |n, segment: &Segment| Placed {
+        n,
+        what: Logged::Segment { stream: segment.stream.clone(), first: segment.first },
+    };
+    assert_eq!((both.index, both.log.offset), (vec![named(1, &first), named(2, &second)], 102));
+    let (pos, _, mark) = script.produce().unwrap();
+    assert!(mark.is_none(), "the mark is number 3");
+    script.hand(Input::Produced { pos, offset: Some(103) });
+    script.hand(Input::Tick { mark: LogHash::of_bytes(b"a third") });
+    let own = LogHash::of_bytes(b"a mark");
+    assert_eq!(script.checkpoint().unwrap().index, [Placed { n: 3, what: Logged::Other { own } }]);
 }
 
 /// E12: a failed produce has one way out: take over again; a stale generation ends quietly.

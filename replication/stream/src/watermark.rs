@@ -4,8 +4,8 @@
 //! record names the term that it continues. Whatever an older term still writes beyond that point is handed
 //! on to readers, who drop it by seq, and not counted. The watermark never passes a hole. Records that are
 //! fetched to fill one ([`crate::hole`]) are believed only when a later mark, received by mirror, or a
-//! checkpoint carries the running hash that they lead to. Replays, old marks and repeats are recognised by their place and change nothing. Only
-//! mirrored records count, never express ones.
+//! checkpoint carries the running hash that they lead to. Replays, old marks and repeats are recognised by
+//! their place and change nothing. Only records of the log count, never express ones.
 
 use std::collections::BTreeMap;
 
@@ -54,8 +54,8 @@ pub enum Filled {
     NotNext,
     /// Taken in, until the records are complete and a later mark proves them.
     Kept,
-    /// Proven by the equal running hash of a later mark or a checkpoint: the watermark has moved over all that
-    /// was fetched.
+    /// Proven by the equal running hash of a later mark or a checkpoint: the watermark has moved over all
+    /// that was fetched.
     Closed,
     /// Alarm: the running hash of a later mark or a checkpoint differs; all that was fetched is forgotten.
     Wrong,

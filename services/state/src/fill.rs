@@ -130,7 +130,7 @@ fn part(item: &Item) -> Option<(u16, Checkpoint)> {
     match checkpoint::decode(&item.value) {
         Ok(checkpoint) => Some((part, checkpoint)),
         Err(error) => {
-            tracing::error!(key = %item.key.sort, %error, "alarm: what stands in a checkpoint's place is none");
+            tracing::error!(key = %item.key.sort, %error, "alarm: this should be a checkpoint");
             None
         }
     }

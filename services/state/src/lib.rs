@@ -6,8 +6,9 @@
 //! the region's tail. Ahead of the mirrors, segments go from region to region by express.
 //!
 //! Reading order: [`hub`] (interest, joins and pushes; no I/O), [`attach`] (one shard), [`consume`] (the
-//! log), [`marks`] (how far the mirrors are counted), [`express`] (the lanes between regions); beside them [`registry`] (sessions) and [`presence`] (who
-//! is there). It authorises nothing and decodes no payload but that of members.
+//! log), [`marks`] (how far the mirrors are counted), [`express`] (the lanes between regions); beside them
+//! [`registry`] (sessions) and [`presence`] (who is there). It authorises nothing and decodes no payload but
+//! that of members.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};

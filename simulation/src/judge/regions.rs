@@ -98,9 +98,9 @@ async fn watermark(site: &Site, of: &Origin, partition: u16) -> LogPos {
     newest
 }
 
-/// E21: no region says that it has more of another's log than what its mirror and, where that has a hole, its
-/// table hold; of a mark nothing is held. Told from the bytes alone: whoever counts here must not be whom this
-/// judges.
+/// E21: no region says that it has more of another's log than what its mirror and, where that has a hole,
+/// its table hold; of a mark nothing is held. Told from the bytes alone: whoever counts here must not be whom
+/// this judges.
 ///
 /// # Errors
 /// The first that does.

@@ -55,7 +55,7 @@ pub(crate) enum Found {
     /// A newer term goes on from there.
     Back(LogEnd),
     /// The next record; with the segment, if it is one.
-    Record(Counted, Option<(Stored, Placed)>),
+    Record(Counted, Option<Box<(Stored, Placed)>>),
     /// The running hash so far.
     Proof(LogEnd),
 }
@@ -143,8 +143,8 @@ fn leads_to(step: &Step, place: LogPos) -> bool {
 /// Keeps as many steps as have [`HOLE_SEGMENTS`] segments. Whether there were more.
 fn bound(steps: &mut Vec<Step>) -> bool {
     let segment = |step: &Step| matches!(step, Step::Record { what: Logged::Segment { .. }, .. });
-    let segments = steps.iter().enumerate().filter(|(_, step)| segment(step)).map(|(at, _)| at);
-    let Some(end) = segments.skip(HOLE_SEGMENTS).next() else { return false };
+    let mut segments = steps.iter().enumerate().filter(|(_, step)| segment(step)).map(|(at, _)| at);
+    let Some(end) = segments.nth(HOLE_SEGMENTS) else { return false };
     steps.truncate(end);
     true
 }
@@ -164,7 +164,8 @@ async fn fetch(role: &Inner, origin: &Origin, step: Step) -> Option<Found> {
     let stored = segment(role, origin, &stream, first).await?;
     let before = continues.map(|term| LogPos { term, n: pos.n - 1 });
     let own = stored.segment.prefix_after().0;
-    Some(Found::Record(counted(own), Some((stored, Placed { pos, continues: before }))))
+    let placed = Placed { pos, continues: before };
+    Some(Found::Record(counted(own), Some(Box::new((stored, placed)))))
 }
 
 async fn segment(role: &Inner, origin: &Origin, stream: &StreamId, first: u64) -> Option<Stored> {

@@ -128,7 +128,7 @@ fn take(watermark: &mut Watermark, found: Vec<Found>) -> Came {
             }
             Found::Record(counted, _) if watermark.covers(counted.pos) => continue,
             Found::Record(counted, segment) => {
-                came.shown.extend(segment);
+                came.shown.extend(segment.map(|segment| *segment));
                 watermark.fill(&counted)
             }
             Found::Proof(end) if watermark.covers(end.at) => continue,

@@ -118,11 +118,20 @@ async fn beginning(role: &Inner, origin: &Origin, ask: &Ask) -> Result<Option<u6
     Ok(Some(low))
 }
 
-/// Number and last position of the first checkpoint of a range.
+/// Number and last position of the first checkpoint of a range; a page may be empty though more follow.
 async fn first(role: &Inner, range: Range) -> Result<Option<(u64, u64)>, String> {
-    let page = role.table.query(range.limit(1).eventual()).await.map_err(|error| error.to_string())?;
-    let checkpoint = page.items.first().and_then(part);
-    Ok(checkpoint.map(|(_, checkpoint)| (checkpoint.number, checkpoint.log.at.n)))
+    let mut range = range.limit(1).eventual();
+    loop {
+        let page = role.table.query(range.clone()).await.map_err(|error| error.to_string())?;
+        match (page.items.first(), page.next) {
+            (Some(item), _) => {
+                let checkpoint = part(item).map(|(_, checkpoint)| checkpoint);
+                return Ok(checkpoint.map(|checkpoint| (checkpoint.number, checkpoint.log.at.n)));
+            }
+            (None, None) => return Ok(None),
+            (None, Some(token)) => range = range.after(token),
+        }
+    }
 }
 
 fn part(item: &Item) -> Option<(u16, Checkpoint)> {

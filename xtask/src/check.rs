@@ -84,6 +84,7 @@ fn steps(root: &Path, fast: bool) -> Vec<Step> {
         step("client in Python", true, Work::Python),
         step("simulation", true, simulated(simulation::seeds(root, command::SEEDS, 1))),
         step("mutants of the model", true, Work::Cargo(simulation::model_mutants(root))),
+        step("mutants of the protocol", true, Work::Cargo(simulation::protocol_mutants(root))),
         step("mutants", true, simulated(simulation::mutants(root))),
         step("clippy, real ports", true, Work::Cargo(stack::clippy(root))),
         step("contract, real ports", true, Work::RealPorts),

@@ -37,6 +37,14 @@ pub(crate) fn model_mutants(root: &Path) -> Cargo {
         .var("RUSTFLAGS", format!("{given} {MUTANTS_FLAG}").trim())
 }
 
+/// The known mistakes of the client protocol, each of which its model must find.
+pub(crate) fn protocol_mutants(root: &Path) -> Cargo {
+    let given = std::env::var("RUSTFLAGS").unwrap_or_default();
+    let test = "test --package sterna-cluster --test protocol_model";
+    Cargo::new(root, &format!("{test} --target-dir target/mutants each_known_mistake"))
+        .var("RUSTFLAGS", format!("{given} {MUTANTS_FLAG}").trim())
+}
+
 /// All benchmarks, or one.
 pub(crate) fn bench(root: &Path, what: Option<&str>) -> Cargo {
     Cargo::new(root, &format!("run --release --package sterna-bench -- {}", what.unwrap_or_default()))
@@ -54,7 +62,9 @@ mod tests {
 
     #[test]
     fn mutants_are_built_apart_under_their_switch() {
-        let shown = mutants(Path::new(".")).shown();
-        assert!(shown.contains(MUTANTS_FLAG) && shown.contains("target/mutants"), "{shown}");
+        for call in [mutants, model_mutants, protocol_mutants] {
+            let shown = call(Path::new(".")).shown();
+            assert!(shown.contains(MUTANTS_FLAG) && shown.contains("target/mutants"), "{shown}");
+        }
     }
 }

@@ -225,7 +225,15 @@ pub const RING_FRAMES_MIN: usize = 8;
 /// Segments that wait for one peer region on the express stream (E19).
 pub const EXPRESS_QUEUE: usize = 1_024;
 /// Pushes that wait for one shard on its attach stream (E15).
-pub const PUSH_QUEUE: usize = 4_096;
+pub const PUSH_QUEUE: usize = 8_192;
+/// Segments of one stream that wait in `state` for what they rest on (E24).
+pub const WAITING_SEGMENTS: usize = 256;
+/// Segments of one stream that wait in a shard until its sessions are authorised again (E24).
+pub const RECHECK_SEGMENTS: usize = 256;
+/// Pulls and pages that one shard has asked for and that no stream to notification has taken yet.
+pub const SHARD_ASKS: usize = 1_024;
+/// Commands of one shard that no stream to their messaging instance has taken yet.
+pub const SHARD_COMMANDS: usize = 1_024;
 /// Flow-control window of a long-lived stream between services, bytes (E16).
 pub const STREAM_WINDOW_BYTES: usize = 256 * 1024;
 /// Bodies in one page of a backlog, bytes: what a session in backlog mode holds.
@@ -234,6 +242,44 @@ pub const BACKLOG_PAGE_BYTES: usize = 256 * 1024;
 pub const JOIN_STALL_MS: u64 = 30_000;
 /// How long an origin may have a hole before its readers are told, milliseconds.
 pub const GAP_WAITING_MS: u64 = 10_000;
+
+// === second acks (E9) ===
+
+/// Publishes of one shard that wait for their second ack.
+pub const SECOND_ACKS: usize = 100_000;
+/// Requests of one shard that wait for another region (`durability=global`).
+pub const GLOBAL_WAITS: usize = 64;
+/// Marks of one partition that no other region is known to have.
+pub const COVERED_MARKS: usize = 1_024;
+
+// === sessions, their cursors and their streams ===
+
+/// Openings and closings of sessions that wait for one `state` instance, and renewals as many again (E16).
+pub const SESSION_NEWS: usize = 8_192;
+/// Jobs that wait in one lane of the registry of sessions (E16).
+pub const SESSION_LANE_JOBS: usize = 1_024;
+/// Rooms that are watched at once at one `state` instance.
+pub const PRESENCE_ROOMS: usize = 20_000;
+/// Reports of stored cursors that wait in one shard.
+pub const CURSOR_STORES: usize = 4_096;
+/// Streams of one device in one request for stored cursors.
+pub const CURSOR_STREAMS: usize = 500;
+/// Devices in one request that stores cursors.
+pub const CURSOR_DEVICES: usize = 64;
+/// Streams in one answer of the index of users' streams.
+pub const TOUCHED_STREAMS: usize = 1_000;
+/// Streams in one answer of a user's own.
+pub const MINE_STREAMS: usize = 500;
+/// Candidates whose activity is compared for one answer of a user's streams.
+pub const MINE_CANDIDATES: usize = 10_000;
+/// Candidates that one answer by name looks at.
+pub const MINE_PAGE_CANDIDATES: usize = 1_000;
+/// Streams that users were added to and that wait in one shard to be followed.
+pub const MINE_ADDED: usize = 4_096;
+/// Users that one shard counts requests of.
+pub const REST_USERS: usize = 20_000;
+/// Members that the creation of a stream may name.
+pub const CREATE_MEMBERS: usize = 50;
 
 // === access ===
 

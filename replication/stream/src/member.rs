@@ -192,18 +192,19 @@ impl Members {
         &self.cursor
     }
 
-    /// Whether the event at `place` is before `user`'s start, so that it is `hidden` from them for good.
+    /// Where `user`, a member, starts: what stands below is `hidden` from them for good. `None`: at the
+    /// beginning.
     ///
     /// Stamps rise within an origin, so what is hidden of each origin is a prefix: the start is after its
-    /// last seq whose place is below the add's. To whoever is no member everything is hidden.
+    /// last seq whose place is below the add's.
+    pub fn start(&self, user: &UserId, history: History) -> Option<&Place> {
+        let membership = self.members.get(user).filter(|_| history == History::SinceJoined);
+        membership.and_then(|membership| membership.since.as_ref())
+    }
+
+    /// Whether the event at `place` is before `user`'s start. To whoever is no member everything is hidden.
     pub fn hides(&self, user: &UserId, history: History, place: &Place) -> bool {
-        match (self.members.get(user), history) {
-            (None, _) => true,
-            (Some(_), History::All) => false,
-            (Some(membership), History::SinceJoined) => {
-                membership.since.as_ref().is_some_and(|at| place < at)
-            }
-        }
+        !self.members.contains_key(user) || self.start(user, history).is_some_and(|start| place < start)
     }
 
     /// Events that have no effect, or were beaten, in display order; to be shown and audited (A3, A5).

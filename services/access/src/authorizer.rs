@@ -9,11 +9,13 @@ use async_trait::async_trait;
 use sterna_process::Clock;
 use sterna_stream::ids::EventKind;
 use sterna_stream::kind::{self, Kinds};
-use sterna_stream::{EventId, Policy, Reason, Refusal, StreamId, created};
+use sterna_stream::limits::STREAM_MEMBERS;
+use sterna_stream::member::{Change, Members, Role};
+use sterna_stream::{EventId, Policy, Reason, Refusal, StreamId, UserId, created};
 
 use crate::grant::{Grant, Permission};
 use crate::identity::Identity;
-use crate::members::{Fold, Folds, MemberEvents};
+use crate::members::{Fold, Folds, MemberEvents, payload};
 
 /// What somebody wants to do on a stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,8 +24,19 @@ pub enum Action {
     Read,
     /// Publish an event of this kind.
     Publish(EventKind),
+    /// Publish a member event that changes this user's membership so.
+    Change(UserId, Change),
     /// Publish the creation, which has this id.
     Create(EventId),
+}
+
+impl Action {
+    /// What publishing an event of this kind with this payload is, unless it creates its stream.
+    pub fn publishing(kind: &EventKind, payload: &[u8]) -> Self {
+        let change = (kind.as_str() == kind::MEMBER).then(|| payload::parse(payload)).flatten();
+        change
+            .map_or_else(|| Self::Publish(kind.clone()), |payload| Self::Change(payload.user, payload.change))
+    }
 }
 
 /// A stream as whoever may read it sees its members.
@@ -106,6 +119,9 @@ impl<E: MemberEvents> Authorizer for MemberAuthorizer<E> {
             }
             Action::Publish(event) if event.as_str() == kind::MEMBER => Permission::Manage,
             Action::Publish(_) => Permission::Publish,
+            Action::Change(subject, change) => {
+                may_change(&fold.members, (&who.user, role), subject, *change)?
+            }
             Action::Read | Action::Create(_) => Permission::Read,
         };
         Ok(self.grant(who, permission, on, fold.policy()))
@@ -124,6 +140,29 @@ impl<E: MemberEvents> Authorizer for MemberAuthorizer<E> {
     fn passed(&self, stream: &StreamId) {
         self.folds.passed(stream);
     }
+}
+
+/// Owners change members, as far as a stream has room for them; everybody may leave but whoever created it.
+fn may_change(
+    members: &Members,
+    (who, role): (&UserId, Role),
+    subject: &UserId,
+    change: Change,
+) -> Result<Permission, Refusal> {
+    let removes = matches!(change, Change::Remove(_));
+    if removes && members.root() == Some(subject) {
+        return Err(Reason::Forbidden.because("whoever created a stream stays its owner"));
+    }
+    if removes && who == subject {
+        return Ok(Permission::Leave);
+    }
+    if role != Role::Owner {
+        return Err(Reason::Forbidden.because("your role in this stream does not allow this"));
+    }
+    if !removes && members.role_of(subject).is_none() && members.iter().len() >= STREAM_MEMBERS {
+        return Err(Reason::LimitExceeded.because(format!("a stream has at most {STREAM_MEMBERS} members")));
+    }
+    Ok(Permission::Manage)
 }
 
 /// The one answer for what is absent, another tenant's or invisible.

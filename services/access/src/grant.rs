@@ -26,6 +26,8 @@ pub enum Permission {
     Manage,
     /// Publish the stream's first event.
     Create,
+    /// Publish member events that take something from their author.
+    Leave,
 }
 
 /// One decision. Made by an authoriser or opened from a seal, never assembled by a caller.
@@ -154,6 +156,7 @@ impl From<Permission> for v1::Permission {
             Permission::Publish => Self::Publish,
             Permission::Manage => Self::Manage,
             Permission::Create => Self::Create,
+            Permission::Leave => Self::Leave,
         }
     }
 }
@@ -168,6 +171,7 @@ impl TryFrom<v1::Permission> for Permission {
             v1::Permission::Publish => Ok(Self::Publish),
             v1::Permission::Manage => Ok(Self::Manage),
             v1::Permission::Create => Ok(Self::Create),
+            v1::Permission::Leave => Ok(Self::Leave),
         }
     }
 }

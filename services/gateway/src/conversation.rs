@@ -196,6 +196,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Inner<S> {
         self.unregister(session);
         self.unwatch_all(session);
         self.forget_mine(session);
+        self.second_acks.borrow_mut().closed(session);
         if let Some(conversation) = self.conversations.borrow_mut().remove(&session) {
             self.due.borrow_mut().remove(&(conversation.due_ms, session));
         }

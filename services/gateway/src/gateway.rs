@@ -90,7 +90,7 @@ pub(crate) struct Inner<S> {
     /// When tokens end, wall milliseconds.
     pub(crate) due: RefCell<BTreeSet<(u64, SessionId)>>,
     pub(crate) unanswered: RefCell<Map<u64, Unanswered>>,
-    pub(crate) second_acks: RefCell<SecondAcks>,
+    pub(crate) second_acks: Rc<RefCell<SecondAcks>>,
     /// What waits until sessions are authorised again.
     pub(crate) held: RefCell<Map<StreamId, Held>>,
     /// Who was asked to go elsewhere.
@@ -136,7 +136,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Gateway<S> {
             hellos: RefCell::default(),
             due: RefCell::default(),
             unanswered: RefCell::default(),
-            second_acks: RefCell::default(),
+            second_acks: rest.second_acks.clone(),
             held: RefCell::default(),
             departure: RefCell::default(),
             stored: Stored::default(),
@@ -230,7 +230,10 @@ async fn seconds<S: AsyncRead + AsyncWrite + Unpin + 'static>(inner: Rc<Inner<S>
         inner.tell_rooms();
         inner.renew_sessions(passed);
         passed += 1;
-        inner.second_acks.borrow_mut().forget(Instant::now());
+        let forgotten = inner.second_acks.borrow_mut().take_forgotten();
+        if forgotten > 0 {
+            tracing::warn!(forgotten, "too many publishes wait for another region: these get no second ack");
+        }
         inner.outward.refused_asks().into_iter().for_each(|waiting| inner.nothing_yet(waiting));
     }
 }

@@ -9,15 +9,13 @@
 use std::rc::Rc;
 
 use sterna_process::End;
+use sterna_stream::limits::RECHECK_SEGMENTS;
 use sterna_stream::{Cursor, Segment, StreamId};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 
 use crate::conversation::DECISION;
 use crate::gateway::Inner;
-
-/// Segments and answers of one stream that wait; later ones are dropped and pulled.
-pub const HELD_SEGMENTS: usize = 256;
 
 /// What of one stream waits until its sessions are authorised again.
 #[derive(Default)]
@@ -100,7 +98,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Inner<S> {
 
 impl Held {
     fn add(&mut self, one: Passing) {
-        if self.passing.len() < HELD_SEGMENTS {
+        if self.passing.len() < RECHECK_SEGMENTS {
             return self.passing.push(one);
         }
         match one {

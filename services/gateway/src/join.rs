@@ -9,7 +9,7 @@
 //!
 //! It decides nothing about access and does not read history itself.
 
-use sterna_stream::{Cursor, Segment, StreamId};
+use sterna_stream::{Cursor, Segment, StreamId, mutant};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::contents::{Contents, Request, Retry};
@@ -19,6 +19,7 @@ use crate::session::{Follow, Join, SessionId, Step};
 use crate::shard::{Refused, Start};
 use crate::wire::{Encoding, Messages};
 
+mod floors;
 mod steps;
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Contents<S> {
@@ -35,6 +36,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Contents<S> {
         let ring = &mut self.rings[ring_id as usize];
         let session = &mut self.sessions[id.slot as usize];
         let place = ring.add(Member { session: id.slot, follow: session.follows.len() as u32 });
+        ring.set_floor(id.slot, start.floor);
         let (since, joined) = (ring.base(), ring.joined);
         ring.pass.low = ring.pass.low.min(since);
         let join = Join {
@@ -47,7 +49,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Contents<S> {
             tell: start.tell,
         };
         session.follows.push(Follow { ring: ring_id, place, at: 0, join: Some(Box::new(join)) });
-        if joined {
+        if joined || mutant!("history_before_attach") {
             self.begin(id.slot, ring_id);
         }
         Ok(())
@@ -75,6 +77,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Contents<S> {
             self.rings[ring as usize].members[member as usize].follow = place as u32;
         }
         let ring = &mut self.rings[follow.ring as usize];
+        ring.set_floor(slot, None);
         for (member, place) in ring.remove(follow.place) {
             self.sessions[member.session as usize].follows[member.follow as usize].place = place;
         }
@@ -123,11 +126,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Contents<S> {
             self.counters.unwanted += 1;
             return;
         };
+        let end = self.rings[ring_id as usize].end();
         match self.rings[ring_id as usize].offer(segment, &self.limits) {
             Offered::Entered { evicted } => {
                 self.counters.entered += 1;
                 self.counters.evicted += u64::from(evicted);
-                self.touch(ring_id);
+                self.hide(ring_id, end);
+                // Its last follower may have been cut off for that.
+                if self.rings.contains(ring_id as usize) {
+                    self.touch(ring_id);
+                }
             }
             Offered::Old => self.counters.old += 1,
             Offered::Gap { pull: false } => {}

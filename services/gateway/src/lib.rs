@@ -16,6 +16,7 @@ mod contents;
 mod conversation;
 pub mod edge;
 pub mod encode;
+mod floor;
 mod flush;
 pub mod gateway;
 pub mod held;

@@ -10,10 +10,11 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 use std::time::Duration;
 
-use sterna_access::{Action, Identity};
+use sterna_access::Identity;
 use sterna_proto::v1::notification_client::NotificationClient;
 use sterna_proto::{refusal, v1};
 use sterna_protocol::frame::Error;
+use sterna_stream::limits::MINE_ADDED;
 use sterna_stream::map::Map;
 use sterna_stream::{Reason, Refusal, StreamId, UserId};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -26,8 +27,6 @@ use crate::gateway::Inner;
 use crate::session::SessionId;
 use crate::shard::{Refused, Start};
 
-/// Streams that users were added to and that wait to be followed; beyond it the session is listed again.
-pub const ADDED: usize = 4_096;
 /// Sessions that are listed at once without having asked.
 pub const LISTINGS: usize = 4;
 /// Longest that one listing may take.
@@ -188,17 +187,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Inner<S> {
         cursor: sterna_stream::Cursor,
     ) -> Result<bool, Refusal> {
         let Some(identity) = self.identity(session) else { return Ok(true) };
-        let mut decided = self.decide(&identity, &Action::Read, stream).await;
+        let mut decided = self.reads(&identity, stream).await;
         if decided.as_ref().is_err_and(|refusal| refusal.reason == Reason::NotFound) {
             // The fold may be a second old, and the membership younger.
             self.authorizer.passed(stream);
-            decided = self.decide(&identity, &Action::Read, stream).await;
+            decided = self.reads(&identity, stream).await;
         }
-        decided?;
+        let floor = decided?;
         let mine = self.mines.held.borrow().tail(session, stream);
         let Some(tail) = mine.filter(|_| !self.shard.follows(session, stream)) else { return Ok(true) };
         let most = self.config.terms.max_backlog;
-        let start = Start { cursor, tail: Some(tail.unwrap_or(most).min(most)), tell: true };
+        let start = Start { cursor, tail: Some(tail.unwrap_or(most).min(most)), tell: true, floor };
         Ok(self.shard.follow(session, stream, start) != Err(Refused::Follows))
     }
 
@@ -286,7 +285,7 @@ impl Held {
     }
 
     fn add(&mut self, session: SessionId, stream: StreamId) {
-        if self.added.len() < ADDED {
+        if self.added.len() < MINE_ADDED {
             self.added.push_back((session, stream));
         } else {
             self.list(session);

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use sterna_process::{Link, Seeded};
 use sterna_proto::v1;
+use sterna_stream::limits::{SHARD_ASKS, SHARD_COMMANDS};
 use sterna_stream::map::Map;
 use sterna_stream::{Cursor, Hlc, StreamId, partition};
 use tokio::sync::{Notify, mpsc};
@@ -28,10 +29,6 @@ mod compare;
 pub(crate) mod publish;
 pub mod sessions;
 
-/// Asks that wait for notification; a further one is dropped, and the shard asks again.
-pub const ASKS: usize = 1_024;
-/// Commands that wait for one messaging instance; a further one is refused as `overloaded`.
-pub const COMMANDS: usize = 1_024;
 /// Streams named in one message to state.
 const STREAMS_AT_ONCE: usize = 200;
 /// Pause before a broken stream is opened again, drawn between these.
@@ -116,8 +113,8 @@ pub(crate) struct Inlets {
 
 impl Outward {
     pub(crate) fn new(partitions: u16, links: &Links) -> (Rc<Self>, Inlets) {
-        let (asks, asks_in) = mpsc::channel(ASKS);
-        let (commands, commands_in) = links.messaging.iter().map(|_| mpsc::channel(COMMANDS)).unzip();
+        let (asks, asks_in) = mpsc::channel(SHARD_ASKS);
+        let (commands, commands_in) = links.messaging.iter().map(|_| mpsc::channel(SHARD_COMMANDS)).unzip();
         let outward = Self {
             partitions,
             wishes: links.state.iter().map(|_| Wishes::default()).collect(),

@@ -24,6 +24,7 @@ use self::users::{Load, Seat, Users};
 use self::wish::Wish;
 use crate::gateway::{Config, Parts};
 use crate::outward::Links;
+use crate::second_ack::SecondAcks;
 
 mod asks;
 mod events;
@@ -50,7 +51,9 @@ pub(crate) struct Rest {
     requests: Cell<u64>,
     /// Where ids of events come from that have none of their author's.
     ids: RefCell<Seeded>,
-    /// Requests that wait for another region.
+    /// Who waits until another region has something; the sessions' too.
+    pub(crate) second_acks: Rc<RefCell<SecondAcks>>,
+    /// Requests that wait there.
     waits: Cell<usize>,
 }
 
@@ -67,6 +70,7 @@ impl Rest {
             users: Rc::default(),
             requests: Cell::new(0),
             ids: RefCell::new(parts.process.rng("ids of member events")),
+            second_acks: Rc::default(),
             waits: Cell::new(0),
         }
     }

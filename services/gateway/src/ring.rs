@@ -11,8 +11,10 @@ use std::cell::OnceCell;
 use std::collections::VecDeque;
 
 use smallvec::SmallVec;
+use sterna_stream::order::Place;
 use sterna_stream::{Cursor, Segment, StreamId};
 
+use crate::floor::Floors;
 use crate::limits::{HELD_SEGMENTS, Limits, RETRY_S, RUN_BYTES, WAITING_TOLD_S};
 use crate::seams::{Encode, Gap};
 use crate::wire::{Encoding, Frames, Messages};
@@ -91,6 +93,8 @@ pub(crate) struct Ring {
     bytes: usize,
     runs: Option<Box<[Option<Run>; 2]>>,
     gaps: Option<Box<Gaps>>,
+    /// Followers that do not see everything.
+    pub(crate) floors: Option<Box<Floors>>,
 }
 
 /// What became of a segment.
@@ -143,7 +147,22 @@ impl Ring {
             bytes: 0,
             runs: None,
             gaps: None,
+            floors: None,
         }
+    }
+
+    /// Where a session's follow starts, if not at the beginning (E24).
+    pub(crate) fn floor(&self, session: u32) -> Option<&Place> {
+        self.floors.as_ref()?.get(session)
+    }
+
+    /// Sets it.
+    pub(crate) fn set_floor(&mut self, session: u32, floor: Option<Place>) {
+        if floor.is_none() && self.floors.is_none() {
+            return;
+        }
+        self.floors.get_or_insert_default().set(session, floor);
+        self.floors.take_if(|floors| floors.is_empty());
     }
 
     /// Index of the oldest entry that is still here.

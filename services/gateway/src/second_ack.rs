@@ -1,121 +1,154 @@
 //! Second acks: whose publishes another region has by now (E9).
 //!
-//! A publish waits first for its event to come by, which says where in the log it stands, then for another
-//! region's watermark to cover that place. Pure bookkeeping of one shard. What does not come by here, because
-//! nobody on the shard follows the stream, is forgotten after a while and gets no second ack from here.
+//! Publish answers with the offset that the record has in the region's ingress; `state` tells below which
+//! offset of each partition another region has everything, duplicates included (why that may be said stands
+//! at the head of `sterna_state::covered`). So a publish waits for its offset alone: nobody has to follow its
+//! stream, and a proven duplicate is like any other. Either may come first. Pure bookkeeping of one shard.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
-use sterna_proto::record::Body;
+use sterna_proto::v1;
+use sterna_stream::EventId;
+use sterna_stream::limits::SECOND_ACKS;
 use sterna_stream::map::Map;
-use sterna_stream::{EventId, LogPos, Segment, StreamId};
-use tokio::time::Instant;
+use tokio::sync::oneshot;
 
 use crate::session::SessionId;
 
 #[cfg(test)]
 mod tests;
 
-/// Publishes of one shard that wait for their second ack; further ones get none.
-pub const WAITING: usize = 100_000;
-/// How long an event may take to come by.
-pub const COMES_BY: Duration = Duration::from_secs(600);
+/// A place in the ingress; ordered by partition, then by the region's life, then by offset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Place {
+    partition: u32,
+    incarnation: u32,
+    offset: u64,
+}
+
+/// What becomes of a publish that has its first ack.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Then {
+    /// Another region has it: ack it again.
+    Covered,
+    /// It waits.
+    Waits,
+    /// [`SECOND_ACKS`] others wait: it gets none from here, is counted, and stays in its author's outbox.
+    Forgotten,
+}
+
+/// Whom to tell.
+#[derive(Debug)]
+enum Waiter {
+    Session(SessionId, EventId),
+    /// A request without a session.
+    Request(oneshot::Sender<()>),
+}
 
 /// What waits.
 #[derive(Debug, Default)]
 pub(crate) struct SecondAcks {
-    sent: Map<StreamId, Vec<Sent>>,
-    /// Per partition and number in its log.
-    placed: BTreeMap<(u32, u64), Vec<Placed>>,
-    waiting: usize,
+    waiting: BTreeMap<Place, Waiter>,
+    sessions: Map<SessionId, Vec<Place>>,
+    /// Per partition, the first place that is not covered.
+    covered: BTreeMap<u32, Place>,
+    forgotten: u64,
 }
 
-/// Sent, and not come by yet.
-#[derive(Debug)]
-struct Sent {
-    id: EventId,
-    session: SessionId,
-    since: Instant,
-}
-
-/// Come by.
-#[derive(Debug)]
-struct Placed {
-    term: u64,
-    id: EventId,
-    session: SessionId,
+impl From<&v1::Position> for Place {
+    fn from(position: &v1::Position) -> Self {
+        let v1::Position { incarnation, partition, offset } = *position;
+        Self { partition, incarnation, offset }
+    }
 }
 
 impl SecondAcks {
-    /// `session` publishes an event.
-    pub(crate) fn sent(&mut self, stream: &StreamId, id: EventId, session: SessionId, now: Instant) {
-        if self.waiting < WAITING {
-            self.waiting += 1;
-            self.sent.entry(stream.clone()).or_default().push(Sent { id, session, since: now });
+    /// The region took `session`'s publish at `place`.
+    pub(crate) fn taken(&mut self, place: Place, id: EventId, session: SessionId) -> Then {
+        let then = self.then(place);
+        if then == Then::Waits {
+            self.waiting.insert(place, Waiter::Session(session, id));
+            self.sessions.entry(session).or_default().push(place);
         }
+        then
     }
 
-    /// It was refused, or nobody knows: whoever sends it again waits again.
-    pub(crate) fn refused(&mut self, stream: &StreamId, id: EventId, session: SessionId) {
-        self.keep(stream, |sent| sent.id != id || sent.session != session);
-    }
-
-    /// A segment of the own origin came by, at this place of this partition's log.
-    pub(crate) fn came(&mut self, segment: &Segment, partition: u32, pos: LogPos) {
-        for body in &segment.bodies {
-            if !self.sent.contains_key(&segment.stream) {
-                return;
-            }
-            let Ok(body) = Body::decode(body) else { continue };
-            for sent in self.keep(&segment.stream, |sent| sent.id != body.id) {
-                let placed = Placed { term: pos.term, id: sent.id, session: sent.session };
-                self.placed.entry((partition, pos.n)).or_default().push(placed);
-                self.waiting += 1;
-            }
+    /// The same for a request without a session: what ends when it is covered. `None`: it is already.
+    pub(crate) fn asked(&mut self, place: Place) -> Option<oneshot::Receiver<()>> {
+        let (told, covered) = oneshot::channel();
+        match self.then(place) {
+            Then::Covered => return None,
+            Then::Waits => drop(self.waiting.insert(place, Waiter::Request(told))),
+            Then::Forgotten => {}
         }
+        Some(covered)
     }
 
-    /// Another region has this partition's log up to `pos`: whom to tell what, in the log's order.
-    pub(crate) fn covered(&mut self, partition: u32, pos: LogPos) -> Vec<(SessionId, Vec<EventId>)> {
-        let places: Vec<(u32, u64)> =
-            self.placed.range((partition, 0)..=(partition, pos.n)).map(|(place, _)| *place).collect();
+    /// Another region has everything of a partition below an offset: whom to tell what, in the order taken.
+    pub(crate) fn covered(&mut self, covered: &v1::Covered) -> Vec<(SessionId, Vec<EventId>)> {
+        let v1::Covered { partition, incarnation, below } = *covered;
+        let upto = Place { partition, incarnation, offset: below };
+        let before = self.covered.entry(partition).or_insert(upto);
+        *before = upto.max(*before);
         let mut acks: Vec<(SessionId, Vec<EventId>)> = Vec::new();
+        let mut index: Map<SessionId, usize> = Map::default();
+        let first = Place { partition, incarnation: 0, offset: 0 };
+        let places: Vec<Place> = self.waiting.range(first..upto).map(|(place, _)| *place).collect();
         for place in places {
-            let events = self.placed.remove(&place).unwrap_or_default();
-            let (covered, later): (Vec<_>, Vec<_>) =
-                events.into_iter().partition(|event| event.term <= pos.term);
-            if !later.is_empty() {
-                self.placed.insert(place, later);
-            }
-            self.waiting -= covered.len();
-            for Placed { id, session, .. } in covered {
-                match acks.iter_mut().find(|(to, _)| *to == session) {
-                    Some((_, ids)) => ids.push(id),
-                    None => acks.push((session, vec![id])),
+            let waiter = self.waiting.remove(&place);
+            // What an earlier life of the region took and did not say so of is its authors' to offer again.
+            match waiter.filter(|_| place.incarnation == incarnation) {
+                Some(Waiter::Session(session, id)) => {
+                    let at = *index.entry(session).or_insert(acks.len());
+                    match acks.get_mut(at) {
+                        Some((_, ids)) => ids.push(id),
+                        None => acks.push((session, vec![id])),
+                    }
                 }
+                // Whoever asked may have been answered already.
+                Some(Waiter::Request(told)) => drop(told.send(())),
+                None => {}
             }
+        }
+        for (session, _) in &acks {
+            self.retain(*session, |place| place.partition != partition || *place >= upto);
         }
         acks
     }
 
-    /// Forgets what has not come by for too long.
-    pub(crate) fn forget(&mut self, now: Instant) {
-        let streams: Vec<StreamId> = self.sent.keys().cloned().collect();
-        for stream in streams {
-            self.keep(&stream, |sent| now < sent.since + COMES_BY);
+    /// A session is closed: it is told nothing more.
+    pub(crate) fn closed(&mut self, session: SessionId) {
+        for place in self.sessions.remove(&session).unwrap_or_default() {
+            self.waiting.remove(&place);
         }
     }
 
-    /// Keeps of a stream's sent ones those that say so; returns the others.
-    fn keep(&mut self, stream: &StreamId, stays: impl Fn(&Sent) -> bool) -> Vec<Sent> {
-        let Some(sent) = self.sent.get_mut(stream) else { return Vec::new() };
-        let (left, taken): (Vec<_>, Vec<_>) = std::mem::take(sent).into_iter().partition(stays);
-        *sent = left;
-        if sent.is_empty() {
-            self.sent.remove(stream);
+    /// A request does not wait any more.
+    pub(crate) fn given_up(&mut self, place: Place) {
+        self.waiting.remove(&place);
+    }
+
+    /// How many publishes found no place to wait, since it was asked last.
+    pub(crate) fn take_forgotten(&mut self) -> u64 {
+        std::mem::take(&mut self.forgotten)
+    }
+
+    fn then(&mut self, place: Place) -> Then {
+        if self.covered.get(&place.partition).is_some_and(|upto| place < *upto) {
+            return Then::Covered;
         }
-        self.waiting -= taken.len();
-        taken
+        if self.waiting.len() < SECOND_ACKS {
+            return Then::Waits;
+        }
+        self.forgotten += 1;
+        Then::Forgotten
+    }
+
+    fn retain(&mut self, session: SessionId, stays: impl Fn(&Place) -> bool) {
+        let Some(places) = self.sessions.get_mut(&session) else { return };
+        places.retain(stays);
+        if places.is_empty() {
+            self.sessions.remove(&session);
+        }
     }
 }

@@ -14,6 +14,7 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
+use sterna_stream::order::Place;
 use sterna_stream::{Cursor, Segment, StreamId};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::coop::unconstrained;
@@ -44,6 +45,8 @@ pub struct Start {
     pub tail: Option<u32>,
     /// It does not know its cursor, which was stored for it: told first, by a gap from the beginning.
     pub tell: bool,
+    /// What stands below is hidden from it (E24).
+    pub floor: Option<Place>,
 }
 
 /// What a shard does not take on.
@@ -93,6 +96,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Shard<S> {
     /// Ends following; nothing of the stream is begun to be sent after it.
     pub fn unfollow(&self, session: SessionId, stream: &StreamId) {
         self.with(|contents| contents.unfollow(session, stream));
+    }
+
+    /// Sets below which place a stream that `session` follows is hidden from it (E24).
+    pub fn set_floor(&self, session: SessionId, stream: &StreamId, floor: Option<Place>) {
+        self.with(|contents| contents.set_floor(session, stream, floor));
     }
 
     /// `state`'s answer to interest, and to every comparison of heads later: its copy goes to `head`,

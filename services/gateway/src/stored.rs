@@ -16,7 +16,7 @@ use sterna_process::Link;
 use sterna_proto::v1::persistence_client::PersistenceClient;
 use sterna_proto::{convert, refusal, v1};
 use sterna_protocol::frame::{Cursors, Device};
-use sterna_stream::limits::STORED_CURSOR_INTERVAL_MS;
+use sterna_stream::limits::{CURSOR_STORES, STORED_CURSOR_INTERVAL_MS};
 use sterna_stream::map::Map;
 use sterna_stream::{Cursor, Reason, Refusal, StreamId};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -27,8 +27,6 @@ use crate::gateway::Inner;
 use crate::outward::pause;
 use crate::session::SessionId;
 
-/// Reports that wait to be written; further ones are dropped.
-pub const STORES: usize = 4_096;
 /// Devices whose reports are written at once.
 const STORES_AT_ONCE: usize = 64;
 /// Streams asked for at once.
@@ -210,7 +208,7 @@ impl Reports {
     fn end(&mut self, session: SessionId) {
         let Some(pending) = self.pending.remove(&session) else { return };
         self.due.remove(&(pending.due, session));
-        if self.queue.len() < STORES {
+        if self.queue.len() < CURSOR_STORES {
             self.queue.push_back(pending.report);
         } else {
             tracing::warn!("too many stored cursors wait; one device's were dropped");

@@ -6,6 +6,7 @@
 
 use std::task::{Context, Waker};
 
+use sterna_stream::mutant;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::contents::Contents;
@@ -116,7 +117,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Contents<S> {
         let (at, encoding, blocked) = (follow.at, session.encoding, session.blocked);
         let ring = &mut self.rings[ring_id as usize];
         if at < ring.base() {
-            return self.close_slow(slot);
+            if !mutant!("kept_after_eviction") {
+                return self.close_slow(slot);
+            }
+            self.sessions[slot as usize].follows[place as usize].at = ring.base();
+            return;
         }
         if at < ring.end() && !blocked {
             ring.prepare(encoding, &*self.encode);

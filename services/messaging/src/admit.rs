@@ -3,11 +3,13 @@
 //! Pure: the command, what its grant allows, the clamped wall and the limits decide. What passes is an event
 //! that the sequencer will take, however late.
 
+use sterna_access::members::payload;
 use sterna_access::{Grant, Permission};
 use sterna_proto::record::Body;
 use sterna_proto::v1;
 use sterna_stream::ids::EventKind;
 use sterna_stream::kind::{Effect, Kinds, Payload};
+use sterna_stream::member::Change;
 use sterna_stream::{EventId, Hlc, Reason, Refusal, created, limits};
 
 use crate::config::Config;
@@ -48,7 +50,7 @@ pub(crate) fn admit(rules: &Rules<'_>, grant: &Grant, up: &v1::PublishUp) -> Res
         Reason::BadRequest.because("an event kind has 1 to 32 of a-z, 0-9, dot, underscore and dash")
     })?;
     let effect = rules.kinds.of(grant.resource())?.check(&kind, Payload::checked(&up.payload))?;
-    allowed(grant, effect, id)?;
+    allowed(grant, effect, id, &up.payload)?;
     let member = effect == Effect::Member;
     let body = Body {
         id,
@@ -78,10 +80,13 @@ fn event_id(rules: &Rules<'_>, bytes: &[u8]) -> Result<EventId, Refusal> {
     Ok(id)
 }
 
-fn allowed(grant: &Grant, effect: Effect, id: EventId) -> Result<(), Refusal> {
+fn allowed(grant: &Grant, effect: Effect, id: EventId, payload: &[u8]) -> Result<(), Refusal> {
     let allows = match (grant.permission(), effect) {
         (Permission::Publish, Effect::None) | (Permission::Manage, Effect::Member) => true,
         (Permission::Create, Effect::Member) => created::is_creation(grant.resource(), grant.subject(), id),
+        (Permission::Leave, Effect::Member) => payload::parse(payload).is_some_and(|payload| {
+            payload.user == *grant.subject() && matches!(payload.change, Change::Remove(_))
+        }),
         _ => false,
     };
     if allows { Ok(()) } else { Err(Reason::Forbidden.because("the grant is not for this")) }

@@ -82,7 +82,9 @@ impl Publishing {
             timestamp_ms: now_ms,
         });
         let (tag, single_copy) = (up.tag, self.role.load.single_copy(partition));
-        Ok(produced.map(move |result| answer(tag, accepted(result, single_copy))).boxed())
+        let incarnation = config.origin.incarnation();
+        let stands = move |offset| v1::Position { incarnation, partition: partition.into(), offset };
+        Ok(produced.map(move |result| answer(tag, accepted(result.map(stands), single_copy))).boxed())
     }
 }
 
@@ -146,9 +148,9 @@ fn refused(refusal: &Refusal) -> Outcome {
     Outcome::Refused(refusal.into())
 }
 
-fn accepted(result: Result<u64, sterna_log::Error>, single_copy: bool) -> Outcome {
+fn accepted(result: Result<v1::Position, sterna_log::Error>, single_copy: bool) -> Outcome {
     match result {
-        Ok(_) => Outcome::Accepted(v1::Accepted { single_copy }),
+        Ok(place) => Outcome::Accepted(v1::Accepted { single_copy, place: Some(place) }),
         Err(error) => {
             tracing::warn!(%error, "a command was not acknowledged by the ingress");
             let reason = if error.is_without_effect() { Reason::Overloaded } else { Reason::Unavailable };

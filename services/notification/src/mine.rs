@@ -10,15 +10,10 @@ use sterna_access::members::{Folds, payload};
 use sterna_process::Link;
 use sterna_proto::v1::persistence_client::PersistenceClient;
 use sterna_proto::{refusal, v1};
+use sterna_stream::limits::{MINE_CANDIDATES, MINE_PAGE_CANDIDATES, MINE_STREAMS};
 use sterna_stream::member::Role;
 use sterna_stream::{Reason, Refusal, StreamId, UserId};
 
-/// Most streams in one answer.
-pub const MINE_STREAMS_MAX: usize = 500;
-/// Candidates whose activity is compared for one answer; those behind them, by name, are left out.
-pub const MINE_CANDIDATES_MAX: usize = 10_000;
-/// Candidates that one answer by name looks at; then it ends early and says where it goes on.
-pub const MINE_PAGE_CANDIDATES: usize = 1_000;
 /// Candidates whose heads are read at once.
 const HEADS_AT_ONCE: usize = 250;
 
@@ -49,8 +44,8 @@ impl Mine {
         let malformed = || Reason::BadRequest.because("not a request for a user's streams");
         let user: UserId = request.user.parse().map_err(|_| malformed())?;
         let limit = match request.limit as usize {
-            0 => MINE_STREAMS_MAX,
-            limit => limit.min(MINE_STREAMS_MAX),
+            0 => MINE_STREAMS,
+            limit => limit.min(MINE_STREAMS),
         };
         if !request.newest {
             return self.by_name(&request, &user, limit).await;
@@ -94,7 +89,7 @@ impl Mine {
         user: &UserId,
         limit: usize,
     ) -> Result<v1::MineAnswer, Refusal> {
-        let (names, more) = self.touched(request, String::new(), MINE_CANDIDATES_MAX).await?;
+        let (names, more) = self.touched(request, String::new(), MINE_CANDIDATES).await?;
         let mut candidates = Vec::with_capacity(names.len());
         for names in names.chunks(HEADS_AT_ONCE) {
             candidates.extend(self.heads(names).await?);

@@ -10,17 +10,15 @@ use prost::Message;
 use sterna_proto::{convert, v1};
 use sterna_storage::table::GET_KEYS_MAX;
 use sterna_storage::{Consistency, Expect, Item, Key, Put, Table, Write, layout};
-use sterna_stream::limits::{CURSOR_ORIGINS, DEVICE_BYTES, DEVICE_FORGOTTEN_DAYS};
+use sterna_stream::limits::{
+    CURSOR_DEVICES, CURSOR_ORIGINS, CURSOR_STREAMS, DEVICE_BYTES, DEVICE_FORGOTTEN_DAYS,
+};
 use sterna_stream::{Cursor, Region, StreamId, UserId};
 
 use crate::chain::Error;
 
 /// After so long unseen a device is forgotten, milliseconds.
 pub const FORGOTTEN_MS: u64 = DEVICE_FORGOTTEN_DAYS * DAY_MS;
-/// Most streams of one device in one request; further ones are refused.
-pub const CURSOR_STREAMS_MAX: usize = 500;
-/// Most devices in one request; further ones are refused.
-pub const CURSOR_DEVICES_MAX: usize = 64;
 /// How often an item is written again because somebody else wrote it in between.
 const TRIES: usize = 4;
 /// Streams that are read at once.
@@ -52,7 +50,7 @@ pub async fn store(
     region: &Region,
     request: v1::StoreCursorsRequest,
 ) -> Result<(), Error> {
-    if request.devices.len() > CURSOR_DEVICES_MAX {
+    if request.devices.len() > CURSOR_DEVICES {
         return Err(Error::Request(convert::Malformed::Field("devices")));
     }
     let now_ms = request.now_unix_ms;
@@ -77,7 +75,7 @@ pub async fn read(
     region: &Region,
     request: v1::CursorsRequest,
 ) -> Result<Vec<v1::Cursor>, Error> {
-    if request.streams.len() > CURSOR_STREAMS_MAX {
+    if request.streams.len() > CURSOR_STREAMS {
         return Err(Error::Request(convert::Malformed::Field("streams")));
     }
     let who = Device::of(&request.tenant, &request.user, &request.device)?;
@@ -235,7 +233,7 @@ fn merge(into: &mut Cursor, other: &Cursor) {
 }
 
 fn parsed(streams: &[v1::StreamCursor]) -> Result<Vec<(StreamId, Cursor)>, Error> {
-    if streams.len() > CURSOR_STREAMS_MAX {
+    if streams.len() > CURSOR_STREAMS {
         return Err(Error::Request(convert::Malformed::Field("streams")));
     }
     let one = |s: &v1::StreamCursor| Ok((s.stream.parse()?, convert::cursor(s.cursor.as_ref())?));

@@ -13,12 +13,10 @@ use sterna_proto::record::Stored;
 use sterna_proto::v1;
 use sterna_storage::table::PUT_ITEMS_MAX;
 use sterna_storage::{Expect, Range, Table, Write, layout};
+use sterna_stream::limits::TOUCHED_STREAMS;
 use sterna_stream::{Region, StreamId, UserId};
 
 use crate::chain::Error;
-
-/// Most streams in one answer.
-pub const TOUCHED_STREAMS_MAX: usize = 1_000;
 
 /// Puts the items of a segment's member events. An error leaves some of them out: put the segment later.
 ///
@@ -54,8 +52,8 @@ pub async fn touched(table: &dyn Table, request: &v1::TouchedRequest) -> Result<
     let user: UserId = request.user.parse()?;
     let after: Option<StreamId> = (!request.after.is_empty()).then(|| request.after.parse()).transpose()?;
     let most = match request.limit as usize {
-        0 => TOUCHED_STREAMS_MAX,
-        limit => limit.min(TOUCHED_STREAMS_MAX),
+        0 => TOUCHED_STREAMS,
+        limit => limit.min(TOUCHED_STREAMS),
     };
     let range = layout::touched_by(&request.tenant, &user, &request.kind, after.as_ref());
     let mut rest: Option<Range> = Some(range);

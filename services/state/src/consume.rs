@@ -147,8 +147,8 @@ async fn every_second(
         own.counts.write_mark(role, partition);
         own.catch_up_all(role).await;
         pause_or_go_on(consumer, own);
-        if let Some(covered) = own.counts.news(partition) {
-            role.hub.lock().covered(&covered);
+        if let Some(covered) = own.counts.news(role, partition) {
+            role.hub.lock().covered(partition, covered);
         }
     }
 }

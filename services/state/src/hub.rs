@@ -4,12 +4,13 @@
 //! beyond `head` follows in it (E15). A stream is known here only while somebody follows it, so an idle
 //! region costs nothing.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use sterna_proto::record::Placed;
 use sterna_proto::v1::attach_down::What;
 use sterna_proto::{convert, v1};
+use sterna_stream::limits::WAITING_SEGMENTS;
 use sterna_stream::map::{Map, Set};
 use sterna_stream::{Cursor, Hlc, Origin, Segment, StreamId, mutant, partition};
 use tokio::sync::mpsc::error::TrySendError;
@@ -30,8 +31,6 @@ mod watched;
 
 /// How long a segment waits for what it rests on, before it is left to the backlog.
 pub const WAITING: Duration = Duration::from_secs(10);
-/// Segments of one stream that wait; further ones are left to the backlog.
-pub const WAITING_SEGMENTS: usize = 256;
 
 /// What a shard reads.
 pub type Down = Result<v1::AttachDown, Status>;
@@ -52,6 +51,8 @@ pub struct Hub {
     streams: Map<StreamId, Followed>,
     watched: Watched,
     unensured: Map<StreamId, Unensured>,
+    /// Per owned partition, the newest of what every shard was told.
+    covered: BTreeMap<u16, v1::Covered>,
     last_id: ShardId,
     counters: Counters,
 }
@@ -126,6 +127,7 @@ impl Hub {
             streams: Map::default(),
             watched: Watched::default(),
             unensured: Map::default(),
+            covered: BTreeMap::new(),
             last_id: 0,
             counters: Counters::default(),
         }
@@ -146,11 +148,14 @@ impl Hub {
         self.streams.is_empty() && self.shards.values().all(|shard| shard.follows.is_empty())
     }
 
-    /// A shard attaches; it reads the receiver until it is dropped or ends.
+    /// A shard attaches; it reads the receiver until it is dropped or ends. What others were told once of
+    /// this region's partitions it is told first.
     pub fn attach(&mut self) -> (ShardId, mpsc::Receiver<Down>) {
         let (queue, receiver) = mpsc::channel(self.push_queue);
         self.last_id += 1;
         self.shards.insert(self.last_id, Shard { name: String::new(), queue, n: 0, follows: Set::default() });
+        let told: Vec<v1::Covered> = self.covered.values().copied().collect();
+        told.into_iter().for_each(|covered| self.send(self.last_id, What::Covered(covered)));
         (self.last_id, receiver)
     }
 
@@ -262,7 +267,7 @@ impl Hub {
 
     /// A segment was consumed: pushed to each shard that follows it, unless it was before. One that rests on
     /// events which this region does not hold yet waits, and with it what follows of its origin (E24).
-    pub fn push(&mut self, segment: Segment, record: Bytes, placed: Option<Placed>, now: Instant) {
+    pub fn push(&mut self, segment: Segment, record: Bytes, now: Instant) {
         let Some(followed) = self.streams.get_mut(&segment.stream) else {
             self.counters.unwanted += 1;
             return;
@@ -274,24 +279,23 @@ impl Hub {
         if followed.must_wait(&segment) {
             self.counters.waited += 1;
             if followed.waiting.len() < WAITING_SEGMENTS {
-                followed.waiting.push(Waiting { segment, record, placed, until: now + WAITING });
+                followed.waiting.push(Waiting { segment, record, until: now + WAITING });
             } else {
                 self.counters.given_up += 1;
             }
             return;
         }
         let stream = segment.stream.clone();
-        self.deliver(&segment, record, placed);
+        self.deliver(&segment, record);
         self.release(&stream);
     }
 
-    fn deliver(&mut self, segment: &Segment, record: Bytes, placed: Option<Placed>) {
+    fn deliver(&mut self, segment: &Segment, record: Bytes) {
         let Some(followed) = self.streams.get_mut(&segment.stream) else { return };
         let recheck = followed.show(segment);
         let live = std::mem::take(&mut followed.live);
         for &id in &live {
-            let pos = placed.map(|placed| placed.pos.into());
-            self.send(id, What::Push(v1::Push { record: record.clone(), pos, recheck }));
+            self.send(id, What::Push(v1::Push { record: record.clone(), recheck }));
             self.counters.pushed += 1;
         }
         self.restore(&segment.stream, live);
@@ -302,8 +306,8 @@ impl Hub {
         loop {
             let Some(followed) = self.streams.get_mut(stream) else { return };
             let Some(at) = followed.first_ready() else { return };
-            let Waiting { segment, record, placed, .. } = followed.waiting.remove(at);
-            self.deliver(&segment, record, placed);
+            let Waiting { segment, record, .. } = followed.waiting.remove(at);
+            self.deliver(&segment, record);
         }
     }
 
@@ -365,11 +369,13 @@ impl Hub {
         }
     }
 
-    /// Other regions have this one's log up to somewhere: told to every shard (E9).
-    pub fn covered(&mut self, covered: &v1::Covered) {
+    /// Another region has what this one took in of `partition` up to somewhere: told to every shard, and to
+    /// whoever attaches later (E9).
+    pub fn covered(&mut self, partition: u16, covered: v1::Covered) {
+        self.covered.insert(partition, covered);
         let ids: Vec<ShardId> = self.shards.keys().copied().collect();
         for id in ids {
-            self.send(id, What::Covered(*covered));
+            self.send(id, What::Covered(covered));
         }
     }
 
@@ -382,6 +388,7 @@ impl Hub {
     /// Another instance owns `partition`, or nobody does: shards must ask again.
     pub fn disown(&mut self, partition: u16) {
         self.owned.remove(&partition);
+        self.covered.remove(&partition);
         let partitions = self.partitions;
         let gone: Vec<StreamId> =
             self.streams.keys().filter(|s| partition::of(s, partitions) == partition).cloned().collect();

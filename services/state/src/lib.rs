@@ -6,9 +6,9 @@
 //! the region's tail. Ahead of the mirrors, segments go from region to region by express.
 //!
 //! Reading order: [`hub`] (interest, joins and pushes; no I/O), [`attach`] (one shard), [`consume`] (the
-//! log), [`marks`] (how far the mirrors are counted), [`express`] (the lanes between regions); beside them
-//! [`registry`] (sessions) and [`presence`] (who is there). It authorises nothing and decodes no payload but
-//! that of members.
+//! log), [`marks`] (how far the mirrors are counted), [`covered`] (what another region has), [`express`] (the
+//! lanes between regions); beside them [`registry`] (sessions) and [`presence`] (who is there). It authorises
+//! nothing and decodes no payload but that of members.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
@@ -22,7 +22,7 @@ use sterna_proto::v1;
 use sterna_proto::v1::persistence_client::PersistenceClient;
 use sterna_proto::v1::state_server::{State as Service, StateServer};
 use sterna_storage::{Sessions, Table, Tails};
-use sterna_stream::Origin;
+use sterna_stream::{Origin, limits};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::service::Routes;
@@ -30,6 +30,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 pub mod attach;
 pub mod consume;
+pub mod covered;
 pub mod ensure;
 pub mod express;
 mod fill;
@@ -123,7 +124,7 @@ impl Config {
             log: log.in_incarnation(origin.incarnation()),
             mirrors: Vec::new(),
             group: "sterna-state".parse().expect("a group's name"),
-            push_queue: 8_192,
+            push_queue: limits::PUSH_QUEUE,
             express: true,
             origin,
         }
@@ -211,7 +212,11 @@ impl Service for State {
         &self,
         request: Request<Streaming<v1::AttachUp>>,
     ) -> Result<Response<Self::AttachStream>, Status> {
-        Caller::of(&request)?.must_be(&["gateway"])?;
+        let caller = Caller::of(&request)?;
+        caller.must_be(&["gateway"])?;
+        if caller.region() != self.0.config.origin.region().as_str() {
+            return Err(Status::permission_denied("not a gateway of this region"));
+        }
         let pushes = attach::attach(self.0.clone(), request.into_inner());
         Ok(Response::new(Box::pin(pushes)))
     }

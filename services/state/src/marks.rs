@@ -19,6 +19,7 @@ use sterna_stream::watermark::{Seen, Watermark};
 use sterna_stream::{LogPos, Region};
 
 use crate::Inner;
+use crate::covered::Covered;
 use crate::positions::{Of, Position};
 
 pub(crate) mod holes;
@@ -52,11 +53,8 @@ pub struct Counters {
 pub(crate) struct Counts {
     /// Per mirror, in the order of the configuration.
     mirrors: Vec<Mirrored>,
-    /// The newest own record that was consumed.
-    consumed: LogPos,
-    /// The furthest that any other region has the own log.
-    covered: LogPos,
-    told: LogPos,
+    /// What of the own ingress another region has.
+    covered: Covered,
 }
 
 /// The count of one mirror, and what of it is stored.
@@ -93,8 +91,13 @@ impl Counts {
     }
 
     /// A record of the own log was consumed.
-    pub(crate) fn own(&mut self, placed: Option<Placed>) {
-        self.consumed = placed.map_or(self.consumed, |placed| placed.pos.max(self.consumed));
+    pub(crate) fn own(&mut self, record: &LogRecord, placed: Option<Placed>) {
+        let Some(placed) = placed else { return };
+        let done = match record {
+            LogRecord::Mark(mark) => Some(mark.ingress_done),
+            LogRecord::Segment(_) | LogRecord::Unknown => None,
+        };
+        self.covered.logged(placed, done);
     }
 
     /// A record of the mirror `at` was consumed; `bytes` are its own.
@@ -108,7 +111,7 @@ impl Counts {
     /// A mark of another region's state: how far it has which log.
     pub(crate) fn heard(&mut self, own: &str, mark: &v1::Mark) {
         for watermark in mark.watermarks.iter().filter(|watermark| watermark.origin == own) {
-            self.covered = self.covered.max(LogPos { term: watermark.term, n: watermark.n });
+            self.covered.heard(LogPos { term: watermark.term, n: watermark.n });
         }
     }
 
@@ -125,19 +128,15 @@ impl Counts {
         all
     }
 
-    /// What shards must be told: how far others have the own log, if that moved.
-    pub(crate) fn news(&mut self, partition: u16) -> Option<v1::Covered> {
-        if self.covered == self.told {
-            return None;
-        }
-        self.told = self.covered;
-        let (pos, consumed) = (Some(self.covered.into()), Some(self.consumed.into()));
-        Some(v1::Covered { partition: partition.into(), pos, consumed })
+    /// What shards must be told: how far another region has the own ingress, if that moved.
+    pub(crate) fn news(&mut self, role: &Inner, partition: u16) -> Option<v1::Covered> {
+        let (partition, incarnation) = (partition.into(), role.config.origin.incarnation());
+        self.covered.news().map(|below| v1::Covered { partition, incarnation, below })
     }
 
     fn positions(&self, role: &Inner, partition: u16) -> Vec<Position> {
         let at = |of, pos: LogPos| Position { partition, of, n: pos.n };
-        let own = [at(Of::Own, self.consumed), at(Of::Covered, self.covered)];
+        let own = [at(Of::Own, self.covered.consumed()), at(Of::Covered, self.covered.furthest())];
         let peers = self.mirrors.iter().zip(&role.config.mirrors);
         let peers = peers.map(|(mirrored, of)| at(Of::Peer(of.origin.to_string()), mirrored.watermark.pos()));
         own.into_iter().chain(peers).collect()

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use sterna_proto::v1;
-use sterna_stream::limits::{PRESENCE_GRACE_MS, PRESENCE_USERS};
+use sterna_stream::limits::{PRESENCE_GRACE_MS, PRESENCE_ROOMS, PRESENCE_USERS};
 use sterna_stream::map::Map;
 use sterna_stream::{StreamId, UserId, partition};
 use tokio::time::Instant;
@@ -20,8 +20,6 @@ use crate::hub::ShardId;
 #[cfg(test)]
 mod tests;
 
-/// Rooms that are watched at once at one instance; a further one is not served, its watchers are told nobody.
-pub const ROOMS_MAX: usize = 20_000;
 /// Users looked up in the registry per second.
 pub const LOOKS_PER_S: usize = 256;
 /// After so long every watched user is looked up again.
@@ -90,7 +88,7 @@ impl Presence {
 
     /// A shard wants to know who is in a stream.
     pub fn watch(&mut self, shard: ShardId, stream: &StreamId) {
-        if self.rooms.len() >= ROOMS_MAX && !self.rooms.contains_key(stream) {
+        if self.rooms.len() >= PRESENCE_ROOMS && !self.rooms.contains_key(stream) {
             return;
         }
         let room = self.rooms.entry(stream.clone()).or_insert_with(|| {

@@ -60,5 +60,5 @@ fn again(role: &Inner, stored: Stored) {
     let ticket = Ticket { partition, generation: 0, from: From::Tail, number: 0 };
     role.ensure.add(Job::new(ticket, &stored), Instant::now() + GRACE);
     role.ensure.count().recovered += 1;
-    hub.push(stored.segment, stored.bytes, None, Instant::now());
+    hub.push(stored.segment, stored.bytes, Instant::now());
 }

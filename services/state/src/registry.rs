@@ -14,7 +14,7 @@ use bytes::Bytes;
 use sterna_proto::v1;
 use sterna_storage::sessions::{Opened, RENEW_MAX, Session};
 use sterna_stream::UserId;
-use sterna_stream::limits::{SESSIONS_PER_DEVICE, SESSIONS_PER_USER};
+use sterna_stream::limits::{SESSION_LANE_JOBS, SESSIONS_PER_DEVICE, SESSIONS_PER_USER};
 use tokio::sync::mpsc;
 
 use crate::Inner;
@@ -23,8 +23,6 @@ use crate::Inner;
 pub const SESSION_TTL: Duration = Duration::from_secs(90);
 /// Lanes of the registry; one user's sessions are always in one.
 pub const LANES: usize = 8;
-/// Jobs that wait in one lane; further ones are dropped, and made good by the next renewal.
-pub const LANE_JOBS: usize = 1_024;
 /// Closed with this code: the device has a newer session.
 const REPLACED: u32 = 4301;
 /// Closed with this code: the user has too many sessions.
@@ -45,7 +43,7 @@ pub(crate) struct Lanes(Vec<mpsc::Sender<Job>>);
 impl Lanes {
     /// Lanes, and their far ends.
     pub(crate) fn new() -> (Self, Vec<mpsc::Receiver<Job>>) {
-        let (senders, receivers) = (0..LANES).map(|_| mpsc::channel(LANE_JOBS)).unzip();
+        let (senders, receivers) = (0..LANES).map(|_| mpsc::channel(SESSION_LANE_JOBS)).unzip();
         (Self(senders), receivers)
     }
 

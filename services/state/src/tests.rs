@@ -192,10 +192,14 @@ struct Shard {
 
 impl Shard {
     async fn attach(instance: &Instance, keys: &CallerKeys, role: &str) -> Result<Self, Status> {
+        Self::of(instance, keys, role, US).await
+    }
+
+    async fn of(instance: &Instance, keys: &CallerKeys, role: &str, region: &str) -> Result<Self, Status> {
         let (wishes, queue) = mpsc::channel(16);
         let up = futures_util::stream::unfold(queue, async |mut queue| Some((queue.recv().await?, queue)));
         let gateway = Process::new("gateway", 1, Arc::new(ManualClock::new(NOW)));
-        let link = instance.link.called_by(&gateway, &Caller::new(role, US).unwrap(), keys);
+        let link = instance.link.called_by(&gateway, &Caller::new(role, region).unwrap(), keys);
         let pushes = StateClient::new(link).attach(up).await?.into_inner();
         Ok(Self { wishes, pushes, n: 0 })
     }

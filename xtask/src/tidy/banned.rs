@@ -12,7 +12,8 @@ use super::tree::Tree;
 const RUN_BY_A_STEP: [&str; 1] = ["services/sterna/tests/python_client/main.rs"];
 /// Where a known mistake may be built in (`mutant!`): the crates whose rules the simulation must be able to
 /// break.
-const MUTANTS: [&str; 7] = [
+const MUTANTS: [&str; 8] = [
+    "clients/rust/",
     "replication/stream/",
     "services/messaging/",
     "services/persistence/",

@@ -5,7 +5,7 @@
 //! missing and never for less.
 
 use sterna_protocol::frame::Gap;
-use sterna_stream::{Cursor, Hlc, Origin};
+use sterna_stream::{Cursor, Hlc, Origin, mutant};
 
 use super::twins::Twins;
 use crate::storage::Hole;
@@ -53,7 +53,7 @@ impl Stream {
     /// P7: an event arrives.
     pub(super) fn arrive(&mut self, origin: &Origin, seq: u64) -> Arrival {
         let have = self.cursor.get(origin);
-        if seq <= have {
+        if seq <= have && !mutant!("seen_not_dropped") {
             return Arrival::Seen;
         }
         if seq > have + 1 {
@@ -66,6 +66,13 @@ impl Stream {
     /// P8: a gap that moves the cursor. Gives the holes it leaves; `None` if it starts beyond the cursor,
     /// which would leave seqs that nobody told of.
     pub(super) fn gap(&mut self, gap: &Gap, holes_max: usize) -> Option<Vec<Hole>> {
+        if mutant!("gap_lowers_cursor") {
+            let lower = |origin: &Origin, seq: u64| match gap.to.get(origin) {
+                0 => seq,
+                upto => seq.min(upto),
+            };
+            self.cursor = self.cursor.iter().map(|(o, seq)| (o.clone(), lower(o, seq))).collect();
+        }
         let ends = gap.to.iter().filter(|(origin, upto)| *upto > self.cursor.get(origin));
         let mut told = Vec::new();
         for (origin, upto) in ends {
@@ -77,7 +84,9 @@ impl Stream {
         }
         for hole in &told {
             self.cursor.advance(&hole.origin, hole.upto);
-            remember(&mut self.holes, hole.clone(), holes_max);
+            if !mutant!("hole_not_remembered") {
+                remember(&mut self.holes, hole.clone(), holes_max);
+            }
         }
         Some(told)
     }

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use sterna_process::ManualClock;
 use sterna_stream::digest::{ContentHash, Prefix};
 use sterna_stream::kind::Kinds;
+use sterna_stream::limits::STREAM_MEMBERS;
 use sterna_stream::member::{Change, Role};
 use sterna_stream::{EventId, Hlc, Position, Reason, UserId, created};
 
@@ -140,6 +141,40 @@ impl World {
 
 fn publish(kind: &str) -> Action {
     Action::Publish(kind.parse().unwrap())
+}
+
+/// A5: owners change members, everybody may leave; whoever created the stream stays.
+#[tokio::test(start_paused = true)]
+async fn everybody_may_leave_but_the_root_and_only_owners_change_others() {
+    let world = World::new();
+    world.change("ana", "bo", Change::Add(Role::Owner));
+    world.change("ana", "cy", Change::Add(Role::Reader));
+    let remove = |subject: &str| Action::Change(subject.parse().unwrap(), Change::Remove(None));
+    let add = |subject: &str| Action::Change(subject.parse().unwrap(), Change::Add(Role::Writer));
+    assert_eq!(world.may("cy", remove("cy")).await, Ok(Permission::Leave));
+    assert_eq!(world.may("bo", remove("bo")).await, Ok(Permission::Leave));
+    assert_eq!(world.may("bo", remove("cy")).await, Ok(Permission::Manage));
+    assert_eq!(world.may("bo", add("dee")).await, Ok(Permission::Manage));
+    assert_eq!(world.may("cy", remove("bo")).await, Err(Reason::Forbidden));
+    assert_eq!(world.may("cy", add("cy")).await, Err(Reason::Forbidden), "nobody raises themselves");
+    assert_eq!(world.may("ana", remove("ana")).await, Err(Reason::Forbidden));
+    assert_eq!(world.may("bo", remove("ana")).await, Err(Reason::Forbidden));
+    assert_eq!(world.may("dee", remove("dee")).await, Err(Reason::NotFound));
+}
+
+/// E29: a full stream takes nobody else, by whichever way; its members still change.
+#[tokio::test(start_paused = true)]
+async fn a_full_stream_takes_no_further_member() {
+    let world = World::new();
+    let others = STREAM_MEMBERS - 1;
+    for n in 0..others {
+        world.change("ana", &format!("u{n}"), Change::Add(Role::Reader));
+    }
+    let change = |subject: &str, change| Action::Change(subject.parse().unwrap(), change);
+    assert_eq!(world.may("ana", change("v", Change::Add(Role::Reader))).await, Err(Reason::LimitExceeded));
+    assert_eq!(world.may("ana", change("u7", Change::Add(Role::Writer))).await, Ok(Permission::Manage));
+    world.change("ana", "u7", Change::Remove(None));
+    assert_eq!(world.may("ana", change("v", Change::Add(Role::Reader))).await, Ok(Permission::Manage));
 }
 
 /// G7: what a role allows, and that absence, foreign tenants and invisibility look alike.

@@ -31,6 +31,8 @@ pub(crate) struct Person {
     /// Events shown, per stream, in the order they came.
     pub(crate) shown: BTreeMap<StreamId, Vec<Event>>,
     pub(crate) cursors: BTreeMap<StreamId, Cursor>,
+    /// What it was told is hidden from it.
+    pub(crate) hidden: BTreeMap<StreamId, Cursor>,
     pub(crate) acked: Vec<EventId>,
     /// Acked a second time: another region has them.
     pub(crate) safe: Vec<EventId>,
@@ -80,6 +82,7 @@ impl Person {
             name: name.to_owned(),
             shown,
             cursors,
+            hidden: BTreeMap::new(),
             acked,
             safe,
             refused,
@@ -168,9 +171,15 @@ impl Person {
                     }
                 }
             }
-            // Rule 9: nothing moves; what is late comes without notice.
-            ServerFrame::Gap(gap) if gap.reason == GapReason::Waiting => {}
-            ServerFrame::Gap(gap) => self.cursors.entry(gap.stream).or_default().merge(&gap.to),
+            ServerFrame::Gap(gap) => {
+                if gap.reason == GapReason::Hidden {
+                    self.hidden.entry(gap.stream.clone()).or_default().merge(&gap.to);
+                }
+                // Rule 9: nothing moves; what is late comes without notice.
+                if gap.reason != GapReason::Waiting {
+                    self.cursors.entry(gap.stream).or_default().merge(&gap.to);
+                }
+            }
             ServerFrame::Ack(ack) if ack.durability == Durability::Global => self.safe.extend(ack.event_ids),
             ServerFrame::Ack(ack) => self.acked.extend(ack.event_ids),
             ServerFrame::Error(error) => {

@@ -63,6 +63,24 @@ fn who_may_not_change_members_is_told() {
     });
 }
 
+/// A5: everybody may leave, whatever they are, and is no member then; by another's name it is refused.
+#[test]
+fn a_member_may_remove_themselves() {
+    run(async {
+        let mut world = World::new(19);
+        let path = world.stream(&["bo", "cy"]).await;
+        let members = |user: &str| format!("{path}/members/{user}");
+        assert_eq!(world.ask("bo", "DELETE", &members("cy"), "").await.refused(), (403, "forbidden"));
+        assert_eq!(world.ask("bo", "DELETE", &members("bo"), "").await.status, 202);
+        world.until("bo", &path, "gone", |answer| answer.status == 404).await;
+        let left = json!([{ "user": "ana", "role": "owner" }, { "user": "cy", "role": "writer" }]);
+        let list = format!("{path}/members");
+        world.until("ana", &list, "two", |answer| answer.body["members"] == left).await;
+        let again = world.ask("bo", "DELETE", &members("bo"), "").await;
+        assert_eq!(again.refused(), (404, "not_found"), "nobody who is not in it sees it");
+    });
+}
+
 /// Members come in pages, each once, in the order of their names; any name goes into a path.
 #[test]
 fn members_come_in_pages() {

@@ -18,6 +18,8 @@ mod express;
 #[allow(dead_code, reason = "one region hears and says more than is asked of three")]
 #[path = "../one_region/person.rs"]
 mod person;
+mod second_acks;
+mod since_joined;
 
 use person::Person;
 

@@ -1,7 +1,8 @@
 //! Decisions: asked of the authoriser, never for longer than a client waits, and again when members change
 //! (E24, E32).
 
-use sterna_access::{Action, Grant, Identity};
+use sterna_access::{Action, Grant, Identity, View};
+use sterna_stream::order::Place;
 use sterna_stream::{Reason, Refusal, StreamId};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Duration, Instant, timeout_at};
@@ -22,27 +23,30 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Inner<S> {
         what: &Action,
         on: &StreamId,
     ) -> Result<Grant, Refusal> {
+        self.unchanged(on, async || self.authorizer.authorize(who, what, on).await).await
+    }
+
+    /// The same for reading: below which place the stream is hidden from `who`, if any (E24).
+    pub(crate) async fn reads(&self, who: &Identity, on: &StreamId) -> Result<Option<Place>, Refusal> {
+        let view = self.unchanged(on, async || self.authorizer.view(who, on).await).await?;
+        Ok(start(&view, who))
+    }
+
+    async fn unchanged<T>(
+        &self,
+        on: &StreamId,
+        ask: impl AsyncFn() -> Result<T, Refusal>,
+    ) -> Result<T, Refusal> {
         let until = Instant::now() + DECISION;
         let changes = self.outward.changes.watch(on);
         for _ in 0..DECISIONS {
             let before = changes.count();
-            let grant = self.decide_until(until, who, what, on).await?;
+            let decided = timeout_at(until, ask()).await.unwrap_or_else(|_| Err(late()))?;
             if changes.count() == before {
-                return Ok(grant);
+                return Ok(decided);
             }
         }
         Err(Reason::Unavailable.because("members change all the time"))
-    }
-
-    async fn decide_until(
-        &self,
-        until: Instant,
-        who: &Identity,
-        what: &Action,
-        on: &StreamId,
-    ) -> Result<Grant, Refusal> {
-        let decided = timeout_at(until, self.authorizer.authorize(who, what, on)).await;
-        decided.unwrap_or_else(|_| Err(Reason::Unavailable.because("no decision in time")))
     }
 
     /// Members of `stream` changed, or may have: nothing decided before counts any more, kept grants and
@@ -68,12 +72,24 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Inner<S> {
     }
 
     /// Members of `stream` changed: who may not read it any more, or cannot be decided, stops following,
-    /// before anything later (A8).
+    /// before anything later (A8); others may start elsewhere now.
     pub(crate) async fn authorize_again(&self, session: SessionId, stream: &StreamId, until: Instant) {
         let Some(identity) = self.identity(session) else { return };
-        if let Err(refusal) = self.decide_until(until, &identity, &Action::Read, stream).await {
-            self.shard.unfollow(session, stream);
-            self.refuse_stream(session, stream, refusal);
+        let decided = timeout_at(until, self.authorizer.view(&identity, stream)).await;
+        match decided.unwrap_or_else(|_| Err(late())) {
+            Ok(view) => self.shard.set_floor(session, stream, start(&view, &identity)),
+            Err(refusal) => {
+                self.shard.unfollow(session, stream);
+                self.refuse_stream(session, stream, refusal);
+            }
         }
     }
+}
+
+fn start(view: &View, who: &Identity) -> Option<Place> {
+    view.fold.members.start(&who.user, view.fold.history).cloned()
+}
+
+fn late() -> Refusal {
+    Reason::Unavailable.because("no decision in time")
 }

@@ -61,11 +61,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Inner<S> {
         if !self.outward.command(&publish.stream, up) {
             return Err(Reason::Overloaded.because("the region takes no more commands for the moment"));
         }
-        let (stream, event_id, since) = (publish.stream, publish.event_id, Instant::now());
-        if self.config.mirrored {
-            self.second_acks.borrow_mut().sent(&stream, event_id, session, since);
-        }
-        let unanswered = Unanswered { session, stream, event_id, instance, since };
+        let (event_id, since) = (publish.event_id, Instant::now());
+        let unanswered = Unanswered { session, event_id, instance, since };
         self.unanswered.borrow_mut().insert(tag, unanswered);
         if let Some(conversation) = self.conversations.borrow_mut().get_mut(&session) {
             conversation.in_flight += 1;
@@ -95,14 +92,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Inner<S> {
         let member = publish.kind.as_str() == MEMBER;
         let creates = member && created::is_creation(&publish.stream, &who.user, publish.event_id);
         let now_ms = self.process.clock().wall_ms();
-        if !creates && let Some(sealed) = self.granted(session, publish, now_ms) {
+        if !member && let Some(sealed) = self.granted(session, publish, now_ms) {
             return Ok(sealed);
         }
-        let action =
-            if creates { Action::Create(publish.event_id) } else { Action::Publish(publish.kind.clone()) };
+        let action = match creates {
+            true => Action::Create(publish.event_id),
+            false => Action::publishing(&publish.kind, publish.payload.as_bytes()),
+        };
         let grant = self.decide(who, &action, &publish.stream).await?;
         let sealed = self.grant_key.seal(&grant);
-        if !creates {
+        // A change of members is decided each for itself.
+        if !member {
             let until_ms = grant.expires_ms().saturating_sub(GRANT_SLACK_MS);
             let (stream, kind) = (publish.stream.clone(), publish.kind.clone());
             let granted = Granted { stream, kind, sealed: sealed.clone(), until_ms };

@@ -2,7 +2,6 @@
 
 use std::rc::Rc;
 
-use sterna_access::Action;
 use sterna_protocol::frame::{Error, Subscribe, Subscription};
 use sterna_stream::{Reason, StreamId};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -61,16 +60,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Inner<S> {
     async fn follow(&self, session: SessionId, subscription: Subscription, stored: Option<&StoredCursors>) {
         let Some(identity) = self.identity(session) else { return };
         let stream = subscription.stream;
-        if let Err(refusal) = self.decide(&identity, &Action::Read, &stream).await {
-            self.shard.unfollow(session, &stream);
-            return self.refuse_stream(session, &stream, refusal);
-        }
+        let floor = match self.reads(&identity, &stream).await {
+            Ok(floor) => floor,
+            Err(refusal) => {
+                self.shard.unfollow(session, &stream);
+                return self.refuse_stream(session, &stream, refusal);
+            }
+        };
         let most = self.config.terms.max_backlog;
         let tail = Some(subscription.tail.unwrap_or(most).min(most));
         let tell = subscription.cursor.is_none();
         let stored = stored.and_then(|stored| stored.get(&stream)).cloned();
         let cursor = subscription.cursor.or(stored).unwrap_or_default();
-        let start = Start { cursor, tail, tell };
+        let start = Start { cursor, tail, tell, floor };
         match self.shard.follow(session, &stream, start) {
             Ok(()) => {
                 self.left_by_itself(session, &stream, false);

@@ -1,9 +1,12 @@
 //! A join, step by step: `subscribed`, page after page, the step into the ring; one at a time per session.
 
+use sterna_stream::order::Place;
 use sterna_stream::{Cursor, StreamId};
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use super::floors::frames_for;
 use crate::contents::{Contents, Request, Retry};
+use crate::floor;
 use crate::limits::{RETRY_S, WAITING_TOLD_S};
 use crate::seams::{Ask, Gap, Page};
 use crate::session::{Join, Phase, SessionId, Step};
@@ -81,7 +84,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Contents<S> {
         let Some(needed) = ring.completes(&sent) else { return false };
         let session = &mut self.sessions[slot as usize];
         for entry in needed.into_iter().filter_map(|index| ring.entry(index)) {
-            session.put(entry.frames(session.encoding, &*self.encode).clone());
+            session.put(frames_for(ring, entry, slot, session.encoding, &*self.encode));
         }
         let place = session.follow_of(ring_id).expect("its join was found a moment ago");
         session.follows[place].join = None;
@@ -130,8 +133,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Contents<S> {
             (join.waiting_s, join.told_waiting, join.tail) = (None, false, None);
         }
         if usable {
+            let floor = self.rings[ring_id as usize].floor(id.slot).cloned();
             let session = &mut self.sessions[id.slot as usize];
-            for frames in frames_of(stream, page, session.encoding, &*encode) {
+            for frames in frames_of(stream, page, (&before, floor.as_ref()), session.encoding, &*encode) {
                 session.put(frames);
             }
         } else {
@@ -222,19 +226,26 @@ fn reaches(from: &Cursor, page: &Page, max_bytes: usize) -> Option<Cursor> {
     (bytes <= max_bytes).then_some(has)
 }
 
+/// A page for somebody who has `from`, and sees what stands from `floor` on.
 fn frames_of(
     stream: &StreamId,
     page: &Page,
+    (from, floor): (&Cursor, Option<&Place>),
     encoding: crate::wire::Encoding,
     encode: &dyn crate::seams::Encode,
 ) -> Vec<Frames> {
     let mut all = Vec::new();
-    if let Some(gap) = &page.gap {
+    let seen = floor.map(|floor| floor::page(page, from, floor));
+    let (gaps, segments) = match &seen {
+        Some((gaps, segments)) => (&gaps[..], &segments[..]),
+        None => (page.gap.as_slice(), &page.segments[..]),
+    };
+    for gap in gaps {
         let mut out = Messages::new(encoding);
         encode.gap(stream, gap, &mut out);
         all.push(out.finish());
     }
-    for segment in &page.segments {
+    for segment in segments {
         let mut out = Messages::new(encoding);
         encode.events(segment, &mut out);
         all.push(out.finish());

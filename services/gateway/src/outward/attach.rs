@@ -184,24 +184,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Inner<S> {
                 }
             }
             Some(What::Push(push)) => match Stored::decode(push.record) {
-                Ok(stored) => {
-                    if let Some(pos) = push.pos.filter(|_| stored.segment.origin == self.config.origin) {
-                        let partition = partition::of(&stored.segment.stream, self.config.partitions);
-                        let mut second_acks = self.second_acks.borrow_mut();
-                        second_acks.came(&stored.segment, partition.into(), (&pos).into());
-                    }
-                    self.pushed(stored.segment, push.recheck);
-                }
+                Ok(stored) => self.pushed(stored.segment, push.recheck),
                 Err(error) => tracing::error!(%error, "state pushed what is no segment"),
             },
             Some(What::Ephemeral(ephemeral)) => self.ephemeral(&ephemeral),
-            Some(What::Covered(v1::Covered { partition, pos: Some(pos), .. })) => {
-                self.covered(partition, (&pos).into());
-            }
+            Some(What::Covered(covered)) => self.covered(&covered),
             Some(What::End(ended)) => self.end_registered(&ended),
             Some(What::Members(changed)) => self.members_changed(&changed),
             Some(What::Presence(presence)) => self.present(&presence),
-            Some(What::Joined(_) | What::Covered(_) | What::Resync(_)) | None => {}
+            Some(What::Joined(_) | What::Resync(_)) | None => {}
         }
     }
 }

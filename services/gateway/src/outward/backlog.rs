@@ -6,13 +6,14 @@ use sterna_process::{End, Link};
 use sterna_proto::record::Stored;
 use sterna_proto::v1::notification_client::NotificationClient;
 use sterna_proto::{convert, v1};
+use sterna_stream::limits::SHARD_ASKS;
 use sterna_stream::{Cursor, Segment, StreamId};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
 
-use super::{ASKS, Waiting, pause};
+use super::{Waiting, pause};
 use crate::conversation::DECISION;
 use crate::gateway::Inner;
 use crate::seams::{Gap, Page};
@@ -40,7 +41,7 @@ async fn asking<S: AsyncRead + AsyncWrite + Unpin + 'static>(
     asks: &mut mpsc::Receiver<v1::Ask>,
     link: Link,
 ) -> Result<(), String> {
-    let (forward, queue) = mpsc::channel(ASKS);
+    let (forward, queue) = mpsc::channel(SHARD_ASKS);
     let mut client = NotificationClient::new(link.own_connection());
     let answer = client.backlog(ReceiverStream::new(queue)).await.map_err(|status| status.to_string())?;
     let mut pages = answer.into_inner();

@@ -12,15 +12,17 @@ use sterna_proto::v1;
 use sterna_proto::v1::messaging_client::MessagingClient;
 use sterna_proto::v1::publish_down::Outcome;
 use sterna_protocol::frame::{self, Ack, Durability, ServerFrame};
-use sterna_stream::{EventId, LogPos, Reason, Refusal, StreamId};
+use sterna_stream::limits::SHARD_COMMANDS;
+use sterna_stream::{EventId, Reason, Refusal};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
 
-use super::{COMMANDS, pause};
+use super::pause;
 use crate::encode;
 use crate::gateway::Inner;
+use crate::second_ack::Then;
 use crate::session::SessionId;
 
 /// How long an answer is waited for.
@@ -32,7 +34,6 @@ const ACK_IDS: usize = 500;
 /// A command that has no answer yet.
 pub(crate) struct Unanswered {
     pub(crate) session: SessionId,
-    pub(crate) stream: StreamId,
     pub(crate) event_id: EventId,
     pub(crate) instance: usize,
     pub(crate) since: Instant,
@@ -64,7 +65,7 @@ async fn publishing<S: AsyncRead + AsyncWrite + Unpin + 'static>(
     commands: &mut mpsc::Receiver<v1::PublishUp>,
     link: Link,
 ) -> Result<(), String> {
-    let (forward, queue) = mpsc::channel(COMMANDS);
+    let (forward, queue) = mpsc::channel(SHARD_COMMANDS);
     let mut client = MessagingClient::new(link.own_connection());
     let answer = client.publish(ReceiverStream::new(queue)).await.map_err(|status| status.to_string())?;
     let mut downs = answer.into_inner();
@@ -100,33 +101,43 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Inner<S> {
         if let Some(conversation) = self.conversations.borrow_mut().get_mut(&session) {
             conversation.in_flight = conversation.in_flight.saturating_sub(1);
         }
-        let frame = match outcome {
-            Ok(accepted) => ServerFrame::Ack(Ack {
-                event_ids: vec![event_id],
-                region: self.config.region.clone(),
-                durability: if accepted.single_copy { Durability::SingleCopy } else { Durability::Region },
-            }),
-            Err(refusal) => {
-                self.second_acks.borrow_mut().refused(&unanswered.stream, event_id, session);
-                encode::error(frame::Error::from(refusal).of_event(&event_id.to_string()))
+        match outcome {
+            Ok(accepted) => {
+                let single = accepted.single_copy;
+                let durability = if single { Durability::SingleCopy } else { Durability::Region };
+                self.ack(session, vec![event_id], durability);
+                self.taken(session, event_id, accepted.place.as_ref());
             }
-        };
-        self.send(session, &frame);
+            Err(refusal) => {
+                let error = frame::Error::from(refusal).of_event(&event_id.to_string());
+                self.send(session, &encode::error(error));
+            }
+        }
         if self.process.drain_signal().is_raised() {
             self.restart(session);
         }
     }
 
-    /// Other regions have this one's log of `partition` up to `pos`: second acks (E9).
-    pub(crate) fn covered(&self, partition: u32, pos: LogPos) {
-        let acks = self.second_acks.borrow_mut().covered(partition, pos);
+    fn ack(&self, session: SessionId, event_ids: Vec<EventId>, durability: Durability) {
+        let region = self.config.region.clone();
+        self.send(session, &ServerFrame::Ack(Ack { event_ids, region, durability }));
+    }
+
+    /// A publish has its first ack: its second follows, if there are other regions (E9).
+    fn taken(&self, session: SessionId, event_id: EventId, place: Option<&v1::Position>) {
+        let open = self.conversations.borrow().contains_key(&session);
+        let Some(place) = place.filter(|_| self.config.mirrored && open) else { return };
+        if self.second_acks.borrow_mut().taken(place.into(), event_id, session) == Then::Covered {
+            self.ack(session, vec![event_id], Durability::Global);
+        }
+    }
+
+    /// Another region has what this one took in, up to somewhere: second acks (E9).
+    pub(crate) fn covered(&self, covered: &v1::Covered) {
+        let acks = self.second_acks.borrow_mut().covered(covered);
         for (session, ids) in acks {
             for ids in ids.chunks(ACK_IDS) {
-                let (event_ids, region) = (ids.to_vec(), self.config.region.clone());
-                self.send(
-                    session,
-                    &ServerFrame::Ack(Ack { event_ids, region, durability: Durability::Global }),
-                );
+                self.ack(session, ids.to_vec(), Durability::Global);
             }
         }
     }

@@ -2,13 +2,10 @@
 
 use sterna_proto::v1;
 use sterna_stream::StreamId;
+use sterna_stream::limits::SESSION_NEWS;
 
 use super::Outward;
 use crate::registered::ROWS;
-
-/// Openings and closings that wait for one state instance, and renewals as many again; further ones are
-/// dropped and made good by later renewals, or by the registry's expiry.
-pub const SESSION_NEWS: usize = 8_192;
 
 impl Outward {
     /// Somebody wants to know who is in a stream, or nobody any more.

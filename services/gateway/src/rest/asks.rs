@@ -96,8 +96,8 @@ impl Rest {
         read(client.mine(request)).await
     }
 
-    /// Hands commands of one stream over, in order; each counts as a resend (E7). Says whether the region
-    /// held them on a single copy.
+    /// Hands commands of one stream over, in order; each counts as a resend (E7). Answers with what the
+    /// last was answered, and whether the region held any on a single copy.
     ///
     /// # Errors
     /// The first refusal; of those before it some may have been taken.
@@ -106,7 +106,7 @@ impl Rest {
         stream: &StreamId,
         grant: &Bytes,
         commands: Vec<Command>,
-    ) -> Result<bool, Refusal> {
+    ) -> Result<v1::Accepted, Refusal> {
         let instances = &self.links.messaging;
         let at = usize::from(partition::of(stream, self.config.partitions)) % instances.len().max(1);
         let link = instances.get(at).ok_or_else(open)?.clone();
@@ -114,19 +114,22 @@ impl Rest {
             (1..).zip(commands).map(|(tag, command)| self.up(tag, grant, command)).collect();
         let call = async {
             let mut unanswered = ups.len();
-            let mut single_copy = false;
+            let mut taken = v1::Accepted::default();
             let answer = MessagingClient::new(link).publish(tokio_stream::iter(ups)).await;
             let mut downs = answer.map_err(|status| refusal::from_status(&status))?.into_inner();
             while unanswered > 0 {
                 let down = downs.message().await.map_err(|status| refusal::from_status(&status))?;
                 match down.ok_or_else(open)?.outcome {
-                    Some(Outcome::Accepted(accepted)) => single_copy |= accepted.single_copy,
+                    Some(Outcome::Accepted(accepted)) => {
+                        let single_copy = taken.single_copy || accepted.single_copy;
+                        taken = v1::Accepted { single_copy, ..accepted };
+                    }
                     Some(Outcome::Refused(refused)) => return Err(refused.into()),
                     None => return Err(open()),
                 }
                 unanswered -= 1;
             }
-            Ok(single_copy)
+            Ok(taken)
         };
         timeout(ANSWER, call).await.unwrap_or_else(|_| Err(open()))
     }

@@ -14,7 +14,7 @@ use super::Rest;
 use super::asks::Command;
 use super::query::Query;
 use super::reply::{self, Reply};
-use super::second::Watch;
+use super::second;
 
 /// `PUT …/events/{event_id}`: 202 with the ack's body, at every repeat.
 pub(super) async fn publish(
@@ -32,18 +32,19 @@ pub(super) async fn publish(
     };
     let asked = rest::publish(body)?;
     let creates = asked.kind.as_str() == MEMBER && created::is_creation(stream, &who.user, id);
-    let action = if creates { Action::Create(id) } else { Action::Publish(asked.kind.clone()) };
+    let action = match creates {
+        true => Action::Create(id),
+        false => Action::publishing(&asked.kind, asked.payload.as_bytes()),
+    };
     let grant = rest.grant(who, &action, stream).await?;
     let seen = seen(rest, stream, asked.seen).await?;
-    // Before the event is taken, so that it cannot pass by unseen.
-    let watch = if global && rest.config.mirrored { Watch::open(rest, stream).await } else { None };
     let command = Command { id, kind: asked.kind.to_string(), payload: asked.payload.into_bytes(), seen };
-    let single_copy = rest.command(stream, &grant, vec![command]).await?;
-    let elsewhere = match watch {
-        Some(watch) => watch.covers(&who.user, id).await,
+    let taken = rest.command(stream, &grant, vec![command]).await?;
+    let elsewhere = match taken.place.filter(|_| global && rest.config.mirrored) {
+        Some(place) => second::covers(rest, &place).await,
         None => false,
     };
-    let durability = match (elsewhere, single_copy) {
+    let durability = match (elsewhere, taken.single_copy) {
         (true, _) => "global",
         (false, true) => "single_copy",
         (false, false) => "region",

@@ -5,9 +5,8 @@ use http::StatusCode;
 use serde_json::{Value, json};
 use sterna_access::members::payload;
 use sterna_access::{Action, Identity, View};
-use sterna_protocol::rest::{self, Taken, bad};
-use sterna_stream::kind::MEMBER;
-use sterna_stream::limits::{REST_ITEMS, STREAM_MEMBERS};
+use sterna_protocol::rest::{self, Taken};
+use sterna_stream::limits::REST_ITEMS;
 use sterna_stream::member::{Change, Membership, Role};
 use sterna_stream::{EventId, Reason, StreamId, UserId};
 
@@ -48,14 +47,10 @@ pub(super) async fn set(
     body: &Bytes,
 ) -> Taken<Reply> {
     let role = streams::role(&rest::role(body)?, "role")?;
-    let (grant, view) = manage(rest, who, stream).await?;
-    let members = &view.fold.members;
-    let present = members.role_of(user);
+    let (grant, view) = manage(rest, who, stream, user, Change::Add(role)).await?;
+    let present = view.fold.members.role_of(user);
     if present == Some(role) {
         return Ok(Reply::json(StatusCode::OK, &member(user, role)));
-    }
-    if present.is_none() && members.iter().len() >= STREAM_MEMBERS {
-        return Err(Reason::LimitExceeded.because(format!("a stream has {STREAM_MEMBERS} members")).into());
     }
     let higher = [Role::Writer, Role::Owner].into_iter().filter(|one| *one > role && present >= Some(*one));
     let mut changes = vec![Change::Add(role)];
@@ -66,21 +61,26 @@ pub(super) async fn set(
     publish(rest, stream, &grant, user, &changes).await
 }
 
-/// `DELETE …/members/{user}`. 200 if they are no member, else 202.
+/// `DELETE …/members/{user}`: by an owner, or by themselves. 200 if they are no member, else 202.
 pub(super) async fn remove(rest: &Rest, who: &Identity, stream: &StreamId, user: &UserId) -> Taken<Reply> {
-    let (grant, view) = manage(rest, who, stream).await?;
+    let leaves = Change::Remove(None);
+    let (grant, view) = manage(rest, who, stream, user, leaves).await?;
     if view.fold.members.role_of(user).is_none() {
         return Ok(Reply::json(StatusCode::OK, &json!({ "user": user.as_str(), "role": null })));
     }
-    spare_the_root(&view, user)?;
-    publish(rest, stream, &grant, user, &[Change::Remove(None)]).await
+    publish(rest, stream, &grant, user, &[leaves]).await
 }
 
-/// The grant to change members, and what they are by what this region holds now.
-async fn manage(rest: &Rest, who: &Identity, stream: &StreamId) -> Taken<(Bytes, View)> {
+/// The grant to change what `user` is, and what members are by what this region holds now.
+async fn manage(
+    rest: &Rest,
+    who: &Identity,
+    stream: &StreamId,
+    user: &UserId,
+    change: Change,
+) -> Taken<(Bytes, View)> {
     let view = rest.view_anew(who, stream).await?;
-    let kind = MEMBER.parse().map_err(|_| bad("user", "a member event has a kind"))?;
-    let grant = rest.grant(who, &Action::Publish(kind), stream).await?;
+    let grant = rest.grant(who, &Action::Change(user.clone(), change), stream).await?;
     Ok((grant, view))
 }
 
@@ -101,8 +101,8 @@ async fn publish(
     let commands: Vec<Command> =
         changes.iter().map(|change| streams::change(rest.mint(), user, *change, None)).collect();
     let ids: Vec<String> = commands.iter().map(|command| command.id.to_string()).collect();
-    let single_copy = rest.command(stream, grant, commands).await?;
-    let durability = if single_copy { "single_copy" } else { "region" };
+    let taken = rest.command(stream, grant, commands).await?;
+    let durability = if taken.single_copy { "single_copy" } else { "region" };
     let body = json!({ "event_ids": ids, "region": rest.config.region.as_str(), "durability": durability });
     Ok(Reply::json(StatusCode::ACCEPTED, &body))
 }

@@ -9,7 +9,7 @@ use sterna_access::{Action, Identity, View};
 use sterna_proto::{convert, v1};
 use sterna_protocol::rest::{self, Member, Taken, bad};
 use sterna_stream::kind::{History, MEMBER};
-use sterna_stream::limits::{DURABILITY_WAIT_MS, REST_ITEMS};
+use sterna_stream::limits::{CREATE_MEMBERS, DURABILITY_WAIT_MS, REST_ITEMS, STREAM_MEMBERS};
 use sterna_stream::member::{Change, Role};
 use sterna_stream::{EventId, Hlc, Reason, StreamId, UserId, created};
 use tokio::time::{Duration, Instant, sleep};
@@ -23,8 +23,6 @@ use super::wish::{ROOT, bad_stream};
 
 /// Streams of a page that asks for no number.
 const PAGE: usize = 100;
-/// Members that a creation may name; further ones are added one by one.
-pub(super) const CREATE_MEMBERS: usize = 50;
 /// Pause between two looks whether a creation has been sequenced: doubled from the first to the last.
 const LOOK_MS: (u64, u64) = (10, 200);
 
@@ -98,9 +96,13 @@ pub(super) async fn create(rest: &Rest, who: &Identity, kind: &str, body: &Bytes
     };
     let absent = |member: &&(UserId, Role)| view.fold.members.role_of(&member.0).is_none();
     let absent: Vec<_> = members.iter().filter(absent).collect();
-    if !absent.is_empty() {
+    if let Some((first, role)) = absent.first() {
+        if view.fold.members.iter().len() + absent.len() > STREAM_MEMBERS {
+            let detail = format!("a stream has at most {STREAM_MEMBERS} members");
+            return Err(Reason::LimitExceeded.because(detail).into());
+        }
         let adds = absent.iter().map(|(user, role)| add(added(id, user, *role), user, *role, None)).collect();
-        let action = Action::Publish(MEMBER.parse().map_err(|_| bad_stream())?);
+        let action = Action::Change(first.clone(), Change::Add(*role));
         let grant = rest.grant(who, &action, &stream).await?;
         match rest.command(&stream, &grant, adds).await {
             // Past the window nothing of the first attempt is open any more.

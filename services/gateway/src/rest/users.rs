@@ -10,14 +10,13 @@ use std::time::Duration;
 use sterna_access::Identity;
 use sterna_protocol::Limits as Terms;
 use sterna_protocol::limits::PUBLISH_BURST_S;
+use sterna_stream::limits::REST_USERS;
 use sterna_stream::map::Map;
 use sterna_stream::{Reason, Refusal, UserId};
 use tokio::time::Instant;
 
 use crate::conversation::rate::Rate;
 
-/// Users that one shard counts; while all of them are asking, others are refused as `overloaded`.
-pub(crate) const USERS: usize = 20_000;
 /// After so long without a request every rate is full again.
 const FULL: Duration = Duration::from_secs(PUBLISH_BURST_S as u64 + 1);
 
@@ -59,9 +58,9 @@ impl Users {
         let who = (who.tenant.clone(), who.user.clone());
         let now = Instant::now();
         let mut users = self.0.borrow_mut();
-        if users.len() >= USERS && !users.contains_key(&who) {
+        if users.len() >= REST_USERS && !users.contains_key(&who) {
             users.retain(|_, user| user.open > 0 || now < user.asked + FULL);
-            if users.len() >= USERS {
+            if users.len() >= REST_USERS {
                 return Err(Reason::Overloaded.because("too many users ask at once"));
             }
         }
@@ -156,13 +155,13 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn who_is_forgotten_has_nothing_to_lose() {
         let (users, terms) = (Rc::new(Users::default()), Terms::default());
-        for n in 0..USERS {
+        for n in 0..REST_USERS {
             drop(users.seat(&who(n), &terms).unwrap());
             users.count(&who(n), Load::Write(60), &terms).unwrap();
         }
-        assert_eq!(users.seat(&who(USERS), &terms).err().unwrap().reason, Reason::Overloaded);
+        assert_eq!(users.seat(&who(REST_USERS), &terms).err().unwrap().reason, Reason::Overloaded);
         tokio::time::advance(FULL).await;
-        assert!(users.seat(&who(USERS), &terms).is_ok());
+        assert!(users.seat(&who(REST_USERS), &terms).is_ok());
         assert_eq!(users.0.borrow().len(), 1);
     }
 }

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod floors;
 mod model;
 mod outbox;
 pub(crate) mod world;
@@ -19,7 +20,7 @@ use crate::seams::Gap;
 
 /// Follows and waits until it is live at `head` (which the ring takes as given).
 async fn live(shard: &world::Pipes, client: &mut world::Client, stream: &StreamId, head: &str) {
-    let start = Start { cursor: cursor(head), tail: None, tell: false };
+    let start = Start { cursor: cursor(head), tail: None, ..Start::default() };
     shard.follow(client.id, stream, start).unwrap();
     shard.joined(stream, &cursor(head), &cursor(head));
     assert!(client.text().await.starts_with("s "));
@@ -229,7 +230,9 @@ fn a_join_reads_pages_until_the_ring_completes_them() {
         let (shard, asked) = shard(Limits { ring_entries: 2, ..Limits::default() });
         let a = stream("a");
         let mut client = connect(&shard, 4_096);
-        shard.follow(client.id, &a, Start { cursor: cursor("us:2"), tail: Some(9), tell: false }).unwrap();
+        shard
+            .follow(client.id, &a, Start { cursor: cursor("us:2"), tail: Some(9), ..Start::default() })
+            .unwrap();
         assert!(asked.asks.borrow().is_empty(), "nothing is read before the ring fills");
         shard.joined(&a, &cursor("us:5"), &cursor("us:6"));
         assert_eq!(client.text().await, "s us:5 us:6");

@@ -47,6 +47,12 @@ impl Verifier for Tokens {
 }
 
 impl Access {
+    async fn pass(&self, who: &Identity, what: &Action) -> Result<(), Refusal> {
+        self.asked.lock().unwrap().push((who.user.to_string(), what.clone()));
+        self.turnstile.acquire().await.unwrap().forget();
+        self.refused.lock().unwrap().get(who.user.as_str()).cloned().map_or(Ok(()), Err)
+    }
+
     pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
         let table = Table::default();
         Self {
@@ -114,15 +120,12 @@ impl Access {
 #[tonic::async_trait]
 impl Authorizer for Access {
     async fn authorize(&self, who: &Identity, what: &Action, on: &StreamId) -> Result<Grant, Refusal> {
-        self.asked.lock().unwrap().push((who.user.to_string(), what.clone()));
-        self.turnstile.acquire().await.unwrap().forget();
-        if let Some(refusal) = self.refused.lock().unwrap().get(who.user.as_str()) {
-            return Err(refusal.clone());
-        }
+        self.pass(who, what).await?;
         self.members.authorize(who, what, on).await
     }
 
     async fn view(&self, who: &Identity, on: &StreamId) -> Result<View, Refusal> {
+        self.pass(who, &Action::Read).await?;
         self.members.view(who, on).await
     }
 

@@ -1,8 +1,8 @@
 //! Asking notification: whatever becomes of a question, its session goes on (E17).
 
-use sterna_gateway::outward::ASKS;
 use sterna_protocol::frame::ServerFrame;
 use sterna_stream::Reason;
+use sterna_stream::limits::SHARD_ASKS;
 use tokio::time::Duration;
 
 use crate::person::subscribe;
@@ -117,7 +117,7 @@ fn questions_beyond_the_queue_are_asked_again() {
         world.state.followed().await;
         world.joined(&stream, "us:1").await;
         let mut people = Vec::new();
-        for _ in 0..2 * ASKS + 50 {
+        for _ in 0..2 * SHARD_ASKS + 50 {
             let mut person = world.person("bo").await;
             person.subscribe(&stream, "").await;
             people.push(person);

@@ -168,7 +168,7 @@ fn a_storm_of_cursor_frames_is_a_few_writes() {
     });
 }
 
-/// `STORES`: reports that find no place are dropped; the shard serves on, and later ones are written.
+/// `CURSOR_STORES`: reports that find no place are dropped; the shard serves on, and later ones are written.
 #[test]
 fn reports_beyond_the_queue_are_dropped() {
     run(async {
@@ -177,7 +177,7 @@ fn reports_beyond_the_queue_are_dropped() {
         world.shelf.held().failures = usize::MAX;
         let mut first = world.person("ana").await;
         world.live(&mut first, &stream, "us:9").await;
-        for n in 0..sterna_gateway::stored::STORES + 10 {
+        for n in 0..sterna_stream::limits::CURSOR_STORES + 10 {
             let mut ana = world.person("ana").await;
             ana.send(&[subscribe(&[&stream], Some("us:9"), None), stored(&[(&stream, "us:3")])]).await;
             ana.send(&[ClientFrame::Ping]).await;
@@ -193,7 +193,7 @@ fn reports_beyond_the_queue_are_dropped() {
         sleep(Duration::from_secs(10)).await;
         assert_eq!(of(&world, &stream), Some("us:4".parse().unwrap()));
         let written: usize = world.shelf.held().stores.iter().map(|store| store.devices.len()).sum();
-        assert!(written <= sterna_gateway::stored::STORES + 1, "{written}");
+        assert!(written <= sterna_stream::limits::CURSOR_STORES + 1, "{written}");
     });
 }
 

@@ -330,6 +330,13 @@ impl Call<v1::AttachUp, v1::AttachDown> {
 }
 
 impl Call<v1::PublishUp, v1::PublishDown> {
+    /// Accepts it; its record stands at this offset of partition 0.
+    pub(crate) async fn accept_at(&self, tag: u64, offset: u64) {
+        let place = Some(v1::Position { incarnation: 1, partition: 0, offset });
+        let accepted = v1::Accepted { place, ..v1::Accepted::default() };
+        self.down(v1::PublishDown { tag, outcome: Some(Outcome::Accepted(accepted)) }).await;
+    }
+
     pub(crate) async fn accept(&self, tag: u64) {
         self.down(v1::PublishDown { tag, outcome: Some(Outcome::Accepted(v1::Accepted::default())) }).await;
     }

@@ -18,6 +18,7 @@ mod mine;
 mod person;
 mod publishing;
 mod registered;
+mod second_acks;
 mod world;
 
 use bytes::Bytes;

@@ -1,7 +1,7 @@
 //! What follows a change of members waits until everybody is authorised again (E24, A8).
 
-use sterna_gateway::held::HELD_SEGMENTS;
 use sterna_stream::Reason;
+use sterna_stream::limits::RECHECK_SEGMENTS;
 use tokio::time::{Duration, Instant};
 
 use crate::world::{World, run};
@@ -180,7 +180,7 @@ fn what_is_too_much_to_be_held_is_pulled() {
         world.live(&mut ana, &stream, "").await;
         world.access.hold();
         world.push(&of_members(segment(&stream, 1, 1))).await;
-        let held = HELD_SEGMENTS as u64;
+        let held = RECHECK_SEGMENTS as u64;
         for seq in 2..=held + 3 {
             world.push(&segment(&stream, seq, seq)).await;
         }
@@ -191,7 +191,7 @@ fn what_is_too_much_to_be_held_is_pulled() {
         assert_eq!(ask.after, Some(place(&format!("us:{held}"))));
         world.notification.page(ask.tag, "", &[segment(&stream, held + 1, held + 3)]).await;
         let mut seqs = Vec::new();
-        while seqs.len() < HELD_SEGMENTS + 3 {
+        while seqs.len() < RECHECK_SEGMENTS + 3 {
             seqs.extend(ana.seqs().await);
         }
         assert!(seqs.into_iter().eq(1..=held + 3));

@@ -162,7 +162,7 @@ fn what_may_have_been_missed_is_listed_again() {
     });
 }
 
-/// `ADDED`: additions beyond the queue are listed instead; all are followed in the end.
+/// `MINE_ADDED`: additions beyond the queue are listed instead; all are followed in the end.
 #[test]
 fn additions_beyond_the_queue_are_listed() {
     run(async {
@@ -172,7 +172,7 @@ fn additions_beyond_the_queue_are_listed() {
         ana.send(&[mine(None), ClientFrame::Ping]).await;
         assert_eq!(ana.frame().await, ServerFrame::Pong);
         world.access.hold();
-        for n in 0..sterna_gateway::mine::ADDED + 200 {
+        for n in 0..sterna_stream::limits::MINE_ADDED + 200 {
             let nowhere: StreamId = format!("acme/chat/none{n}").parse().unwrap();
             changed(&mut world, &nowhere, &["ana"]).await;
         }

@@ -178,7 +178,7 @@ fn a_full_queue_of_commands_refuses_as_overloaded() {
         drop(world.messaging);
         tokio::time::sleep(Duration::from_secs(1)).await;
         let _nobody_answers = world.commanding.next().await;
-        let most = 2 * sterna_gateway::outward::COMMANDS + 100;
+        let most = 2 * sterna_stream::limits::SHARD_COMMANDS + 100;
         let ids: Vec<_> = (0..most).map(|n| sterna_stream::EventId::mint(NOW, n as u128)).collect();
         for some in ids.chunks(200) {
             ana.send(&some.iter().map(|id| publish(&stream, *id)).collect::<Vec<_>>()).await;

@@ -8,6 +8,7 @@ use sterna_gateway::limits::Limits;
 use sterna_gateway::outward::Links;
 use sterna_process::{Clock, ManualClock, Process};
 use sterna_proto::v1;
+use sterna_proto::v1::attach_down::What;
 use sterna_protocol::Limits as Terms;
 use sterna_stream::{EventId, Segment, StreamId, created};
 use tokio::io::DuplexStream;
@@ -156,6 +157,18 @@ impl World {
 
     pub(crate) async fn push(&mut self, segment: &Segment) {
         self.state.push(&mut self.pushed, segment).await;
+    }
+
+    /// State says that another region has everything of partition 0 below an offset.
+    pub(crate) async fn covered(&mut self, below: u64) {
+        let covered = v1::Covered { partition: 0, incarnation: 1, below };
+        self.state.tell(&mut self.pushed, What::Covered(covered)).await;
+    }
+
+    /// Messaging takes one command, whose record stands at this offset.
+    pub(crate) async fn accept_at(&mut self, offset: u64) {
+        let command = self.messaging.up().await;
+        self.messaging.accept_at(command.tag, offset).await;
     }
 
     /// Messaging takes one command.

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use bytes::Bytes;
-use sterna_access::Permission::{Create, Manage, Publish, Read};
+use sterna_access::Permission::{Create, Leave, Manage, Publish, Read};
 
 use super::*;
 use crate::tests::{NOW, config, grant};
@@ -104,9 +104,21 @@ fn each_permission_allows_its_own_effect_and_no_other() {
         (Publish, None, Some(Reason::Forbidden)),
         (Manage, Some(Reason::Forbidden), None),
         (Create, Some(Reason::Forbidden), Some(Reason::Forbidden)),
+        (Leave, Some(Reason::Forbidden), Some(Reason::Forbidden)),
     ] {
         assert_eq!(reason(permission, &up(id_at(NOW), "message", b"1")), event, "{permission:?}");
         assert_eq!(reason(permission, &up(id_at(NOW), "member", ADD)), member, "{permission:?}");
+    }
+}
+
+/// A5, E32: who may leave may take from themselves, and from nobody else, and give nothing.
+#[test]
+fn a_grant_to_leave_takes_from_its_subject_alone() {
+    let decide = |payload: &str| reason(Leave, &up(id_at(NOW), "member", payload.as_bytes()));
+    assert_eq!(decide(r#"{"user":"ana","remove":"all"}"#), None);
+    assert_eq!(decide(r#"{"user":"ana","remove":"writer"}"#), None);
+    for other in [r#"{"user":"bo","remove":"all"}"#, r#"{"user":"ana","add":"owner"}"#] {
+        assert_eq!(decide(other), Some(Reason::Forbidden), "{other}");
     }
 }
 

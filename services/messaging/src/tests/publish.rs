@@ -6,6 +6,7 @@ use bytes::Bytes;
 use futures_util::stream;
 use prost::Message;
 use sterna_access::Permission;
+use sterna_log::Log;
 use sterna_log::faulty::ProduceFault;
 use sterna_process::{Caller, Link, require_caller};
 use sterna_proto::v1;
@@ -73,12 +74,19 @@ impl Call {
         self.up.try_send(v1::PublishUp { tag: self.tag, ..command }).unwrap();
     }
 
+    /// Where the record of the next answer stands, which is that it was accepted.
+    async fn place(&mut self) -> v1::Position {
+        let down = self.down.message().await.unwrap().unwrap();
+        let Some(Outcome::Accepted(accepted)) = down.outcome else { panic!("{down:?}") };
+        accepted.place.unwrap()
+    }
+
     /// The next answer: its tag, and `accepted`, `single copy` or the reason it was refused for.
     async fn answer(&mut self) -> (u64, String) {
         let down = self.down.message().await.unwrap().unwrap();
         let outcome = match down.outcome.unwrap() {
-            Outcome::Accepted(v1::Accepted { single_copy: false }) => "accepted".to_owned(),
-            Outcome::Accepted(v1::Accepted { single_copy: true }) => "single copy".to_owned(),
+            Outcome::Accepted(v1::Accepted { single_copy: false, .. }) => "accepted".to_owned(),
+            Outcome::Accepted(v1::Accepted { single_copy: true, .. }) => "single copy".to_owned(),
             Outcome::Refused(refused) => refused.code,
         };
         (down.tag, outcome)
@@ -122,6 +130,24 @@ async fn publishes_of_one_call_keep_their_order() {
     let one = &records[0];
     assert_eq!((&*one.actor, &*one.request_id, &*one.grant_id), ("ana", "request-1", "g1"));
     assert_eq!((one.policy.is_some(), one.stream.as_str()), (true, stream_in(0).as_str()));
+}
+
+/// E9: the answer says where in the ingress the record stands; a repeat stands somewhere else.
+#[tokio::test(start_paused = true)]
+async fn an_answer_says_where_the_record_stands() {
+    let mut world = World::new(config());
+    let instance = world.start("messaging-0");
+    let mut call = world.call(&instance).await;
+    let command = world.command(&stream_in(1));
+    let mut places = Vec::new();
+    for _ in 0..3 {
+        call.send(command.clone());
+        let place = call.place().await;
+        assert_eq!((place.incarnation, place.partition), (1, 1));
+        places.push(place.offset);
+    }
+    let page = world.log.read(&world.config.ingress, 1, 0, usize::MAX).await.unwrap();
+    assert_eq!(places, page.entries.iter().map(|entry| entry.offset).collect::<Vec<_>>());
 }
 
 /// G1, E6: no ack before every in-sync replica has the record.

@@ -8,12 +8,12 @@ use sterna_proto::record::{Body, Stored};
 use sterna_proto::v1;
 use sterna_proto::v1::persistence_client::PersistenceClient;
 use sterna_stream::kind::MEMBER;
+use sterna_stream::limits::MINE_STREAMS;
 use sterna_stream::member::{Change, Role};
 use sterna_stream::{ContentHash, EventId, StreamId, created};
 use tonic::Code;
 
 use super::*;
-use crate::mine::MINE_STREAMS_MAX;
 
 /// The world's streams: each ana's, changed through persistence as a sequencer does.
 struct Streams {
@@ -187,12 +187,12 @@ async fn the_most_active_come_first_or_all_in_pages() {
 #[tokio::test(start_paused = true)]
 async fn answers_are_bounded_and_only_for_gateways() {
     let mut streams = Streams::new();
-    for at in 0..=MINE_STREAMS_MAX as u64 {
+    for at in 0..=MINE_STREAMS as u64 {
         streams.create("chat", at).await;
     }
     for newest in [false, true] {
         let answer = streams.mine(v1::MineRequest { newest, limit: 9_999, ..of("ana") }).await;
-        assert_eq!((answer.streams.len(), answer.next.is_empty()), (MINE_STREAMS_MAX, false));
+        assert_eq!((answer.streams.len(), answer.next.is_empty()), (MINE_STREAMS, false));
     }
     let mut notification = streams.world.called_by("gateway");
     let nonsense = v1::MineRequest { newest: true, after: "acme/chat/a".into(), ..of("ana") };

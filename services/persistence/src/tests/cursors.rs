@@ -2,12 +2,12 @@
 
 use sterna_proto::{convert, v1};
 use sterna_storage::{Consistency, Table, layout};
-use sterna_stream::limits::CURSOR_ORIGINS;
+use sterna_stream::limits::{CURSOR_DEVICES, CURSOR_ORIGINS, CURSOR_STREAMS};
 use sterna_stream::{Cursor, Region};
 use tonic::Code;
 
 use super::{NOW, STREAM, World};
-use crate::cursors::{CURSOR_DEVICES_MAX, CURSOR_STREAMS_MAX, FORGOTTEN_MS, read, store};
+use crate::cursors::{FORGOTTEN_MS, read, store};
 
 const DEVICE: &str = "0000";
 const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
@@ -110,10 +110,10 @@ async fn lists_and_origins_are_bounded() {
         let request = v1::StoreCursorsRequest { devices, now_unix_ms: NOW };
         world.called_by("gateway").store_cursors(request).await.map_err(|status| status.code())
     };
-    assert!(call(vec![device(streams(CURSOR_STREAMS_MAX))]).await.is_ok());
-    assert!(call(vec![device(streams(CURSOR_STREAMS_MAX + 1))]).await.is_err());
-    assert!(call(vec![device(Vec::new()); CURSOR_DEVICES_MAX + 1]).await.is_err());
-    let names = (0..=CURSOR_STREAMS_MAX).map(|n| format!("acme/chat/s{n}")).collect();
+    assert!(call(vec![device(streams(CURSOR_STREAMS))]).await.is_ok());
+    assert!(call(vec![device(streams(CURSOR_STREAMS + 1))]).await.is_err());
+    assert!(call(vec![device(Vec::new()); CURSOR_DEVICES + 1]).await.is_err());
+    let names = (0..=CURSOR_STREAMS).map(|n| format!("acme/chat/s{n}")).collect();
     let (tenant, user, name) = ("acme".into(), "ana".into(), DEVICE.into());
     let request = v1::CursorsRequest { tenant, user, device: name, streams: names, now_unix_ms: NOW };
     assert!(world.called_by("gateway").cursors(request.clone()).await.is_err());

@@ -7,11 +7,12 @@ use sterna_proto::v1;
 use sterna_proto::v1::appended::Outcome;
 use sterna_storage::faulty::Fault;
 use sterna_storage::{Name, layout};
+use sterna_stream::limits::TOUCHED_STREAMS;
 use sterna_stream::member::{Change, Role};
 use sterna_stream::{ContentHash, EventId, Region, UserId};
 
 use super::{Chain, NOW, STREAM, World, items};
-use crate::touched::{TOUCHED_STREAMS_MAX, touch};
+use crate::touched::touch;
 
 /// A member event about `subject`.
 fn about(subject: &str, change: Change) -> Bytes {
@@ -116,12 +117,12 @@ async fn pages_are_by_name_and_each_stream_is_in_one() {
     }
 }
 
-/// G9: an answer holds [`TOUCHED_STREAMS_MAX`] at most, whatever is asked for.
+/// G9: an answer holds [`TOUCHED_STREAMS`] at most, whatever is asked for.
 #[tokio::test(start_paused = true)]
 async fn an_answer_is_bounded() {
     let world = World::new();
     let region: Region = "us-east-1".parse().unwrap();
-    for n in 0..=TOUCHED_STREAMS_MAX {
+    for n in 0..=TOUCHED_STREAMS {
         let mut chain = Chain::of("us-east-1");
         chain.stream = format!("acme/chat/s{n:05}").parse().unwrap();
         touch(&*world.inner, &region, &adds(&mut chain, &["bo"]).bytes).await.unwrap();
@@ -129,5 +130,5 @@ async fn an_answer_is_bounded() {
     let request =
         v1::TouchedRequest { tenant: "acme".into(), user: "bo".into(), limit: 5_000, ..Default::default() };
     let answer = world.called_by("notification").touched(request).await.unwrap().into_inner();
-    assert_eq!((answer.streams.len(), answer.more), (TOUCHED_STREAMS_MAX, true));
+    assert_eq!((answer.streams.len(), answer.more), (TOUCHED_STREAMS, true));
 }

@@ -40,7 +40,7 @@ impl Owned {
             let Some(stored) = self.ahead.take(chain, next) else { return };
             role.express.count().shown += 1;
             let number = self.express.take(0);
-            self.foreign(role, From::Express, number, stored, None).await;
+            self.foreign(role, From::Express, number, stored).await;
         }
     }
 

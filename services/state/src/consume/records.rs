@@ -48,7 +48,6 @@ struct Parked {
     from: From,
     number: u64,
     stored: Stored,
-    placed: Option<Placed>,
 }
 
 struct Taken {
@@ -103,7 +102,7 @@ impl Owned {
     pub(super) async fn ensured(&mut self, role: &Inner, topics: &Topics, from: From, number: u64) {
         self.done(from, number);
         if let Some(parked) = self.parked.take_if(|parked| (parked.from, parked.number) == (from, number)) {
-            show(role, &parked.stored, parked.placed, 0).await;
+            show(role, &parked.stored, 0).await;
             self.go_on(role, topics).await;
             self.catch_up_all(role).await;
         }
@@ -131,10 +130,10 @@ impl Owned {
 
     async fn go_on(&mut self, role: &Inner, topics: &Topics) {
         while self.parked.is_none() {
-            if let Some((stored, placed)) = self.lacked.pop_front() {
+            if let Some((stored, _)) = self.lacked.pop_front() {
                 let number = self.filled.take(0);
                 let chain: Chain = (stored.segment.stream.clone(), stored.segment.origin.clone());
-                self.foreign(role, From::Table, number, stored, Some(placed)).await;
+                self.foreign(role, From::Table, number, stored).await;
                 self.catch_up(role, &chain).await;
                 continue;
             }
@@ -156,7 +155,7 @@ impl Owned {
             }
         };
         match topic {
-            0 => self.counts.own(placed),
+            0 => self.counts.own(&decoded, placed),
             _ if mutant!("dedupe_against_express") && is_shown(role, &decoded) => {}
             mirror => self.counts.mirrored(mirror - 1, &decoded, &bytes, placed),
         }
@@ -167,12 +166,12 @@ impl Owned {
             }
             LogRecord::Segment(stored) if topic > 0 => {
                 let chain: Chain = (stored.segment.stream.clone(), stored.segment.origin.clone());
-                self.foreign(role, From::Topic(topic), number, stored, placed).await;
+                self.foreign(role, From::Topic(topic), number, stored).await;
                 return self.catch_up(role, &chain).await;
             }
             LogRecord::Segment(stored) => {
                 role.express.offer(&role.config.origin, &stored);
-                show(role, &stored, placed, stored.segment.last()).await;
+                show(role, &stored, stored.segment.last()).await;
             }
             LogRecord::Mark(mark) if !topics.may_say(topic, self.partition, &mark) => {
                 role.mirrors().strange += 1;
@@ -187,14 +186,7 @@ impl Owned {
 
     /// A segment of another region: into the table at once if members change by it or it was read there, else
     /// within the grace time.
-    pub(super) async fn foreign(
-        &mut self,
-        role: &Inner,
-        from: From,
-        number: u64,
-        stored: Stored,
-        placed: Option<Placed>,
-    ) {
+    pub(super) async fn foreign(&mut self, role: &Inner, from: From, number: u64, stored: Stored) {
         let (partition, generation) = (self.partition, self.generation);
         let ticket = Ticket { partition, generation, from, number };
         let members = !stored.segment.members.is_empty();
@@ -213,9 +205,9 @@ impl Owned {
             replace(role, &stored).await;
         }
         if members {
-            self.parked = Some(Parked { from, number, stored, placed });
+            self.parked = Some(Parked { from, number, stored });
         } else {
-            show(role, &stored, placed, 0).await;
+            show(role, &stored, 0).await;
         }
     }
 }
@@ -244,10 +236,10 @@ async fn replace(role: &Inner, stored: &Stored) {
 
 /// Pushes a segment and keeps it in its tail. `ensured`: up to where the table is known to hold its chain;
 /// all of the own log is, because the sequencer put it there first.
-async fn show(role: &Inner, stored: &Stored, placed: Option<Placed>, ensured: u64) {
+async fn show(role: &Inner, stored: &Stored, ensured: u64) {
     let (segment, bytes) = (stored.segment.clone(), stored.bytes.clone());
     let changed = members_of(&stored.segment);
-    role.hub.lock().push(segment, bytes, placed, Instant::now());
+    role.hub.lock().push(segment, bytes, Instant::now());
     if let Some(changed) = changed {
         role.watch.lock().changed(&stored.segment.stream);
         role.hub.lock().members_changed(&changed);

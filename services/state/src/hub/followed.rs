@@ -1,7 +1,6 @@
 //! One followed stream: who gets its pushes, how far it was consumed, and what waits (E24).
 
 use bytes::Bytes;
-use sterna_proto::record::Placed;
 use sterna_stream::mutant;
 use sterna_stream::{Cursor, Segment};
 use tokio::time::Instant;
@@ -33,7 +32,6 @@ pub(super) struct Followed {
 pub(super) struct Waiting {
     pub(super) segment: Segment,
     pub(super) record: Bytes,
-    pub(super) placed: Option<Placed>,
     pub(super) until: Instant,
 }
 

@@ -2,11 +2,11 @@
 #![allow(clippy::unwrap_used)]
 
 use bytes::Bytes;
-use sterna_proto::record::{Placed, Stored};
+use sterna_proto::record::Stored;
 use sterna_proto::v1::attach_down::What;
 use sterna_proto::{convert, v1};
 use sterna_stream::digest::Prefix;
-use sterna_stream::{Cursor, Hlc, LogPos, Origin, Policy, Position, Segment, StreamId};
+use sterna_stream::{Cursor, Hlc, Origin, Policy, Position, Segment, StreamId};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -70,7 +70,7 @@ pub(crate) fn words(what: &What) -> String {
         }
         What::Ephemeral(_) => "ephemeral".into(),
         What::Resync(resync) => format!("resync {:?}", resync.partitions),
-        What::Covered(covered) => format!("covered {:?}", covered.pos.map(|pos| pos.n)),
+        What::Covered(covered) => format!("covered {} of {}", covered.below, covered.partition),
         What::End(ended) => format!("end {} with {}", ended.session, ended.code),
         What::Members(changed) => format!("members {}", changed.users.join(" ")),
         What::Presence(presence) => format!("{} online", presence.online),
@@ -107,8 +107,7 @@ fn segment(stream: &str, origin: &str, seq: u64, member: &str) -> Segment {
 
 fn push(hub: &mut Hub, segment: Segment) {
     let record = Stored::new(segment.clone()).bytes;
-    let placed = Placed { pos: LogPos { term: 1, n: segment.first }, continues: None };
-    hub.push(segment, record, Some(placed), Instant::now());
+    hub.push(segment, record, Instant::now());
 }
 
 /// A hub that owns its only partition.
@@ -249,7 +248,7 @@ fn an_overflow_anywhere_leaves_nothing_of_the_shard_behind() {
         |hub, _| push(hub, segment("a", US, 1, "")),
         |hub, _| hub.own(0),
         |hub, shard| hub.joined(shard, &id("a"), Head::default()),
-        |hub, _| hub.covered(&v1::Covered::default()),
+        |hub, _| hub.covered(0, v1::Covered::default()),
     ];
     for step in steps {
         let mut hub = owner(1);
@@ -295,15 +294,21 @@ fn a_stream_that_nobody_follows_is_forgotten() {
     assert_eq!(other.words(), [""; 0]);
 }
 
-/// E9: whoever is attached is told, whatever it follows.
+/// E9: whoever is attached is told, whatever it follows, and whoever attaches later is told the newest; of a
+/// partition that is another instance's now that one tells.
 #[test]
-fn a_covered_position_is_told_to_every_shard() {
+fn what_is_covered_is_told_to_every_shard_and_again_when_one_attaches() {
     let mut hub = owner(8);
+    let covered = |below| v1::Covered { partition: 0, incarnation: 1, below };
     let mut readers = [0, 1, 2].map(|_| Reader::attach(&mut hub));
-    hub.covered(&v1::Covered { partition: 0, pos: Some(LogPos { term: 1, n: 9 }.into()), consumed: None });
+    hub.covered(0, covered(8));
+    hub.covered(0, covered(9));
     for reader in &mut readers {
-        assert_eq!(reader.words(), ["covered Some(9)"]);
+        assert_eq!(reader.words(), ["covered 8 of 0", "covered 9 of 0"]);
     }
+    assert_eq!(Reader::attach(&mut hub).words(), ["covered 9 of 0"]);
+    hub.disown(0);
+    assert_eq!(Reader::attach(&mut hub).words(), [""; 0]);
 }
 
 /// E19: ephemerals never cost anybody an event: a queue that is half full takes none.

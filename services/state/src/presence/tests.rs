@@ -188,13 +188,13 @@ fn what_was_shed_is_told_in_full_later() {
     assert_eq!(rig.told(), None, "only who watches");
 }
 
-/// `ROOMS_MAX`: one more is not served, and costs nothing.
+/// `PRESENCE_ROOMS`: one more is not served, and costs nothing.
 #[test]
 fn rooms_are_bounded() {
     let mut presence = Presence::new(true);
-    for n in 0..=ROOMS_MAX {
+    for n in 0..=PRESENCE_ROOMS {
         presence.watch(1, &format!("acme/chat/s{n}").parse().unwrap());
     }
-    assert_eq!(presence.rooms.len(), ROOMS_MAX);
-    assert_eq!(std::iter::from_fn(|| presence.next_unread()).count(), ROOMS_MAX);
+    assert_eq!(presence.rooms.len(), PRESENCE_ROOMS);
+    assert_eq!(std::iter::from_fn(|| presence.next_unread()).count(), PRESENCE_ROOMS);
 }

@@ -2,14 +2,15 @@
 
 use super::*;
 
-/// E32: interest and live events are for gateways.
+/// E32: interest and live events are for gateways, those of this region.
 #[tokio::test(start_paused = true)]
 async fn only_a_gateway_may_attach() {
     let mut world = World::new();
     let instance = world.start();
-    for role in ["state", "messaging", "notification", "client"] {
-        let refused = Shard::attach(&instance, &world.keys, role).await.map(|_| ()).unwrap_err();
-        assert_eq!(refused.code(), tonic::Code::PermissionDenied, "{role}");
+    let here = ["state", "messaging", "notification", "client"].map(|role| (role, US));
+    for (role, region) in here.into_iter().chain([("gateway", EU), ("gateway", "us-east-2")]) {
+        let refused = Shard::of(&instance, &world.keys, role, region).await.map(|_| ()).unwrap_err();
+        assert_eq!(refused.code(), tonic::Code::PermissionDenied, "{role} of {region}");
     }
     assert!(Shard::attach(&instance, &world.keys, "gateway").await.is_ok());
 }

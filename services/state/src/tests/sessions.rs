@@ -3,11 +3,11 @@
 use sterna_proto::record::Body;
 use sterna_storage::Sessions;
 use sterna_storage::sessions::Session;
-use sterna_stream::limits::{SESSIONS_PER_DEVICE, SESSIONS_PER_USER};
+use sterna_stream::limits::{SESSION_LANE_JOBS, SESSIONS_PER_DEVICE, SESSIONS_PER_USER};
 use sterna_stream::{ContentHash, EventId};
 
 use super::*;
-use crate::registry::{LANE_JOBS, SESSION_TTL};
+use crate::registry::SESSION_TTL;
 
 fn row(session: usize, user: &str, device: usize) -> v1::SessionRow {
     v1::SessionRow {
@@ -129,7 +129,7 @@ async fn one_more_session_of_a_user_ends_itself_unless_others_are_leaving() {
 async fn what_a_lane_drops_the_next_renewal_makes_good() {
     let mut world = World::new();
     let (instance, mut shard) = attached(&mut world, "gateway-1").await;
-    let flood: Vec<_> = (0..2 * LANE_JOBS).map(|n| row(n, "ana", n)).collect();
+    let flood: Vec<_> = (0..2 * SESSION_LANE_JOBS).map(|n| row(n, "ana", n)).collect();
     // In one step: no lane runs in between.
     instance.state.0.sessions_opened("gateway-1", rows(flood, false));
     sleep(Duration::from_secs(5)).await;

@@ -214,18 +214,45 @@ async fn a_count_that_lands_late_undoes_no_later_one() {
     }
 }
 
-/// E9: what another region's marks say of the own log is told once, when it moves, and never backwards.
+/// A mark of the own sequencer: everything of the ingress below `done` is in the log before it.
+async fn sequenced(world: &World, n: u64, done: u64) {
+    let hash = Bytes::from_static(&[7; 32]);
+    let mark = v1::Mark { origin: US.into(), log_hash: hash, ingress_done: done, ..v1::Mark::default() };
+    world.produce(&world.config.log, 0, encode_mark(mark), Some(placed(1, n))).await;
+}
+
+/// E9: what another region's marks say of the own log is told once, when it moves, and never backwards; told
+/// is the ingress offset of the newest own mark that it covers.
 #[tokio::test(start_paused = true)]
 async fn covered_is_told_only_on_change() {
     let mut world = World::new();
     let instance = world.start();
     let mut shard = world.shard(&instance, STREAM).await;
     assert_eq!(shard.told(1).await, ["joined "]);
+    for (n, done) in [(3, 30), (5, 50), (6, 50), (7, 70), (9, 90)] {
+        sequenced(&world, n, done).await;
+    }
     for (of, n) in [(US, 5), (US, 5), ("ap-southeast-1", 80), (US, 4), ("us-east-1~2", 90)] {
         world.produce(&world.mirror(), 0, covers(of, 1, n), None).await;
         sleep(Duration::from_secs(3)).await;
     }
-    world.produce(&world.mirror(), 0, covers(US, 2, 6), None).await;
+    world.produce(&world.mirror(), 0, covers(US, 1, 8), None).await;
     let told = shard.told_within(Duration::from_secs(5)).await;
-    assert_eq!(told, ["covered Some(5)", "covered Some(6)"]);
+    assert_eq!(told, ["covered 50 of 0", "covered 70 of 0"]);
+}
+
+/// A6: a region's mirror holds its own marks only: nobody says in another's name that they have something.
+#[tokio::test(start_paused = true)]
+async fn a_mark_in_another_regions_name_is_refused() {
+    let mut world = World::new();
+    let instance = world.start();
+    let mut shard = world.shard(&instance, STREAM).await;
+    assert_eq!(shard.told(1).await, ["joined "]);
+    sequenced(&world, 3, 30).await;
+    let watermarks = vec![v1::Watermark { origin: US.into(), term: 1, n: 5 }];
+    for origin in ["ap-southeast-1", US, "no origin"] {
+        let mark = v1::Mark { origin: origin.into(), watermarks: watermarks.clone(), ..v1::Mark::default() };
+        world.produce(&world.mirror(), 0, encode_mark(mark), None).await;
+    }
+    assert_eq!(shard.told_within(Duration::from_secs(5)).await, [""; 0]);
 }

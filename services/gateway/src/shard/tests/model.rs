@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
-use sterna_stream::{Cursor, StreamId};
+use sterna_stream::order::Place;
+use sterna_stream::{Cursor, Hlc, Origin, StreamId};
 use tokio::time::sleep;
 
 use super::world::{Asked, Client, Heard, Pipes, connect, paused, segment, shard, stream};
@@ -38,6 +39,8 @@ struct Device {
     pipe: usize,
     /// Bytes that it reads at a time; the smaller, the slower.
     sip: usize,
+    /// What stands below is hidden from it.
+    floor: Option<Place>,
 }
 
 struct Model {
@@ -60,9 +63,10 @@ struct Rare {
     pulls: u64,
     repeats: u64,
     blocked: u64,
+    hidden: u64,
 }
 
-/// E17, E18: no hole, ever; and nothing missing at the end.
+/// E17, E18, E24: no hole, ever, nothing that is hidden from somebody, and nothing missing at the end.
 #[test]
 fn a_join_never_leaves_a_hole() {
     let mut all = Rare::default();
@@ -75,11 +79,12 @@ fn a_join_never_leaves_a_hole() {
             (&mut all.pulls, seen.pulls),
             (&mut all.repeats, seen.repeats),
             (&mut all.blocked, seen.blocked),
+            (&mut all.hidden, seen.hidden),
         ] {
             *sum += one;
         }
     }
-    for count in [all.slow, all.cuts, all.skipped, all.pulls, all.repeats, all.blocked] {
+    for count in [all.slow, all.cuts, all.skipped, all.pulls, all.repeats, all.blocked, all.hidden] {
         assert!(count >= 50, "a rare path was not taken: {all:?}");
     }
 }
@@ -94,6 +99,11 @@ impl Model {
             client: None,
             pipe: random.random_range(20..900),
             sip: random.random_range(5..400),
+            floor: random.random_bool(0.4).then(|| Place {
+                hlc: Hlc(random.random_range(0..100)),
+                origin: ORIGINS[random.random_range(0..3)].parse().unwrap(),
+                seq: 1,
+            }),
         };
         let devices = (0..5).map(|_| device()).collect();
         let (chains, late_asks, seen) = Default::default();
@@ -228,7 +238,8 @@ impl Model {
         let tail = self.random.random_bool(0.3).then(|| self.random.random_range(3..20));
         let device = &mut self.devices[device];
         let client = connect(&self.shard, device.pipe);
-        let start = Start { cursor: device.cursor.clone(), tail, tell: false };
+        let floor = device.floor.clone();
+        let start = Start { cursor: device.cursor.clone(), tail, floor, ..Start::default() };
         self.shard.follow(client.id, &self.stream, start).unwrap();
         device.client = Some(client);
     }
@@ -236,7 +247,7 @@ impl Model {
     fn read_one(&mut self) {
         let device = self.random.random_range(0..self.devices.len());
         let most = self.devices[device].sip;
-        self.devices[device].read(most);
+        self.devices[device].read(most, &mut self.seen.hidden);
     }
 
     /// All faults end: everything is readable and answered, heads are compared, devices come back.
@@ -262,7 +273,8 @@ impl Model {
             }
             for _ in 0..50 {
                 tokio::task::yield_now().await;
-                self.devices.iter_mut().for_each(|device| device.read(1_000));
+                let hidden = &mut self.seen.hidden;
+                self.devices.iter_mut().for_each(|device| device.read(1_000, hidden));
             }
         }
         for device in &self.devices {
@@ -272,8 +284,14 @@ impl Model {
 }
 
 impl Device {
+    /// Stamps are seqs.
+    fn hides(&self, origin: &Origin, seq: u64) -> bool {
+        let place = Place { hlc: Hlc(seq), origin: origin.clone(), seq };
+        self.floor.as_ref().is_some_and(|floor| place < *floor)
+    }
+
     /// Reads at most so many bytes, if there are any, and takes in what they complete (rules 7 and 8).
-    fn read(&mut self, most: usize) {
+    fn read(&mut self, most: usize, hidden: &mut u64) {
         let Some(client) = &mut self.client else { return };
         for heard in client.sip(most) {
             let Heard::Text(text) = heard else {
@@ -284,8 +302,18 @@ impl Device {
             match words[..] {
                 ["e", origin, first, last, ..] => {
                     let (origin, has) = (origin.parse().unwrap(), self.cursor.get(&origin.parse().unwrap()));
-                    assert!(first.parse::<u64>().unwrap() <= has + 1, "a hole after {}: {text}", self.cursor);
+                    let first = first.parse().unwrap();
+                    assert!(first <= has + 1, "a hole after {}: {text}", self.cursor);
+                    assert!(!self.hides(&origin, first), "hidden from it: {text}");
                     self.cursor.advance(&origin, last.parse().unwrap());
+                }
+                ["g", "hidden", to] => {
+                    for (origin, seq) in to.parse::<Cursor>().unwrap().iter() {
+                        let new = seq > self.cursor.get(origin);
+                        assert!(!new || self.hides(origin, seq), "not to be hidden: {text}");
+                    }
+                    self.cursor.merge(&to.parse().unwrap());
+                    *hidden += 1;
                 }
                 ["g", "skipped", to] => self.cursor.merge(&to.parse().unwrap()),
                 ["s" | "g", ..] | ["p"] => {}

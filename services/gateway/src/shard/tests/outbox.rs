@@ -41,9 +41,7 @@ fn who_takes_nothing_can_ask_for_nothing_more() {
         });
         let streams: Vec<StreamId> = (0..STREAMS).map(|n| stream(&format!("s{n}"))).collect();
         for stream in &streams {
-            shard
-                .follow(client.id, stream, Start { cursor: Cursor::new(), tail: None, tell: false })
-                .unwrap();
+            shard.follow(client.id, stream, Start::default()).unwrap();
             shard.joined(stream, &cursor("us:1"), &cursor("us:1"));
             settle().await;
         }
@@ -51,9 +49,7 @@ fn who_takes_nothing_can_ask_for_nothing_more() {
         // Left and followed again its first stream does not free the turn for another page.
         for stream in streams.iter().rev().cycle().take(3 * STREAMS) {
             shard.unfollow(client.id, stream);
-            shard
-                .follow(client.id, stream, Start { cursor: Cursor::new(), tail: None, tell: false })
-                .unwrap();
+            shard.follow(client.id, stream, Start::default()).unwrap();
             shard.joined(stream, &cursor("us:1"), &cursor("us:1"));
             settle().await;
         }

@@ -103,8 +103,8 @@ pub struct EventId(u128);
 
 impl Region {
     fn check(text: &str) -> Result<(), Invalid> {
-        length(text, limits::REGION_BYTES)?;
-        characters(text, |b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+        length(text.as_bytes(), limits::REGION_BYTES)?;
+        characters(text.as_bytes(), |b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
     }
 }
 
@@ -131,7 +131,7 @@ impl Origin {
     }
 
     fn parts(&self) -> (&str, u32) {
-        match self.0.split_once('~') {
+        match cut(&self.0, b'~') {
             None => (&self.0, 1),
             Some((region, n)) => (region, n.parse().unwrap_or(1)),
         }
@@ -139,7 +139,7 @@ impl Origin {
 
     fn check(text: &str) -> Result<(), Invalid> {
         const FORM: Invalid = Invalid::Form("<region> or <region>~<incarnation from 2 on>");
-        let Some((region, incarnation)) = text.split_once('~') else {
+        let Some((region, incarnation)) = cut(text, b'~') else {
             return Region::check(text);
         };
         Region::check(region)?;
@@ -176,21 +176,19 @@ impl StreamId {
     }
 
     fn split(&self) -> (&str, &str, &str) {
-        let mut parts = self.0.splitn(3, '/');
-        let mut next = || parts.next().unwrap_or_default();
-        (next(), next(), next())
+        let (tenant, rest) = cut(&self.0, b'/').unwrap_or((&self.0, ""));
+        let (kind, name) = cut(rest, b'/').unwrap_or((rest, ""));
+        (tenant, kind, name)
     }
 
     fn check(text: &str) -> Result<(), Invalid> {
-        length(text, limits::STREAM_BYTES)?;
+        length(text.as_bytes(), limits::STREAM_BYTES)?;
         let mut parts = 0;
-        for part in text.split('/') {
+        for part in text.as_bytes().split(|&b| b == b'/') {
             parts += 1;
             let longest = if parts == 2 { limits::KIND_BYTES } else { limits::STREAM_BYTES };
             length(part, longest)?;
-            characters(part, |b| {
-                b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'_' | b'-')
-            })?;
+            characters(part, is_name)?;
         }
         if parts == 3 { Ok(()) } else { Err(Invalid::Form("<tenant>/<kind>/<name>")) }
     }
@@ -200,15 +198,15 @@ impl StreamId {
 
 impl UserId {
     fn check(text: &str) -> Result<(), Invalid> {
-        length(text, limits::USER_BYTES)?;
-        characters(text, |b| b >= b' ' && b != 0x7f)
+        length(text.as_bytes(), limits::USER_BYTES)?;
+        characters(text.as_bytes(), |b| b >= b' ' && b != 0x7f)
     }
 }
 
 impl EventKind {
     fn check(text: &str) -> Result<(), Invalid> {
-        length(text, limits::KIND_BYTES)?;
-        characters(text, |b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'_' | b'-'))
+        length(text.as_bytes(), limits::KIND_BYTES)?;
+        characters(text.as_bytes(), is_name)
     }
 }
 
@@ -302,7 +300,7 @@ impl FromStr for EventId {
 
 // === checks ===
 
-fn length(text: &str, longest: usize) -> Result<(), Invalid> {
+fn length(text: &[u8], longest: usize) -> Result<(), Invalid> {
     match text.len() {
         0 => Err(Invalid::Empty),
         n if n > longest => Err(Invalid::TooLong(longest)),
@@ -310,6 +308,27 @@ fn length(text: &str, longest: usize) -> Result<(), Invalid> {
     }
 }
 
-fn characters(text: &str, allowed: impl Fn(u8) -> bool) -> Result<(), Invalid> {
-    if text.bytes().all(allowed) { Ok(()) } else { Err(Invalid::Character) }
+fn characters(text: &[u8], allowed: impl Fn(u8) -> bool) -> Result<(), Invalid> {
+    if text.iter().all(|&b| allowed(b)) { Ok(()) } else { Err(Invalid::Character) }
+}
+
+fn is_name(b: u8) -> bool {
+    const NAME: [bool; 256] = {
+        let mut names = [false; 256];
+        let bytes = b"abcdefghijklmnopqrstuvwxyz0123456789._-";
+        let mut at = 0;
+        while at < bytes.len() {
+            names[bytes[at] as usize] = true;
+            at += 1;
+        }
+        names
+    };
+    NAME[usize::from(b)]
+}
+
+/// What stands before and after the first `mark`, which is ASCII. By bytes: names are short, and a search sets up for longer
+/// texts.
+fn cut(text: &str, mark: u8) -> Option<(&str, &str)> {
+    let at = text.as_bytes().iter().position(|&b| b == mark)?;
+    Some((&text[..at], &text[at + 1..]))
 }

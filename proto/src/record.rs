@@ -5,6 +5,7 @@
 
 use bytes::Bytes;
 use prost::Message;
+use prost::encoding::{self, DecodeContext, WireType};
 use sterna_stream::digest::{ContentHash, LogHash, Prefix};
 use sterna_stream::ids::EventKind;
 use sterna_stream::sequencer::Known;
@@ -14,6 +15,7 @@ use sterna_stream::{EventId, Hlc, LogPos, Policy, Segment, StreamId, UserId, lim
 use crate::convert::{self, Malformed, array, id};
 use crate::v1;
 
+mod canonical;
 #[cfg(test)]
 mod golden;
 #[cfg(test)]
@@ -79,8 +81,8 @@ impl Body {
     pub fn encode(&self) -> Bytes {
         v1::Body {
             event_id: Bytes::copy_from_slice(&self.id.to_bytes()),
-            author: self.author.to_string(),
-            kind: self.kind.to_string(),
+            author: self.author.as_str().to_owned(),
+            kind: self.kind.as_str().to_owned(),
             payload: self.payload.clone(),
             content: Bytes::copy_from_slice(&self.content.0),
             resend: self.resend,
@@ -135,8 +137,8 @@ impl Stored {
 /// Encodes a segment; the only place that does.
 pub fn encode_segment(segment: &Segment) -> Bytes {
     let message = v1::Segment {
-        stream: segment.stream.to_string(),
-        origin: segment.origin.to_string(),
+        stream: segment.stream.as_str().to_owned(),
+        origin: segment.origin.as_str().to_owned(),
         first: segment.first,
         stamps: segment.stamps.iter().map(|stamp| stamp.0).collect(),
         bodies: segment.bodies.clone(),
@@ -149,17 +151,22 @@ pub fn encode_segment(segment: &Segment) -> Bytes {
     v1::LogRecord { kind: Some(v1::log_record::Kind::Segment(message)) }.encode_to_vec().into()
 }
 
-fn segment(message: v1::Segment) -> Result<Segment, Malformed> {
-    let rising = message.stamps.windows(2).all(|pair| pair[0] < pair[1]);
-    let members_rise = message.members.windows(2).all(|pair| pair[0] < pair[1]);
-    let members_stand = message.members.last().is_none_or(|&index| (index as usize) < message.bodies.len());
-    if !members_rise || !members_stand || message.member_before >= message.first {
+/// The segment, unless it contradicts itself.
+fn checked(segment: Segment) -> Result<Segment, Malformed> {
+    let rising = segment.stamps.windows(2).all(|pair| pair[0] < pair[1]);
+    let members_rise = segment.members.windows(2).all(|pair| pair[0] < pair[1]);
+    let members_stand = segment.members.last().is_none_or(|&index| (index as usize) < segment.bodies.len());
+    if !members_rise || !members_stand || segment.member_before >= segment.first {
         return Err(Malformed::Field("members"));
     }
-    if message.stamps.is_empty() || message.stamps.len() != message.bodies.len() || !rising {
+    if segment.stamps.is_empty() || segment.stamps.len() != segment.bodies.len() || !rising {
         return Err(Malformed::Field("stamps"));
     }
-    Ok(Segment {
+    Ok(segment)
+}
+
+fn segment(message: v1::Segment) -> Result<Segment, Malformed> {
+    checked(Segment {
         stream: id("stream", &message.stream)?,
         origin: id("origin", &message.origin)?,
         first: message.first,
@@ -181,18 +188,27 @@ impl LogRecord {
     /// # Errors
     /// [`Malformed`] if they are no log record, or one that contradicts itself.
     pub fn decode(bytes: Bytes) -> Result<Self, Malformed> {
-        let message = v1::LogRecord::decode(bytes.clone())?;
-        Ok(match message.kind {
-            Some(v1::log_record::Kind::Segment(_)) if bytes.len() > limits::FRAME_BYTES => {
-                return Err(Malformed::TooLarge(bytes.len()));
-            }
-            Some(v1::log_record::Kind::Segment(message)) => {
-                Self::Segment(Stored { segment: segment(message)?, bytes })
-            }
-            Some(v1::log_record::Kind::Mark(mark)) => Self::Mark(mark),
-            None => Self::Unknown,
-        })
+        match canonical::segment(&bytes) {
+            Some(_) if bytes.len() > limits::FRAME_BYTES => Err(Malformed::TooLarge(bytes.len())),
+            Some(segment) => Ok(Self::Segment(Stored { segment: checked(segment)?, bytes })),
+            None => general(bytes),
+        }
     }
+}
+
+/// A record in whatever form.
+fn general(bytes: Bytes) -> Result<LogRecord, Malformed> {
+    let message = v1::LogRecord::decode(bytes.clone())?;
+    Ok(match message.kind {
+        Some(v1::log_record::Kind::Segment(_)) if bytes.len() > limits::FRAME_BYTES => {
+            return Err(Malformed::TooLarge(bytes.len()));
+        }
+        Some(v1::log_record::Kind::Segment(message)) => {
+            LogRecord::Segment(Stored { segment: segment(message)?, bytes })
+        }
+        Some(v1::log_record::Kind::Mark(mark)) => LogRecord::Mark(mark),
+        None => LogRecord::Unknown,
+    })
 }
 
 impl LogRecord {
@@ -219,10 +235,45 @@ impl LogRecord {
 
 /// What recognises an event in its stored body: the sequencer's peek.
 pub fn peek(body: &Bytes) -> Option<Known> {
+    canonical::known(body).or_else(|| peek_generally(body))
+}
+
+fn peek_generally(body: &Bytes) -> Option<Known> {
     let message = v1::Body::decode(body.clone()).ok()?;
     let id = EventId::from_bytes(&message.event_id).ok()?;
     let content = ContentHash(array("content", &message.content).ok()?);
     Some(Known { id, content, resend: message.resend })
+}
+
+/// Whether a stored record may hold member events: false only of one that surely has none. Looks at the tags
+/// alone, because nearly no segment has any.
+pub fn may_change_members(mut record: &[u8]) -> bool {
+    const SEGMENT: u32 = 1;
+    const MEMBERS: u32 = 9;
+    while !record.is_empty() {
+        let Some((tag, value)) = field(&mut record) else { return true };
+        let Some(mut segment) = value.filter(|_| tag == SEGMENT) else { continue };
+        while !segment.is_empty() {
+            match field(&mut segment) {
+                Some((MEMBERS, _)) | None => return true,
+                Some(_) => {}
+            }
+        }
+    }
+    false
+}
+
+/// The tag of the first field, which is taken off, with its bytes if it is of those that have a length.
+fn field<'a>(message: &mut &'a [u8]) -> Option<(u32, Option<&'a [u8]>)> {
+    let (tag, form) = encoding::decode_key(message).ok()?;
+    if form != WireType::LengthDelimited {
+        encoding::skip_field(form, tag, message, DecodeContext::default()).ok()?;
+        return Some((tag, None));
+    }
+    let length = usize::try_from(encoding::decode_varint(message).ok()?).ok()?;
+    let (value, rest) = message.split_at_checked(length)?;
+    *message = rest;
+    Some((tag, Some(value)))
 }
 
 /// The bytes of a mark's log record.

@@ -50,7 +50,21 @@ proptest! {
         let _ = LogRecord::decode(bytes.clone());
         let _ = Body::decode(&bytes);
         let _ = Placed::decode(&bytes);
+        if let Ok(LogRecord::Segment(stored)) = LogRecord::decode(bytes.clone()) {
+            prop_assert!(may_change_members(&bytes) || stored.segment.members.is_empty());
+        }
     }
+}
+
+/// Rule 6: no member event is overlooked, and nearly every segment without one is told apart by its tags.
+#[test]
+fn segments_without_member_events_are_told_by_their_tags() {
+    let mut segment = segment_of(vec![body("1").encode()]);
+    assert!(may_change_members(&encode_segment(&segment)));
+    segment.members.clear();
+    let bytes = encode_segment(&segment);
+    assert!(!may_change_members(&bytes));
+    assert!(may_change_members(&bytes[..bytes.len() - 1]), "what is cut short may have any");
 }
 
 /// E27: an unknown record kind is counted and skipped, so it must be recognised as one.

@@ -13,10 +13,10 @@ use sterna_stream::sequencer::Record;
 /// The record's bytes for an event that was admitted under `grant`.
 pub(crate) fn encode(grant: &Grant, body: &Body, seen: Hlc, member: bool, request_id: String) -> Bytes {
     let record = v1::IngressRecord {
-        stream: grant.resource().to_string(),
+        stream: grant.resource().as_str().to_owned(),
         body: body.encode(),
         seen: seen.0,
-        actor: grant.subject().to_string(),
+        actor: grant.subject().as_str().to_owned(),
         request_id,
         grant_id: grant.id().to_owned(),
         policy: convert::policy_field(grant.policy()),

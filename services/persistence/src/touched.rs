@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use sterna_access::members::member_events;
-use sterna_proto::record::Stored;
+use sterna_proto::record::{Stored, may_change_members};
 use sterna_proto::v1;
 use sterna_storage::table::PUT_ITEMS_MAX;
 use sterna_storage::{Expect, Range, Table, Write, layout};
@@ -23,12 +23,12 @@ use crate::chain::Error;
 /// # Errors
 /// The table's.
 pub async fn touch(table: &dyn Table, region: &Region, record: &Bytes) -> Result<(), sterna_storage::Error> {
+    if !may_change_members(record) {
+        return Ok(());
+    }
     // What is no segment is refused where it is put.
     let Ok(stored) = Stored::decode(record.clone()) else { return Ok(()) };
     let segment = &stored.segment;
-    if segment.members.is_empty() {
-        return Ok(());
-    }
     let subjects: BTreeSet<UserId> = member_events(segment).map(|(event, _)| event.subject).collect();
     let write = |user: UserId| Write {
         key: layout::touched(&user, &segment.stream, region),

@@ -1,0 +1,194 @@
+//! Reads stored records in the one form that this crate writes them in, straight from their bytes.
+//!
+//! Every segment is read by state, by each shard that follows its stream and by whoever reads history, and each
+//! ingress record by its sequencer: through owned messages and strings that costs several times as much. What
+//! is in any other form (other order, unknown or repeated fields, damage) is `None` here, and its caller's
+//! general way says what it means.
+
+use bytes::Bytes;
+use prost::encoding::decode_varint;
+use sterna_stream::digest::{ContentHash, Prefix};
+use sterna_stream::sequencer::Known;
+use sterna_stream::{Cursor, EventId, Hlc, Origin, Policy, Position, Segment, limits};
+
+/// A segment, unchecked against itself.
+pub(super) fn segment(record: &Bytes) -> Option<Segment> {
+    let mut fields = Fields(record);
+    let mut message = Fields(fields.bytes(1)?);
+    fields.end()?;
+    let stream = message.text(1)?.parse().ok()?;
+    let origin: Origin = message.text(2)?.parse().ok()?;
+    let first = message.number(3).unwrap_or(0);
+    let (stamps, rest) = message.bytes(4)?.as_chunks::<8>();
+    if !rest.is_empty() {
+        return None;
+    }
+    let mut bodies = Vec::with_capacity(stamps.len());
+    while let Some(body) = message.bytes(5) {
+        bodies.push(record.slice_ref(body));
+    }
+    let from = position(message.bytes(6)?)?;
+    let policy = message.bytes(7).map_or_else(|| Some(Policy::default()), policy)?;
+    let prefix = Prefix(message.bytes(8)?.try_into().ok()?);
+    let members = message.bytes(9).map_or_else(|| Some(Vec::new()), numbers)?;
+    let member_before = message.number(10).unwrap_or(0);
+    message.end()?;
+    let stamps = stamps.iter().map(|stamp| Hlc(u64::from_le_bytes(*stamp))).collect();
+    Some(Segment { stream, origin, first, stamps, bodies, from, policy, prefix, members, member_before })
+}
+
+/// What recognises an event in its body.
+pub(super) fn known(body: &[u8]) -> Option<Known> {
+    let mut body = Fields(body);
+    let id = EventId::from_bytes(body.bytes(1)?).ok()?;
+    let (_author, _kind) = (body.text(2)?, body.text(3)?);
+    let _payload = body.bytes(4);
+    let content = ContentHash(body.bytes(5)?.try_into().ok()?);
+    let resend = body.number(6).is_some_and(|resend| resend != 0);
+    body.end()?;
+    Some(Known { id, content, resend })
+}
+
+/// What `Policy` encodes.
+fn policy(message: &[u8]) -> Option<Policy> {
+    let mut fields = Fields(message);
+    let access = fields.bytes(1).map_or_else(|| Some(Cursor::new()), cursor)?;
+    let member = fields.bytes(2).map_or_else(|| Some(Cursor::new()), cursor)?;
+    fields.end()?;
+    Some(Policy { access, member })
+}
+
+fn cursor(message: &[u8]) -> Option<Cursor> {
+    let (mut fields, mut cursor, mut count) = (Fields(message), Cursor::new(), 0);
+    while let Some(entry) = fields.bytes(1) {
+        count += 1;
+        let mut entry = Fields(entry);
+        let origin = entry.text(1)?.parse().ok()?;
+        cursor.advance(&origin, entry.number(2).unwrap_or(0));
+        entry.end()?;
+    }
+    fields.end()?;
+    (count <= limits::CURSOR_ORIGINS).then_some(cursor)
+}
+
+fn position(message: &[u8]) -> Option<Position> {
+    let mut fields = Fields(message);
+    let incarnation = fields.number(1).unwrap_or(0).try_into().ok()?;
+    let partition = fields.number(2).unwrap_or(0).try_into().ok()?;
+    let offset = fields.number(3).unwrap_or(0);
+    fields.end()?;
+    Some(Position { incarnation, partition, offset })
+}
+
+fn numbers(mut packed: &[u8]) -> Option<Vec<u32>> {
+    let mut numbers = Vec::new();
+    while !packed.is_empty() {
+        numbers.push(decode_varint(&mut packed).ok()?.try_into().ok()?);
+    }
+    Some(numbers)
+}
+
+/// The fields of a message that are not read yet, in rising order. Tags below 16 fit the one byte that is
+/// looked at; what is left over at the end was not expected.
+struct Fields<'a>(&'a [u8]);
+
+impl<'a> Fields<'a> {
+    /// The next field, if it has this tag and a length.
+    fn bytes(&mut self, tag: u8) -> Option<&'a [u8]> {
+        let mut rest = self.0.strip_prefix(&[tag << 3 | 2])?;
+        let length = usize::try_from(decode_varint(&mut rest).ok()?).ok()?;
+        let (value, rest) = rest.split_at_checked(length)?;
+        self.0 = rest;
+        Some(value)
+    }
+
+    fn text(&mut self, tag: u8) -> Option<&'a str> {
+        std::str::from_utf8(self.bytes(tag)?).ok()
+    }
+
+    /// The next field, if it has this tag and is a number.
+    fn number(&mut self, tag: u8) -> Option<u64> {
+        let mut rest = self.0.strip_prefix(&[tag << 3])?;
+        let number = decode_varint(&mut rest).ok()?;
+        self.0 = rest;
+        Some(number)
+    }
+
+    fn end(&self) -> Option<()> {
+        self.0.is_empty().then_some(())
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use proptest::prelude::*;
+    use prost::Message;
+
+    use super::super::tests::{body, segment_of};
+    use super::super::{LogRecord, Stored, general, peek_generally};
+    use super::*;
+
+    /// E27: what is read straight from the bytes is what the general way reads.
+    fn agree(bytes: &Bytes) {
+        if let Some(read) = segment(bytes) {
+            match general(bytes.clone()) {
+                Ok(LogRecord::Segment(stored)) => assert_eq!(read, stored.segment),
+                // Both ways check afterwards whether it contradicts itself.
+                other => assert!(super::super::checked(read).is_err() && other.is_err(), "{other:?}"),
+            }
+        }
+        if let Some(read) = known(bytes) {
+            assert_eq!(Some(read), peek_generally(bytes));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn damaged_bytes_are_never_read_otherwise(
+            at in 0usize..400, to in any::<u8>(), cut in 0usize..400, of_body in any::<bool>(),
+        ) {
+            let one = body("{}").encode();
+            let whole = if of_body { one } else { Stored::new(segment_of(vec![one.clone(), one])).bytes };
+            let mut bytes = whole.to_vec();
+            let at = at % bytes.len();
+            bytes[at] = to;
+            agree(&bytes.clone().into());
+            bytes.truncate(bytes.len() - cut % bytes.len());
+            agree(&bytes.into());
+        }
+    }
+
+    /// Everything that this crate writes is in the form that is read here.
+    #[test]
+    fn what_we_write_is_read_straight() {
+        let mut stored = segment_of((0..20).map(|n| body(&"x".repeat(n * 90)).encode()).collect());
+        for members in [vec![], vec![0, 3, 19]] {
+            stored.members = members;
+            assert_eq!(segment(&Stored::new(stored.clone()).bytes), Some(stored.clone()));
+            stored.policy = Policy::default();
+            stored.member_before = 0;
+        }
+        let mut event = body("1");
+        for resend in [false, true] {
+            event.resend = resend;
+            let read = known(&event.encode()).unwrap();
+            assert_eq!((read.id, read.content, read.resend), (event.id, event.content, resend));
+        }
+    }
+
+    /// E27: fields of a later version are no damage: the general way reads what it knows.
+    #[test]
+    fn another_form_is_left_to_the_general_way() {
+        let stored = Stored::new(segment_of(vec![body("1").encode()]));
+        let mut later = stored.bytes.to_vec();
+        later.extend_from_slice(&[0xc2, 0x0c, 0x01, 0x00]);
+        let later = Bytes::from(later);
+        assert_eq!(segment(&later), None);
+        assert_eq!(Stored::decode(later).unwrap().segment, stored.segment);
+        let mut message = crate::v1::Body::decode(body("1").encode()).unwrap();
+        message.key = "k1".into();
+        let encrypted = Bytes::from(message.encode_to_vec());
+        assert_eq!((known(&encrypted), super::super::peek(&encrypted)), (None, peek_generally(&encrypted)));
+    }
+}

@@ -87,6 +87,7 @@ impl Messaging {
             config,
             log: parts.log,
             table: parts.table,
+            appends: PersistenceClient::new(parts.persistence.own_connection()),
             persistence: PersistenceClient::new(parts.persistence),
             machines,
             alarms,

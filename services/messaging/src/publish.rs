@@ -130,7 +130,10 @@ impl Stream for Publishing {
                 Poll::Ready(Some(Ok(up))) => {
                     let tag = up.tag;
                     match this.take(up) {
-                        Ok(pending) => this.pending.push(pending),
+                        Ok(mut pending) => match pending.poll_unpin(cx) {
+                            Poll::Ready(down) => return Poll::Ready(Some(Ok(down))),
+                            Poll::Pending => this.pending.push(pending),
+                        },
                         Err(refusal) => return Poll::Ready(Some(Ok(answer(tag, refused(&refusal))))),
                     }
                 }

@@ -1,8 +1,8 @@
 //! The sequencer role: a consumer of the ingress that runs one driver for each partition it is assigned.
 //!
 //! The pure rules are `sterna_stream::sequencer`. Here: [`Sequencer::run`] owns the consumer and never waits
-//! for a driver; `driver` carries out what a machine wants; `takeover` opens a term; `stored` reads and puts
-//! segments.
+//! for a driver; `driver` carries out what a machine wants; `takeover` opens a term; `stored` reads segments
+//! and `appends` puts them.
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
@@ -19,6 +19,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::config::Config;
 use crate::ingress;
 
+mod appends;
 mod driver;
 mod stored;
 mod takeover;
@@ -38,6 +39,8 @@ pub(crate) struct Shared {
     pub(crate) log: Arc<dyn Log>,
     pub(crate) table: Arc<dyn Table>,
     pub(crate) persistence: PersistenceClient<Link>,
+    /// The same over a connection of its own, for the calls that stay open (E16).
+    pub(crate) appends: PersistenceClient<Link>,
     pub(crate) machines: Arc<Machines>,
     pub(crate) alarms: Arc<Alarms>,
 }
@@ -88,6 +91,8 @@ struct Assigned {
     paused: bool,
     /// The feed is full.
     full: bool,
+    /// What the consumer was told last.
+    held_up: bool,
     /// What is to be committed.
     due: Option<Offset>,
     committed: Option<Offset>,
@@ -192,7 +197,7 @@ impl Sequencer {
             return;
         }
         assigned.full = feed.capacity() == 0;
-        consumer.pause(partition, assigned.paused || assigned.full);
+        assigned.tell(partition, consumer);
     }
 
     fn obey(&mut self, order: Order, consumer: &mut dyn Consumer) {
@@ -215,7 +220,7 @@ impl Sequencer {
             Order::Pause { partition, on } => {
                 let Some(assigned) = self.assigned.get_mut(&partition) else { return };
                 assigned.paused = on;
-                consumer.pause(partition, assigned.paused || assigned.full);
+                assigned.tell(partition, consumer);
             }
             Order::Mine { partition, generation, answer } => {
                 if self.assigned.get(&partition).is_some_and(|own| own.generation == generation) {
@@ -225,7 +230,7 @@ impl Sequencer {
             Order::Took { partition } => {
                 let Some(assigned) = self.assigned.get_mut(&partition) else { return };
                 assigned.full = assigned.feed.as_ref().is_some_and(|feed| feed.capacity() == 0);
-                consumer.pause(partition, assigned.paused || assigned.full);
+                assigned.tell(partition, consumer);
             }
         }
     }
@@ -269,7 +274,15 @@ impl Sequencer {
 
 impl Assigned {
     fn new(generation: u32, feed: Option<mpsc::Sender<Batch>>) -> Self {
-        Self { generation, feed, paused: false, full: false, due: None, committed: None }
+        Self { generation, feed, paused: false, full: false, held_up: false, due: None, committed: None }
+    }
+
+    /// Stops or starts the partition's records, where that is news to the consumer.
+    fn tell(&mut self, partition: u16, consumer: &mut dyn Consumer) {
+        let on = self.paused || self.full;
+        if std::mem::replace(&mut self.held_up, on) != on {
+            consumer.pause(partition, on);
+        }
     }
 }
 

@@ -1,15 +1,51 @@
 //! Append: puts segments that must not exist yet (E11, E12).
 //!
 //! It never resolves anything itself: who finds another segment in the place gets its bytes and adopts it.
+//! A call is a stream of requests, each put and answered by itself.
+
+use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::{Stream, TryStreamExt};
 use sterna_proto::v1;
 use sterna_proto::v1::appended::Outcome;
 use sterna_storage::{Expect, Key, Put, Table, Write, layout};
 use sterna_stream::Region;
+use tonic::Status;
 
 use crate::chain::Error;
+use crate::status;
 use crate::touched::touch;
+
+/// Requests of one call that are under way; further ones are not read before one of them is answered.
+pub const APPENDS_AT_ONCE: usize = 256;
+/// Longest that the table may take for a request; then nobody knows what became of its items.
+const LONGEST: Duration = Duration::from_secs(10);
+
+/// Answers requests as the table answers them, in any order. A malformed one ends the call.
+pub(crate) fn answers(
+    table: Arc<dyn Table>,
+    region: Region,
+    requests: impl Stream<Item = Result<v1::AppendRequest, Status>>,
+) -> impl Stream<Item = Result<v1::AppendAnswer, Status>> {
+    let answered = requests.map_ok(move |request| answer(table.clone(), region.clone(), request));
+    answered.try_buffer_unordered(APPENDS_AT_ONCE)
+}
+
+async fn answer(
+    table: Arc<dyn Table>,
+    region: Region,
+    request: v1::AppendRequest,
+) -> Result<v1::AppendAnswer, Status> {
+    let v1::AppendRequest { items, tag } = request;
+    let asked = items.len();
+    let results = match tokio::time::timeout(LONGEST, append(&*table, &region, items)).await {
+        Ok(results) => results.map_err(status)?,
+        Err(_) => vec![v1::Appended { outcome: Some(Outcome::Unknown(true)) }; asked],
+    };
+    Ok(v1::AppendAnswer { results, tag })
+}
 
 /// One result per item, in order; the items are independent.
 ///

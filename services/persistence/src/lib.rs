@@ -7,15 +7,17 @@
 //!
 //! It does not cache, does not gate by policy (the reader does) and never calls another service.
 
+use std::pin::Pin;
 use std::sync::Arc;
 
+use futures_util::Stream;
 use sterna_process::Caller;
 use sterna_proto::v1;
 use sterna_proto::v1::persistence_server::{Persistence as Service, PersistenceServer};
 use sterna_storage::Table;
 use sterna_stream::Region;
 use tonic::service::Routes;
-use tonic::{Request, Response, Status};
+use tonic::{Request, Response, Status, Streaming};
 
 pub mod append;
 pub mod chain;
@@ -49,15 +51,16 @@ impl Persistence {
 
 #[tonic::async_trait]
 impl Service for Persistence {
+    type AppendStream = Pin<Box<dyn Stream<Item = Result<v1::AppendAnswer, Status>> + Send>>;
+
     async fn append(
         &self,
-        request: Request<v1::AppendRequest>,
-    ) -> Result<Response<v1::AppendAnswer>, Status> {
+        request: Request<Streaming<v1::AppendRequest>>,
+    ) -> Result<Response<Self::AppendStream>, Status> {
         Caller::of(&request)?.must_be(&["messaging"])?;
         let region = region(&request)?;
-        let items = request.into_inner().items;
-        let results = append::append(&*self.table, &region, items).await.map_err(status)?;
-        Ok(Response::new(v1::AppendAnswer { results }))
+        let answers = append::answers(self.table.clone(), region, request.into_inner());
+        Ok(Response::new(Box::pin(answers)))
     }
 
     async fn ensure(

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::stream;
 use sterna_process::{Caller, CallerKeys, Link, ManualClock, Process, require_caller};
 use sterna_proto::record::{Body, Stored};
 use sterna_proto::v1;
@@ -15,6 +16,7 @@ use sterna_storage::{Expect, Put, Table, layout};
 use sterna_stream::sequencer::invariants::End;
 use sterna_stream::{ContentHash, EventId, Hlc, Origin, Policy, Position, Segment, StreamId};
 use tokio::time::Instant;
+use tonic::Status;
 
 use crate::Persistence;
 
@@ -54,6 +56,15 @@ impl World {
         let link = Link::direct(&self.process, require_caller(routes, &self.keys));
         let caller = Caller::new(role, "us-east-1").unwrap();
         PersistenceClient::new(link.called_by(&self.process, &caller, &self.keys))
+    }
+
+    /// One request of one call of Append.
+    async fn append(&self, items: Vec<v1::Item>) -> Result<v1::AppendAnswer, Status> {
+        let requests = stream::iter([v1::AppendRequest { items, tag: 7 }]);
+        let mut answers = self.called_by("messaging").append(requests).await?.into_inner();
+        let answer = answers.message().await?.unwrap();
+        assert_eq!(answer.tag, 7);
+        Ok(answer)
     }
 
     async fn put(&self, chain: &[Stored]) {

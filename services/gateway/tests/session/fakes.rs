@@ -184,7 +184,12 @@ impl Notification for Backlogs {
 
 #[tonic::async_trait]
 impl Persistence for Shelf {
-    async fn append(&self, _: Request<v1::AppendRequest>) -> Result<Response<v1::AppendAnswer>, Status> {
+    type AppendStream = ReceiverStream<Result<v1::AppendAnswer, Status>>;
+
+    async fn append(
+        &self,
+        _: Request<Streaming<v1::AppendRequest>>,
+    ) -> Result<Response<Self::AppendStream>, Status> {
         Err(Status::unimplemented("a gateway does not append"))
     }
 

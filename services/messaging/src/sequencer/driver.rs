@@ -5,7 +5,9 @@
 //! own limits.
 
 use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -24,6 +26,7 @@ use sterna_stream::{Hlc, LogPos, Segment, StreamId};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::MissedTickBehavior;
 
+use super::appends::{Appends, Outcome};
 use super::stored::{Answered, Page, Tables, item};
 use super::takeover::{Taken, newer_term, take};
 use super::{Order, Shared, ingress};
@@ -50,7 +53,7 @@ pub(super) struct Driver {
 }
 
 enum Done {
-    Puts(Vec<(StreamId, u64, Option<Answered>)>),
+    Puts(Vec<Outcome>),
     PutAgain(StreamId),
     Head(StreamId, Vec<Stored>),
     Range {
@@ -81,7 +84,10 @@ struct Term<'a> {
     tables: Tables,
     machine: Arc<Mutex<Partition>>,
     actions: Vec<Action>,
+    appends: Appends,
     pending: FuturesUnordered<BoxFuture<'static, Done>>,
+    /// Answers that were there at once. No more than the machine has under way.
+    ready: VecDeque<Done>,
     /// Bytes of segments between their put or reading and their production, so that the log gets what the
     /// table has.
     encoded: Map<(StreamId, u64), Bytes>,
@@ -172,7 +178,9 @@ impl<'a> Term<'a> {
             tables,
             machine: Arc::new(Mutex::new(machine)),
             actions: Vec::new(),
+            appends: Appends::new(driver.shared.appends.clone()),
             pending: FuturesUnordered::new(),
+            ready: VecDeque::new(),
             encoded: Map::default(),
             mark: Bytes::new(),
             commit,
@@ -192,7 +200,7 @@ impl<'a> Term<'a> {
             tokio::select! {
                 biased;
                 _ = tick.tick() => self.tick().await,
-                Some(done) = self.pending.next(), if !self.pending.is_empty() => self.take_answers(done),
+                done = poll_fn(|cx| self.poll_answer(cx)) => self.take_answers(done),
                 batch = batches.recv(), if feeding => match batch {
                     Some(batch) => self.feed(batch, batches.len()).await,
                     None if drain.is_raised() => feeding = false,
@@ -205,7 +213,7 @@ impl<'a> Term<'a> {
             if let Some(ended) = self.act().await {
                 return ended;
             }
-            if !feeding && self.pending.is_empty() {
+            if !feeding && self.is_idle() {
                 self.send_commit().await;
                 return Ended::Drained;
             }
@@ -230,6 +238,7 @@ impl<'a> Term<'a> {
     }
 
     async fn tick(&mut self) {
+        self.appends.look();
         self.send_commit().await;
         let tip = self.machine.lock().unwrap_or_else(PoisonError::into_inner).tip();
         let Some((_, log_hash)) = tip else { return };
@@ -257,10 +266,36 @@ impl<'a> Term<'a> {
     fn take_answers(&mut self, first: Done) {
         self.answer(first);
         for _ in 1..ANSWERS_AT_ONCE {
-            match self.pending.next().now_or_never() {
-                Some(Some(done)) => self.answer(done),
-                _ => return,
+            match poll_fn(|cx| self.poll_answer(cx)).now_or_never() {
+                Some(done) => self.answer(done),
+                None => return,
             }
+        }
+    }
+
+    fn is_idle(&self) -> bool {
+        self.ready.is_empty() && self.appends.is_idle() && self.pending.is_empty()
+    }
+
+    /// The next answer of whatever is under way.
+    fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<Done> {
+        if let Some(done) = self.ready.pop_front() {
+            return Poll::Ready(done);
+        }
+        if let Poll::Ready(outcomes) = self.appends.poll(cx) {
+            return Poll::Ready(Done::Puts(outcomes));
+        }
+        match self.pending.poll_next_unpin(cx) {
+            Poll::Ready(Some(done)) => Poll::Ready(done),
+            Poll::Ready(None) | Poll::Pending => Poll::Pending,
+        }
+    }
+
+    /// Has `work` carried on; most of it is done at once.
+    fn carry_on(&mut self, mut work: BoxFuture<'static, Done>) {
+        match work.as_mut().now_or_never() {
+            Some(done) => self.ready.push_back(done),
+            None => self.pending.push(work),
         }
     }
 
@@ -328,11 +363,11 @@ impl<'a> Term<'a> {
         let mut actions = std::mem::take(&mut self.actions);
         for action in actions.drain(..) {
             match action {
-                Action::Put(segment) => puts.push(self.encode(&segment)),
+                Action::Put(segment) => puts.push((self.encode(&segment), segment)),
                 Action::Produce { pos, continues, what } => self.produce(pos, continues, &what),
                 Action::ReadHead { stream, resume } => {
                     let head = self.tables.clone().head(stream.clone(), resume);
-                    self.pending.push(Box::pin(head.map(|chain| match chain {
+                    self.carry_on(Box::pin(head.map(|chain| match chain {
                         Ok(chain) => Done::Head(stream, chain),
                         Err(why) => Done::Broken(why),
                     })));
@@ -374,20 +409,12 @@ impl<'a> Term<'a> {
         item(segment, bytes)
     }
 
-    fn append(&mut self, mut puts: Vec<v1::Item>) {
-        while !puts.is_empty() {
-            let rest = puts.split_off(puts.len().min(APPEND_ITEMS));
-            let items = std::mem::replace(&mut puts, rest);
-            let names: Vec<(StreamId, u64)> = items
-                .iter()
-                .map(|item| (item.stream.parse().expect("it was a stream id"), item.first))
-                .collect();
-            let answers = self.tables.clone().append(items);
-            let named = answers.map(|answers| {
-                let pairs = names.into_iter().zip(answers);
-                Done::Puts(pairs.map(|((stream, first), answer)| (stream, first, answer)).collect())
-            });
-            self.pending.push(Box::pin(named));
+    fn append(&mut self, puts: Vec<(v1::Item, Arc<Segment>)>) {
+        let mut puts = puts.into_iter().peekable();
+        while puts.peek().is_some() {
+            let some = puts.by_ref().take(APPEND_ITEMS);
+            let (items, names) = some.map(|(item, put)| (item, (put.stream.clone(), put.first))).unzip();
+            self.appends.put(names, items);
         }
     }
 
@@ -417,7 +444,7 @@ impl<'a> Term<'a> {
                 Done::Produced(pos, None)
             }
         });
-        self.pending.push(Box::pin(answered));
+        self.carry_on(Box::pin(answered));
     }
 
     fn read_range(&mut self, stream: StreamId, since: Hlc, last: u64) {
@@ -428,7 +455,7 @@ impl<'a> Term<'a> {
             }
             Err(why) => Done::Broken(why),
         });
-        self.pending.push(Box::pin(done));
+        self.carry_on(Box::pin(done));
     }
 
     /// Puts the first checkpoint that waits. A drain does not wait for a table that takes none: the successor
@@ -441,7 +468,7 @@ impl<'a> Term<'a> {
         }
         let key = layout::checkpoint(&shared.config.origin, self.driver.partition, made.term, made.number, 0);
         let (value, mut tables) = (checkpoint::encode(made), self.tables.clone());
-        self.pending.push(Box::pin(async move {
+        self.carry_on(Box::pin(async move {
             if again {
                 tables.pause().await;
             }
@@ -455,7 +482,7 @@ impl<'a> Term<'a> {
 
     fn read_term(&mut self) {
         let (shared, partition, own) = (self.driver.shared.clone(), self.driver.partition, self.term);
-        self.pending.push(Box::pin(async move {
+        self.carry_on(Box::pin(async move {
             let newer = newer_term(&shared, partition, own).await.unwrap_or_else(|error| {
                 tracing::warn!(
                     partition,
@@ -471,7 +498,7 @@ impl<'a> Term<'a> {
     fn reread(&mut self, from: Offset, upto: Offset) {
         let shared = self.driver.shared.clone();
         let (partition, mut tables) = (self.driver.partition, self.tables.clone());
-        self.pending.push(Box::pin(async move {
+        self.carry_on(Box::pin(async move {
             loop {
                 match shared.log.read(&shared.config.ingress, partition, from, REREAD_BYTES).await {
                     Ok(page) => {

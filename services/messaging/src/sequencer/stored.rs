@@ -1,8 +1,8 @@
-//! What a partition's machine asks of the event tables, through persistence.
+//! What a partition's machine reads of the event tables, through persistence, and what its puts came to.
 //!
 //! Reads are repeated until they are answered: a machine waits for them and nothing else can answer. A chain
 //! that answers and is broken is read again for a while only ([`BROKEN_WAIT`]) and then stops the partition
-//! (E10). Puts are not repeated: what became of one is the machine's question.
+//! (E10).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +19,7 @@ use sterna_stream::sequencer::{Place, PutAnswer, Why};
 use sterna_stream::{Hlc, Segment, StreamId};
 use tokio::time::Instant;
 
-/// Longest a put or read may take.
+/// Longest a read may take.
 const DEADLINE: Duration = Duration::from_secs(10);
 /// Shortest and longest pause before something is tried again; drawn at random between.
 const PAUSE_MS: std::ops::Range<u64> = 20..500;
@@ -48,23 +48,6 @@ pub(super) struct Page {
 }
 
 impl Tables {
-    /// Puts segments that must be absent; one answer per item, `None` where the outcome is unknown.
-    pub(super) async fn append(mut self, items: Vec<v1::Item>) -> Vec<Option<Answered>> {
-        let asked = items.len();
-        let mut request = tonic::Request::new(v1::AppendRequest { items });
-        request.set_timeout(DEADLINE);
-        let answer = match self.persistence.append(request).await {
-            Ok(answer) => answer.into_inner().results,
-            Err(error) => {
-                tracing::warn!(%error, "an append has no known outcome");
-                Vec::new()
-            }
-        };
-        let mut answers: Vec<_> = answer.into_iter().map(put_answer).collect();
-        answers.resize(asked, None);
-        answers
-    }
-
     /// Waits a while, so that what is tried again does not hammer.
     pub(super) async fn pause(&mut self) {
         self.pause_longer(0).await;
@@ -164,7 +147,8 @@ fn page(stream: &StreamId, answer: v1::ReadAnswer) -> Result<Page, Why> {
     Ok(Page { segments, rest: answer.remaining.into_iter().next() })
 }
 
-fn put_answer(result: v1::Appended) -> Option<Answered> {
+/// `None`: nobody knows.
+pub(super) fn put_answer(result: v1::Appended) -> Option<Answered> {
     match result.outcome? {
         Outcome::Stored(_) => Some((PutAnswer::Stored, Bytes::new())),
         Outcome::Found(bytes) => match Stored::decode(bytes) {
@@ -181,8 +165,8 @@ fn put_answer(result: v1::Appended) -> Option<Answered> {
 /// A segment as an item to append, with its bytes.
 pub(super) fn item(segment: &Segment, record: Bytes) -> v1::Item {
     v1::Item {
-        stream: segment.stream.to_string(),
-        origin: segment.origin.to_string(),
+        stream: segment.stream.as_str().to_owned(),
+        origin: segment.origin.as_str().to_owned(),
         first: segment.first,
         record,
     }

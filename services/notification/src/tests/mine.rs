@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use futures_util::stream;
 use sterna_access::members::payload::{self, Payload};
 use sterna_proto::record::{Body, Stored};
 use sterna_proto::v1;
@@ -70,8 +71,9 @@ impl Streams {
         let Stored { segment, bytes } = Stored::new(segment);
         let (origin, first) = (segment.origin.to_string(), segment.first);
         let item = v1::Item { stream: stream.to_string(), origin, first, record: bytes };
-        let append = v1::AppendRequest { items: vec![item] };
-        self.persistence().append(append).await.unwrap();
+        let append = v1::AppendRequest { items: vec![item], tag: 0 };
+        let answers = self.persistence().append(stream::iter([append])).await.unwrap();
+        answers.into_inner().message().await.unwrap().unwrap();
     }
 
     fn persistence(&self) -> PersistenceClient<Link> {

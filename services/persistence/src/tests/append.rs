@@ -1,15 +1,17 @@
 //! Append: what each item came to, and who may.
 
+use futures_util::stream;
 use sterna_proto::v1;
 use sterna_proto::v1::appended::Outcome;
-use sterna_storage::faulty::Fault;
+use sterna_storage::faulty::{Chances, Fault};
+use tokio::sync::mpsc;
+use tokio::time::{Duration, Instant};
 use tonic::Code;
 
 use super::{Chain, STREAM, World, items};
 
 async fn append(world: &World, items: Vec<v1::Item>) -> Vec<Outcome> {
-    let answer = world.called_by("messaging").append(v1::AppendRequest { items }).await.unwrap();
-    answer.into_inner().results.into_iter().map(|result| result.outcome.unwrap()).collect()
+    world.append(items).await.unwrap().results.into_iter().map(|result| result.outcome.unwrap()).collect()
 }
 
 /// E12: who loses a conditional put is given what stands there, byte for byte.
@@ -42,13 +44,39 @@ async fn items_are_independent_and_an_unknown_outcome_is_told_per_item() {
     assert_eq!(again, [found(0), Outcome::Stored(true), Outcome::Stored(true), found(3)]);
 }
 
+/// E11, E33: a request that the table takes too long for is answered as unknown, and holds up no other of its
+/// call.
+#[tokio::test(start_paused = true)]
+async fn a_slow_put_is_unknown_in_time_and_holds_up_no_other() {
+    let world = World::new();
+    let (slow, quick) = (Chain::of("a").sized(&[1]), Chain::of("b").sized(&[1]));
+    let minute = Duration::from_secs(60);
+    world.faults.set_chances(Chances { delay_min: minute, delay_max: minute, ..Chances::default() });
+    let (queue, requests) = mpsc::channel(2);
+    let requests = stream::unfold(requests, |mut queue: mpsc::Receiver<_>| async move {
+        queue.recv().await.map(|request| (request, queue))
+    });
+    let began = Instant::now();
+    queue.try_send(v1::AppendRequest { items: items(&slow), tag: 1 }).unwrap();
+    let mut answers = world.called_by("messaging").append(requests).await.unwrap().into_inner();
+    let waited = tokio::time::timeout(Duration::from_secs(1), answers.message()).await;
+    assert!(waited.is_err(), "the table is slow");
+    world.faults.set_chances(Chances::default());
+    queue.try_send(v1::AppendRequest { items: items(&quick), tag: 2 }).unwrap();
+    let first = answers.message().await.unwrap().unwrap();
+    assert_eq!((first.tag, first.results[0].outcome.clone()), (2, Some(Outcome::Stored(true))));
+    let second = answers.message().await.unwrap().unwrap();
+    assert_eq!((second.tag, second.results[0].outcome.clone()), (1, Some(Outcome::Unknown(true))));
+    assert!(began.elapsed() < Duration::from_secs(12), "{:?}", began.elapsed());
+}
+
 /// One malformed item and nothing is put: the caller's code is wrong, not its data.
 #[tokio::test(start_paused = true)]
 async fn a_malformed_item_puts_nothing() {
     let world = World::new();
     let mut items = items(&Chain::of("us-east-1").sized(&[1, 1]));
     items[1].origin = "No Region".into();
-    let refused = world.called_by("messaging").append(v1::AppendRequest { items }).await.unwrap_err();
+    let refused = world.append(items).await.unwrap_err();
     assert_eq!(refused.code(), Code::InvalidArgument);
     assert!(world.inner.is_empty(sterna_storage::Name::Events));
 }
@@ -60,7 +88,7 @@ async fn only_messaging_appends_and_only_state_ensures() {
     let items = items(&Chain::of("us-east-1").sized(&[1]));
     for role in ["messaging", "state", "gateway", "notification", "persistence"] {
         let mut client = world.called_by(role);
-        let appended = client.append(v1::AppendRequest { items: items.clone() }).await;
+        let appended = client.append(stream::iter([v1::AppendRequest::default()])).await;
         let code = appended.err().map(|status| status.code());
         assert_eq!(code, (role != "messaging").then_some(Code::PermissionDenied), "{role} appends");
         let ensured = client.ensure(v1::EnsureRequest { items: items.clone(), grace_ms: 0 }).await;

@@ -53,8 +53,7 @@ async fn whoever_a_member_event_names_finds_the_stream() {
     let world = World::new();
     let mut ours = Chain::of("us-east-1");
     let first = adds(&mut ours, &["bo", "cy", "bo"]);
-    let append = v1::AppendRequest { items: items(&[first]) };
-    world.called_by("messaging").append(append).await.unwrap();
+    world.append(items(&[first])).await.unwrap();
     let theirs = adds(&mut Chain::of("eu-west-1"), &["dee"]);
     let ensure = v1::EnsureRequest { items: items(&[theirs]), grace_ms: 0 };
     world.called_by("state").ensure(ensure).await.unwrap();
@@ -72,11 +71,10 @@ async fn a_segment_is_put_only_behind_its_index() {
     let world = World::new();
     let segment = adds(&mut Chain::of("us-east-1"), &["bo"]);
     world.faults.next_write(Fault::Fail);
-    let append = v1::AppendRequest { items: items(std::slice::from_ref(&segment)) };
-    let answer = world.called_by("messaging").append(append.clone()).await.unwrap().into_inner();
+    let answer = world.append(items(std::slice::from_ref(&segment))).await.unwrap();
     assert_eq!(answer.results[0].outcome, Some(Outcome::Unknown(true)));
     assert!(world.inner.is_empty(Name::Events));
-    let answer = world.called_by("messaging").append(append).await.unwrap().into_inner();
+    let answer = world.append(items(std::slice::from_ref(&segment))).await.unwrap();
     assert_eq!(answer.results[0].outcome, Some(Outcome::Stored(true)));
     assert_eq!(of(&world, "bo").await, [STREAM]);
 }

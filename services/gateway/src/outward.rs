@@ -134,14 +134,12 @@ impl Outward {
         self.next_tag.replace(self.next_tag.get() + 1)
     }
 
-    /// Hands a command to the instance that all commands of its stream go to, so that their order is kept
-    /// (E6). `false`: that instance has too many.
-    pub(crate) fn command(&self, stream: &StreamId, up: v1::PublishUp) -> bool {
-        let commands = self.commands.get(self.instance(stream));
-        commands.is_some_and(|commands| commands.try_send(up).is_ok())
+    /// Hands a command to its stream's [`Self::instance`]. `false`: that instance has too many.
+    pub(crate) fn command(&self, instance: usize, up: v1::PublishUp) -> bool {
+        self.commands.get(instance).is_some_and(|commands| commands.try_send(up).is_ok())
     }
 
-    /// The messaging instance that takes a stream's commands.
+    /// The messaging instance that takes a stream's commands, all of them, so that their order is kept (E6).
     pub(crate) fn instance(&self, stream: &StreamId) -> usize {
         usize::from(partition::of(stream, self.partitions)) % self.commands.len().max(1)
     }

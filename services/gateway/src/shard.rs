@@ -21,7 +21,7 @@ use tokio::task::coop::unconstrained;
 use tokio::time::MissedTickBehavior;
 
 use crate::contents::{Contents, Counters, Request};
-use crate::limits::Limits;
+use crate::limits::{FEW_VISITS, Limits};
 use crate::reader::Reader;
 use crate::seams::{Encode, Page, Upstream};
 use crate::session::{Ended, SessionId};
@@ -197,8 +197,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Shard<S> {
                 biased;
                 _ = second.tick() => self.with(|contents| contents.second()),
                 () = self.dirty() => {
-                    self.with(|contents| contents.slice());
-                    tokio::task::yield_now().await;
+                    // Who has much to write lets others go first, and finds more to write together then.
+                    if self.with(|contents| contents.slice()) > FEW_VISITS {
+                        tokio::task::yield_now().await;
+                    }
                 }
             }
         }

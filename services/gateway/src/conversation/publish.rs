@@ -51,14 +51,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Inner<S> {
             tag,
             grant,
             event_id: Bytes::copy_from_slice(&publish.event_id.to_bytes()),
-            kind: publish.kind.to_string(),
+            kind: publish.kind.as_str().to_owned(),
             payload: publish.payload.into_bytes(),
             seen: seen.max(shown).0,
             resend: publish.resend,
             request_id: self.request_id(),
         };
         let instance = self.outward.instance(&publish.stream);
-        if !self.outward.command(&publish.stream, up) {
+        if !self.outward.command(instance, up) {
             return Err(Reason::Overloaded.because("the region takes no more commands for the moment"));
         }
         let (event_id, since) = (publish.event_id, Instant::now());

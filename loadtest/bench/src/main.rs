@@ -7,11 +7,12 @@
 //! loads it from the other.
 //!
 //! Of whole regions: `path`, `resume`, `growth` and `regions` load `sterna-bench region` the same way;
-//! `sequencer` runs in this process. Results are printed as JSON lines; loadtest/RESULTS.md keeps those worth
-//! keeping.
+//! `sequencer` runs in this process. Results are printed as JSON lines; `all` runs everything unattended and
+//! prints a table; loadtest/RESULTS.md keeps what is worth keeping.
 
 #![allow(clippy::disallowed_methods, reason = "a benchmark measures real time and owns its tasks")]
 
+mod all;
 mod counted;
 mod fairness;
 mod fanout;
@@ -32,13 +33,15 @@ use clap::{Parser, Subcommand};
 
 #[derive(Parser)]
 struct Command {
-    /// All of them, one after another, if none is named.
+    /// `all` if none is named.
     #[command(subcommand)]
     what: Option<What>,
 }
 
 #[derive(Subcommand)]
 enum What {
+    /// Every benchmark unattended; then one Markdown table.
+    All(all::Options),
     /// The gateway shard on this port of 127.0.0.1.
     Serve {
         /// The port.
@@ -75,12 +78,12 @@ enum What {
 type Problem = Box<dyn std::error::Error>;
 type Outcome = Result<(), Problem>;
 
-/// The benchmarks that `sterna-bench` without a name runs, in this order.
-const ALL: [&str; 8] = ["path", "resume", "sequencer", "growth", "regions", "fanout", "memory", "fairness"];
-
 fn main() -> Outcome {
-    let Some(what) = Command::parse().what else { return all() };
+    let what = Command::parse()
+        .what
+        .unwrap_or_else(|| Command::parse_from(["sterna-bench", "all"]).what.expect("it was named"));
     match what {
+        What::All(options) => all::run(&options),
         What::Serve { port } => on_one_thread(server::serve(port)),
         What::Region(options) => on_one_thread(region::serve(options)),
         What::Path(options) => on_one_thread(path::run(options)),
@@ -93,18 +96,6 @@ fn main() -> Outcome {
         What::Crowd { sessions, in_flight } => on_one_thread(fairness::crowd(sessions, in_flight)),
         What::Fairness(options) => on_one_thread(fairness::run(options)),
     }
-}
-
-/// Runs each in a process of its own, so that none inherits what another left in memory.
-fn all() -> Outcome {
-    for name in ALL {
-        eprintln!("{name}");
-        let status = std::process::Command::new(std::env::current_exe()?).arg(name).status()?;
-        if !status.success() {
-            return Err(format!("{name} failed").into());
-        }
-    }
-    Ok(())
 }
 
 /// Runs `work` as a task: the root of `block_on` is woken by a system call each time.

@@ -24,9 +24,18 @@ impl Server {
 
     /// Whole regions.
     pub(crate) async fn regions(count: usize, port: u16) -> std::io::Result<Self> {
+        Self::regions_by(count, port, true).await
+    }
+
+    /// The same, with express between them or without.
+    pub(crate) async fn regions_by(count: usize, port: u16, express: bool) -> std::io::Result<Self> {
         let program = std::env::current_exe()?;
-        let count = count.to_string();
-        Self::start(pinned(&program).args(["region", "--regions", &count]), port).await
+        let mut command = pinned(&program);
+        command.args(["region", "--regions", &count.to_string()]);
+        if !express {
+            command.arg("--mirror-only");
+        }
+        Self::start(&mut command, port).await
     }
 
     /// Bun's publish; `program` is its binary, `script` peers/bun/server.ts.

@@ -30,6 +30,9 @@ pub(crate) struct Options {
     /// How many regions, up to three: one alone, or with mirrors and WAN delays between them.
     #[arg(long, default_value_t = 1)]
     regions: usize,
+    /// Without express between them.
+    #[arg(long)]
+    mirror_only: bool,
     /// The first region's port on 127.0.0.1.
     port: u16,
 }
@@ -62,7 +65,8 @@ pub(crate) async fn serve(options: Options) -> Outcome {
         listen(&region, 0, options.port, &clock)?;
         tell(counts, &counter).await
     } else {
-        let plans = (0..options.regions).map(plan).collect();
+        let express = !options.mirror_only;
+        let plans = (0..options.regions).map(|n| Plan { express, ..plan(n) }).collect();
         let regions = Regions::start(plans, &RoundTrips::typical(), &clock);
         for (n, name) in NAMES.iter().enumerate().take(options.regions) {
             listen(&regions.regions[&name.parse()?], n, options.port + n as u16, &clock)?;

@@ -1,7 +1,7 @@
 //! Three regions with the delays of a WAN: how long an event takes to a reader beside its author, and to
 //! readers in the other regions, beside what light would need (half a typical round trip).
 //!
-//! The mirrors are the only way between regions here; table items travel apart.
+//! Express and the mirrors are the ways between regions, or the mirrors alone; table items travel apart.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -35,6 +35,9 @@ pub(crate) struct Options {
     /// Events a second.
     #[arg(long, default_value_t = 100)]
     rate: u32,
+    /// Without express.
+    #[arg(long)]
+    mirror_only: bool,
 }
 
 #[derive(Serialize)]
@@ -42,6 +45,8 @@ struct Summary<'a> {
     what: &'static str,
     from: &'a str,
     to: &'a str,
+    /// Whether segments also went by express.
+    express: bool,
     one_way_ms: f64,
     samples: usize,
     p50_ms: f64,
@@ -66,7 +71,7 @@ struct Board {
 
 pub(crate) async fn run(options: Options) -> Outcome {
     pin_load()?;
-    let _server = Server::regions(NAMES.len(), PORT).await?;
+    let _server = Server::regions_by(NAMES.len(), PORT, !options.mirror_only).await?;
     let board = Rc::new(Board::default());
     let mut sessions = Vec::new();
     for n in 0..NAMES.len() {
@@ -87,7 +92,7 @@ pub(crate) async fn run(options: Options) -> Outcome {
     }
     let all = options.events * NAMES.len() as u32;
     board.until("every event everywhere", |board| board.came.get() == all).await?;
-    report(&board)
+    report(&board, !options.mirror_only)
 }
 
 /// One stream of one user who is in all regions.
@@ -112,7 +117,7 @@ async fn create(board: &Board, sessions: &[Session]) -> Result<StreamId, Problem
     Ok(stream)
 }
 
-fn report(board: &Board) -> Outcome {
+fn report(board: &Board, express: bool) -> Outcome {
     let distances = RoundTrips::typical();
     for ((from, to), delays) in board.delays.borrow_mut().iter_mut() {
         let (from, to) = (NAMES[*from], NAMES[*to]);
@@ -123,6 +128,7 @@ fn report(board: &Board) -> Outcome {
             what: "regions",
             from,
             to,
+            express,
             one_way_ms,
             samples: delays.len(),
             p50_ms,

@@ -65,6 +65,21 @@ pub enum LogRecord {
     Unknown,
 }
 
+/// What of an ingress record concerns the sequencer; the rest is for the audit trail.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ingress {
+    /// The stream.
+    pub stream: StreamId,
+    /// The encoded body.
+    pub body: Bytes,
+    /// The newest stamp of the stream that its author had been shown.
+    pub seen: Hlc,
+    /// What it was authorised against.
+    pub policy: Policy,
+    /// Whether it is a member event.
+    pub member: bool,
+}
+
 /// Where a log record stands, as its header says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Placed {
@@ -98,6 +113,10 @@ impl Body {
     /// # Errors
     /// [`Malformed`] for anything that `encode` does not make.
     pub fn decode(bytes: &Bytes) -> Result<Self, Malformed> {
+        canonical::body(bytes).map_or_else(|| Self::decode_generally(bytes), Ok)
+    }
+
+    fn decode_generally(bytes: &Bytes) -> Result<Self, Malformed> {
         let message = v1::Body::decode(bytes.clone())?;
         let event_id = EventId::from_bytes(&message.event_id);
         Ok(Self {
@@ -236,6 +255,22 @@ impl LogRecord {
 /// What recognises an event in its stored body: the sequencer's peek.
 pub fn peek(body: &Bytes) -> Option<Known> {
     canonical::known(body).or_else(|| peek_generally(body))
+}
+
+/// The ingress record in these bytes; `None` if they are none.
+pub fn ingress(record: &Bytes) -> Option<Ingress> {
+    canonical::ingress(record).or_else(|| ingress_generally(record))
+}
+
+fn ingress_generally(record: &Bytes) -> Option<Ingress> {
+    let message = v1::IngressRecord::decode(record.clone()).ok()?;
+    Some(Ingress {
+        stream: message.stream.parse().ok()?,
+        body: message.body,
+        seen: Hlc(message.seen),
+        policy: convert::policy(message.policy.as_ref()).ok()?,
+        member: message.member,
+    })
 }
 
 fn peek_generally(body: &Bytes) -> Option<Known> {

@@ -11,6 +11,8 @@ use sterna_stream::digest::{ContentHash, Prefix};
 use sterna_stream::sequencer::Known;
 use sterna_stream::{Cursor, EventId, Hlc, Origin, Policy, Position, Segment, limits};
 
+use super::{Body, Ingress};
+
 /// A segment, unchecked against itself.
 pub(super) fn segment(record: &Bytes) -> Option<Segment> {
     let mut fields = Fields(record);
@@ -37,6 +39,37 @@ pub(super) fn segment(record: &Bytes) -> Option<Segment> {
     Some(Segment { stream, origin, first, stamps, bodies, from, policy, prefix, members, member_before })
 }
 
+/// The parts of an ingress record that its sequencer needs.
+pub(super) fn ingress(record: &Bytes) -> Option<Ingress> {
+    let mut fields = Fields(record);
+    let stream = fields.text(1)?.parse().ok()?;
+    let body = record.slice_ref(fields.bytes(2)?);
+    let seen = Hlc(fields.fixed(3).unwrap_or(0));
+    for tag in 4..=6 {
+        if let Some(audited) = fields.bytes(tag) {
+            std::str::from_utf8(audited).ok()?;
+        }
+    }
+    let policy = fields.bytes(7).map_or_else(|| Some(Policy::default()), policy)?;
+    let member = fields.number(8).is_some_and(|member| member != 0);
+    fields.end()?;
+    Some(Ingress { stream, body, seen, policy, member })
+}
+
+/// An event of a plain or encrypted payload.
+pub(super) fn body(bytes: &Bytes) -> Option<Body> {
+    let mut fields = Fields(bytes);
+    let id = EventId::from_bytes(fields.bytes(1)?).ok()?;
+    let (author, kind) = (fields.text(2)?.parse().ok()?, fields.text(3)?.parse().ok()?);
+    let payload = fields.bytes(4).map_or_else(Bytes::new, |payload| bytes.slice_ref(payload));
+    let content = ContentHash(fields.bytes(5)?.try_into().ok()?);
+    let resend = fields.number(6).is_some_and(|resend| resend != 0);
+    let key = fields.text(7).unwrap_or_default().to_owned();
+    let deps = fields.bytes(8).map_or_else(|| Some(None), |deps| policy(deps).map(Some))?;
+    fields.end()?;
+    Some(Body { id, author, kind, payload, content, resend, key, deps })
+}
+
 /// What recognises an event in its body.
 pub(super) fn known(body: &[u8]) -> Option<Known> {
     let mut body = Fields(body);
@@ -45,6 +78,8 @@ pub(super) fn known(body: &[u8]) -> Option<Known> {
     let _payload = body.bytes(4);
     let content = ContentHash(body.bytes(5)?.try_into().ok()?);
     let resend = body.number(6).is_some_and(|resend| resend != 0);
+    let (_key, deps) = (body.text(7), body.bytes(8));
+    deps.map_or_else(|| Some(Policy::default()), policy)?;
     body.end()?;
     Some(Known { id, content, resend })
 }
@@ -103,7 +138,10 @@ impl<'a> Fields<'a> {
     }
 
     fn text(&mut self, tag: u8) -> Option<&'a str> {
-        std::str::from_utf8(self.bytes(tag)?).ok()
+        let mut after = Fields(self.0);
+        let text = std::str::from_utf8(after.bytes(tag)?).ok()?;
+        self.0 = after.0;
+        Some(text)
     }
 
     /// The next field, if it has this tag and is a number.
@@ -112,6 +150,13 @@ impl<'a> Fields<'a> {
         let number = decode_varint(&mut rest).ok()?;
         self.0 = rest;
         Some(number)
+    }
+
+    /// The next field, if it has this tag and eight bytes.
+    fn fixed(&mut self, tag: u8) -> Option<u64> {
+        let (number, rest) = self.0.strip_prefix(&[tag << 3 | 1])?.split_first_chunk::<8>()?;
+        self.0 = rest;
+        Some(u64::from_le_bytes(*number))
     }
 
     fn end(&self) -> Option<()> {
@@ -126,7 +171,7 @@ mod tests {
     use prost::Message;
 
     use super::super::tests::{body, segment_of};
-    use super::super::{LogRecord, Stored, general, peek_generally};
+    use super::super::{LogRecord, Stored, general, ingress_generally, peek_generally};
     use super::*;
 
     /// E27: what is read straight from the bytes is what the general way reads.
@@ -141,15 +186,38 @@ mod tests {
         if let Some(read) = known(bytes) {
             assert_eq!(Some(read), peek_generally(bytes));
         }
+        if let Some(read) = super::body(bytes) {
+            assert_eq!(Ok(read), Body::decode_generally(bytes));
+        }
+        if let Some(read) = ingress(bytes) {
+            assert_eq!(Some(read), ingress_generally(bytes));
+        }
+    }
+
+    fn accepted() -> crate::v1::IngressRecord {
+        crate::v1::IngressRecord {
+            stream: "acme/chat/general".into(),
+            body: body("1").encode(),
+            seen: 7 << 16,
+            actor: "ana".into(),
+            request_id: "gateway-0/12".into(),
+            grant_id: "g1".into(),
+            policy: crate::convert::policy_field(&segment_of(Vec::new()).policy),
+            member: true,
+        }
     }
 
     proptest! {
         #[test]
         fn damaged_bytes_are_never_read_otherwise(
-            at in 0usize..400, to in any::<u8>(), cut in 0usize..400, of_body in any::<bool>(),
+            at in 0usize..400, to in any::<u8>(), cut in 0usize..400, what in 0..3,
         ) {
             let one = body("{}").encode();
-            let whole = if of_body { one } else { Stored::new(segment_of(vec![one.clone(), one])).bytes };
+            let whole = match what {
+                0 => one,
+                1 => accepted().encode_to_vec().into(),
+                _ => Stored::new(segment_of(vec![one.clone(), one])).bytes,
+            };
             let mut bytes = whole.to_vec();
             let at = at % bytes.len();
             bytes[at] = to;
@@ -172,8 +240,20 @@ mod tests {
         let mut event = body("1");
         for resend in [false, true] {
             event.resend = resend;
-            let read = known(&event.encode()).unwrap();
+            event.deps = resend.then(|| stored.policy.clone());
+            event.key = if resend { "k1".into() } else { String::new() };
+            let bytes = event.encode();
+            assert_eq!(super::body(&bytes).as_ref(), Some(&event));
+            let read = known(&bytes).unwrap();
             assert_eq!((read.id, read.content, read.resend), (event.id, event.content, resend));
+        }
+        let mut record = accepted();
+        for _ in 0..2 {
+            let bytes = Bytes::from(record.encode_to_vec());
+            let read = ingress(&bytes);
+            assert_eq!((read.is_some(), &read), (true, &ingress_generally(&bytes)));
+            record =
+                crate::v1::IngressRecord { stream: record.stream, body: record.body, ..Default::default() };
         }
     }
 
@@ -186,9 +266,12 @@ mod tests {
         let later = Bytes::from(later);
         assert_eq!(segment(&later), None);
         assert_eq!(Stored::decode(later).unwrap().segment, stored.segment);
-        let mut message = crate::v1::Body::decode(body("1").encode()).unwrap();
-        message.key = "k1".into();
-        let encrypted = Bytes::from(message.encode_to_vec());
-        assert_eq!((known(&encrypted), super::super::peek(&encrypted)), (None, peek_generally(&encrypted)));
+        let event = body("1");
+        let mut later = event.encode().to_vec();
+        later.extend_from_slice(&[0xc2, 0x0c, 0x01, 0x00]);
+        let later = Bytes::from(later);
+        assert_eq!((known(&later), super::body(&later), ingress(&later)), (None, None, None));
+        assert_eq!(Body::decode(&later), Ok(event));
+        assert_eq!(super::super::peek(&later), peek_generally(&later));
     }
 }

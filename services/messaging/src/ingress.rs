@@ -5,10 +5,10 @@ use bytes::Bytes;
 use prost::Message;
 use sterna_access::Grant;
 use sterna_log::Entry;
-use sterna_proto::record::{Body, peek};
+use sterna_proto::record::{self, Body, Ingress};
 use sterna_proto::{convert, v1};
 use sterna_stream::Hlc;
-use sterna_stream::sequencer::Record;
+use sterna_stream::sequencer::{Known, Record};
 
 /// The record's bytes for an event that was admitted under `grant`.
 pub(crate) fn encode(grant: &Grant, body: &Body, seen: Hlc, member: bool, request_id: String) -> Bytes {
@@ -29,25 +29,15 @@ pub(crate) fn encode(grant: &Grant, body: &Body, seen: Hlc, member: bool, reques
 /// and skipped, because nothing can be done with it and nobody was told that it was accepted.
 pub(crate) fn record(entry: Entry) -> Option<Record> {
     let offset = entry.offset;
-    let parsed = parse(offset, entry.record.value);
+    let parsed = parse(offset, &entry.record.value);
     if parsed.is_none() {
         tracing::error!(offset, "the ingress holds what is no ingress record");
     }
     parsed
 }
 
-fn parse(offset: u64, value: Bytes) -> Option<Record> {
-    let message = v1::IngressRecord::decode(value).ok()?;
-    let known = peek(&message.body)?;
-    Some(Record {
-        offset,
-        stream: message.stream.parse().ok()?,
-        id: known.id,
-        content: known.content,
-        resend: known.resend,
-        member: message.member,
-        seen: Hlc(message.seen),
-        policy: convert::policy(message.policy.as_ref()).ok()?,
-        body: message.body,
-    })
+fn parse(offset: u64, value: &Bytes) -> Option<Record> {
+    let Ingress { stream, body, seen, policy, member } = record::ingress(value)?;
+    let Known { id, content, resend } = record::peek(&body)?;
+    Some(Record { offset, stream, id, content, resend, member, seen, policy, body })
 }

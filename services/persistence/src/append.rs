@@ -3,16 +3,19 @@
 //! It never resolves anything itself: who finds another segment in the place gets its bytes and adopts it.
 //! A call is a stream of requests, each put and answered by itself.
 
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::{Stream, TryStreamExt};
+use futures_util::future::{BoxFuture, FutureExt};
+use futures_util::stream::{FuturesUnordered, Stream, StreamExt};
 use sterna_proto::v1;
 use sterna_proto::v1::appended::Outcome;
 use sterna_storage::{Expect, Key, Put, Table, Write, layout};
 use sterna_stream::Region;
-use tonic::Status;
+use tonic::{Status, Streaming};
 
 use crate::chain::Error;
 use crate::status;
@@ -23,21 +26,53 @@ pub const APPENDS_AT_ONCE: usize = 256;
 /// Longest that the table may take for a request; then nobody knows what became of its items.
 const LONGEST: Duration = Duration::from_secs(10);
 
-/// Answers requests as the table answers them, in any order. A malformed one ends the call.
-pub(crate) fn answers(
+/// The answers of one call, as the table gives them. A malformed request ends the call.
+pub(crate) struct Answers {
     table: Arc<dyn Table>,
     region: Region,
-    requests: impl Stream<Item = Result<v1::AppendRequest, Status>>,
-) -> impl Stream<Item = Result<v1::AppendAnswer, Status>> {
-    let answered = requests.map_ok(move |request| answer(table.clone(), region.clone(), request));
-    answered.try_buffer_unordered(APPENDS_AT_ONCE)
+    requests: Streaming<v1::AppendRequest>,
+    pending: FuturesUnordered<BoxFuture<'static, Answer>>,
+    ended: bool,
 }
 
-async fn answer(
-    table: Arc<dyn Table>,
-    region: Region,
-    request: v1::AppendRequest,
-) -> Result<v1::AppendAnswer, Status> {
+type Answer = Result<v1::AppendAnswer, Status>;
+
+impl Answers {
+    pub(crate) fn new(table: Arc<dyn Table>, region: Region, requests: Streaming<v1::AppendRequest>) -> Self {
+        Self { table, region, requests, pending: FuturesUnordered::new(), ended: false }
+    }
+}
+
+impl Stream for Answers {
+    type Item = Answer;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Answer>> {
+        let this = &mut *self;
+        loop {
+            if let Poll::Ready(Some(answer)) = this.pending.poll_next_unpin(cx) {
+                return Poll::Ready(Some(answer));
+            }
+            if this.ended && this.pending.is_empty() {
+                return Poll::Ready(None);
+            }
+            if this.ended || this.pending.len() >= APPENDS_AT_ONCE {
+                return Poll::Pending;
+            }
+            match ready!(this.requests.poll_next_unpin(cx)) {
+                Some(Ok(request)) => {
+                    let mut answer = answer(this.table.clone(), this.region.clone(), request).boxed();
+                    match answer.poll_unpin(cx) {
+                        Poll::Ready(answer) => return Poll::Ready(Some(answer)),
+                        Poll::Pending => this.pending.push(answer),
+                    }
+                }
+                Some(Err(_)) | None => this.ended = true,
+            }
+        }
+    }
+}
+
+async fn answer(table: Arc<dyn Table>, region: Region, request: v1::AppendRequest) -> Answer {
     let v1::AppendRequest { items, tag } = request;
     let asked = items.len();
     let results = match tokio::time::timeout(LONGEST, append(&*table, &region, items)).await {

@@ -59,7 +59,7 @@ impl Service for Persistence {
     ) -> Result<Response<Self::AppendStream>, Status> {
         Caller::of(&request)?.must_be(&["messaging"])?;
         let region = region(&request)?;
-        let answers = append::answers(self.table.clone(), region, request.into_inner());
+        let answers = append::Answers::new(self.table.clone(), region, request.into_inner());
         Ok(Response::new(Box::pin(answers)))
     }
 

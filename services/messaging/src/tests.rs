@@ -27,6 +27,7 @@ use tokio::time::Instant;
 use crate::{Config, Messaging, Parts, ingress};
 
 mod alarms;
+mod appends;
 mod checkpoints;
 mod drive;
 mod publish;
@@ -96,15 +97,24 @@ impl World {
 
     /// Starts an instance, whose puts of segments (not of checkpoints) meet the table's faults.
     fn start(&self, name: &str) -> Instance {
-        let process = Process::new(name, 1, Arc::new(self.clock.clone()));
+        self.start_calling(name, &self.persistence_by(&self.persistence))
+    }
+
+    /// Persistence as a role of `owner`, over a table that has the world's faults.
+    fn persistence_by(&self, owner: &Process) -> Link {
         let table = FaultyTable::new(self.table.clone(), self.faults.clone());
         let routes = require_caller(Persistence::new(Arc::new(table)).routes(), &self.keys);
+        Link::direct(owner, routes)
+    }
+
+    fn start_calling(&self, name: &str, persistence: &Link) -> Instance {
+        let process = Process::new(name, 1, Arc::new(self.clock.clone()));
         let caller = Caller::new("messaging", "us-east-1").unwrap();
         let parts = Parts {
             process: process.clone(),
             log: Arc::new(self.faulty_log.clone()),
             table: Arc::new(FaultyTable::new(self.table.clone(), self.checkpoint_faults.clone())),
-            persistence: Link::direct(&self.persistence, routes).called_by(&process, &caller, &self.keys),
+            persistence: persistence.called_by(&process, &caller, &self.keys),
             kinds: Kinds::standard(),
         };
         let messaging = Messaging::start(self.config.clone(), parts);

@@ -1,8 +1,9 @@
-//! Every benchmark, one after another, each in a process of its own so that none inherits what another left in
-//! memory; at the end one Markdown table with the targets, for loadtest/RESULTS.md.
+//! Every benchmark, one after another, each in a process of its own so that none inherits what another left
+//! in memory; at the end one Markdown table with the targets, for loadtest/RESULTS.md.
 //!
-//! Rows of CPU run at real-time priority, so that other processes cost them nothing. Rows of delays do not: at
-//! that priority Linux takes 50 ms of each second for everybody else, and that would be the 99th percentile.
+//! Rows of CPU run at real-time priority, so that other processes cost them nothing. Rows of delays do not:
+//! at that priority Linux takes 50 ms of each second for everybody else, and that would be the 99th
+//! percentile.
 //! With `--other` each row is measured by both binaries in turns.
 
 use std::fs::OpenOptions;

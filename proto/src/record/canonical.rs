@@ -1,9 +1,9 @@
 //! Reads stored records in the one form that this crate writes them in, straight from their bytes.
 //!
-//! Every segment is read by state, by each shard that follows its stream and by whoever reads history, and each
-//! ingress record by its sequencer: through owned messages and strings that costs several times as much. What
-//! is in any other form (other order, unknown or repeated fields, damage) is `None` here, and its caller's
-//! general way says what it means.
+//! Every segment is read by state, by each shard that follows its stream and by whoever reads history, and
+//! each ingress record by its sequencer: through owned messages and strings that costs several times as much.
+//! What is in any other form (other order, unknown or repeated fields, damage) is `None` here, and its
+//! caller's general way says what it means.
 
 use bytes::Bytes;
 use prost::encoding::decode_varint;

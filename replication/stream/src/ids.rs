@@ -326,8 +326,8 @@ fn is_name(b: u8) -> bool {
     NAME[usize::from(b)]
 }
 
-/// What stands before and after the first `mark`, which is ASCII. By bytes: names are short, and a search sets up for longer
-/// texts.
+/// What stands before and after the first `mark`, which is ASCII. By bytes: names are short, and a search
+/// sets up for longer texts.
 fn cut(text: &str, mark: u8) -> Option<(&str, &str)> {
     let at = text.as_bytes().iter().position(|&b| b == mark)?;
     Some((&text[..at], &text[at + 1..]))

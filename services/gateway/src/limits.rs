@@ -7,8 +7,8 @@
 pub const SLICE_SESSIONS: usize = 64;
 /// Sessions of one ring per turn within a slice: dirty rings take turns, so a huge room holds up nobody.
 pub const TURN_SESSIONS: usize = 32;
-/// Visits that a slice may make without letting others go first afterwards: beyond it, what comes meanwhile is
-/// worth waiting for, because it is written together.
+/// Visits that a slice may make without letting others go first afterwards: beyond it, what comes meanwhile
+/// is worth waiting for, because it is written together.
 pub const FEW_VISITS: usize = 4;
 /// Buffers handed to one vectored write.
 pub const WRITE_BUFFERS: usize = 64;

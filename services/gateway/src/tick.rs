@@ -48,8 +48,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Contents<S> {
         }
     }
 
-    /// At most [`SLICE_SESSIONS`] visits: own frames first, up to half of them; then dirty rings in turns. How
-    /// many.
+    /// At most [`SLICE_SESSIONS`] visits: own frames first, up to half of them; then dirty rings in turns.
+    /// How many.
     pub(crate) fn slice(&mut self) -> usize {
         let mut left = SLICE_SESSIONS;
         while left > SLICE_SESSIONS / 2

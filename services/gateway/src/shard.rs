@@ -198,7 +198,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Shard<S> {
                 _ = second.tick() => self.with(|contents| contents.second()),
                 () = self.dirty() => {
                     // Who has much to write lets others go first, and finds more to write together then.
-                    if self.with(|contents| contents.slice()) > FEW_VISITS {
+                    let busy = |contents: &mut Contents<S>| {
+                        contents.slice() > FEW_VISITS || contents.is_dirty()
+                    };
+                    if self.with(busy) {
                         tokio::task::yield_now().await;
                     }
                 }

@@ -7,12 +7,11 @@
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::{BoxFuture, FutureExt};
-use futures_util::stream::{FuturesUnordered, StreamExt};
+use futures_util::stream::FuturesUnordered;
 use sterna_log::{Batch, Offset, Record as LogEntry};
 use sterna_proto::checkpoint;
 use sterna_proto::record::{self, LOG_POS, Placed, Stored};
@@ -31,10 +30,10 @@ use super::stored::{Answered, Page, Tables, item};
 use super::takeover::{Taken, newer_term, take};
 use super::{Order, Shared, ingress};
 
+mod answers;
+
 /// Batches of records that wait for the machine; the consumer pauses the partition at the bound.
 pub(super) const FEED_BATCHES: usize = 4;
-/// Answers taken in before what they call for is carried out.
-const ANSWERS_AT_ONCE: usize = 64;
 /// Segments in one append; below the table's bound for one call.
 const APPEND_ITEMS: usize = 64;
 /// Bytes of ingress read again at once.
@@ -261,43 +260,7 @@ impl<'a> Term<'a> {
         let _ = self.driver.orders.send(order).await;
     }
 
-    // === answers ===
-
-    fn take_answers(&mut self, first: Done) {
-        self.answer(first);
-        for _ in 1..ANSWERS_AT_ONCE {
-            match poll_fn(|cx| self.poll_answer(cx)).now_or_never() {
-                Some(done) => self.answer(done),
-                None => return,
-            }
-        }
-    }
-
-    fn is_idle(&self) -> bool {
-        self.ready.is_empty() && self.appends.is_idle() && self.pending.is_empty()
-    }
-
-    /// The next answer of whatever is under way.
-    fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<Done> {
-        if let Some(done) = self.ready.pop_front() {
-            return Poll::Ready(done);
-        }
-        if let Poll::Ready(outcomes) = self.appends.poll(cx) {
-            return Poll::Ready(Done::Puts(outcomes));
-        }
-        match self.pending.poll_next_unpin(cx) {
-            Poll::Ready(Some(done)) => Poll::Ready(done),
-            Poll::Ready(None) | Poll::Pending => Poll::Pending,
-        }
-    }
-
-    /// Has `work` carried on; most of it is done at once.
-    fn carry_on(&mut self, mut work: BoxFuture<'static, Done>) {
-        match work.as_mut().now_or_never() {
-            Some(done) => self.ready.push_back(done),
-            None => self.pending.push(work),
-        }
-    }
+    // === answers: taken in by `answers` ===
 
     fn answer(&mut self, done: Done) {
         match done {

@@ -46,7 +46,7 @@ enum Call {
     Open(mpsc::Sender<v1::AppendRequest>, Answers),
 }
 
-type Answers = Streaming<v1::AppendAnswer>;
+type Answers = Box<Streaming<v1::AppendAnswer>>;
 
 struct Request {
     tag: u64,
@@ -124,7 +124,7 @@ impl Appends {
             queue.recv().await.map(|request| (request, queue))
         });
         let mut persistence = self.persistence.clone();
-        let answers = async move { persistence.append(queue).await.map(tonic::Response::into_inner) };
+        let answers = async move { Ok(Box::new(persistence.append(queue).await?.into_inner())) };
         self.call = Call::Opening(requests, answers.boxed());
     }
 

@@ -226,10 +226,14 @@ async fn a_mark_of_another_region_says_nothing() {
         assert!(matches!(LogRecord::decode(encode_mark(mark.clone())), Ok(LogRecord::Mark(_))));
         encode_mark(mark)
     };
+    for n in 5..=10 {
+        let mark = v1::Mark { origin: US.into(), ingress_done: 10 * n, ..v1::Mark::default() };
+        world.produce(&world.config.log, 0, encode_mark(mark), Some(placed(1, n))).await;
+    }
     for (origin, partition, n) in [("ap-southeast-1", 0, 7), (EU, 1, 8), ("", 0, 9), (US, 0, 10)] {
         world.produce(&world.mirror(), 0, says(origin, partition, n), None).await;
     }
     world.produce(&world.mirror(), 0, says(EU, 0, 5), None).await;
     let told = shard.told_within(Duration::from_secs(5)).await;
-    assert_eq!((told, instance.state.mirrors().strange), (vec!["covered Some(5)".to_owned()], 4));
+    assert_eq!((told, instance.state.mirrors().strange), (vec!["covered 50 of 0".to_owned()], 4));
 }

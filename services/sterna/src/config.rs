@@ -248,7 +248,7 @@ impl Config {
         if self.listen.shards == 0 { cores() } else { self.listen.shards }
     }
 
-    /// File handles that all of what [listen] allows would take.
+    /// File handles that all of what `[listen]` allows would take.
     pub fn handles(&self) -> u64 {
         (self.listen.sessions + self.listen.connections) as u64 + crate::handles::RESERVE
     }

@@ -4,7 +4,7 @@
 //! second the counts go into the own log as a mark without a number, which the others' mirrors bring them;
 //! what their marks say of this region's log is told to the shards, for second acks. Counts survive restarts
 //! as control items. Where a mirror lacks records for longer than a grace time the table is asked for them
-//! ([`crate::fill`]).
+//! (`fill`).
 
 use std::time::Duration;
 

@@ -19,7 +19,9 @@ use self::report::{Pair, Report};
 use self::screen::Screen;
 use self::stage::{Stage, Talked};
 use self::world::World;
+
 use crate::founder;
+use crate::program::program;
 
 mod device;
 pub mod latency;
@@ -143,7 +145,10 @@ fn delivery(world: &World, injected: &[Duration], ledger: &Ledger) -> Vec<Pair> 
 fn invite(stage: &Stage, screen: &Screen) -> Result<(), Error> {
     let (world, room) = (&stage.world, &stage.rooms[0]);
     screen.say("talk with them, each command in a terminal of its own (the second --url is where it goes on");
-    screen.say("when the first region goes away):");
+    screen.say(
+        "when the first region goes away; with --device FILE a chat that was ended goes on where it was):",
+    );
+    let program = program();
     let regions = world.names.len();
     for number in 0..regions.min(2) {
         // The room's members of that region.
@@ -155,7 +160,7 @@ fn invite(stage: &Stage, screen: &Screen) -> Result<(), Error> {
             urls += &format!(" --url {}", world.url(other));
         }
         screen.say(&format!("\n  # person-{member}, in {}", world.names[number]));
-        screen.say(&format!("  sterna chat {urls} --stream {room} --token {token}"));
+        screen.say(&format!("  {program} chat {urls} --stream {room} --token {token}"));
     }
     screen.say("");
     Ok(())

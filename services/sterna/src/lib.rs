@@ -18,6 +18,7 @@ pub mod handles;
 pub mod logs;
 pub mod metrics;
 pub mod operator;
+pub mod program;
 pub mod serve;
 pub mod shards;
 pub mod site;

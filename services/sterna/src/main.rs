@@ -6,6 +6,7 @@ use std::sync::Arc;
 use clap::{CommandFactory, Parser};
 use sterna::cli::{ChatArgs, Cli, Command, ConfigCommand, DemoArgs, TokenArgs};
 use sterna::demo::screen::Screen;
+use sterna::program::program;
 use sterna::{chat, config, demo, logs, serve, stop, tokens};
 use sterna_process::{End, Process, SystemClock};
 use tokio::runtime::{Builder, LocalOptions};
@@ -111,7 +112,8 @@ async fn run_serve(config: config::Config, owner: Process) -> Done {
         if let Some(operators) = at.operators {
             println!("metrics: http://{operators}/metrics");
         }
-        println!("talk:  sterna chat --url {url} --token $(sterna token --user ana) --create");
+        let program = program();
+        println!("talk:  {program} chat --url {url} --token $({program} token --user ana) --create");
     })
     .await?;
     println!("stopped in good order");

@@ -31,6 +31,8 @@ pub type RegionNumber = usize;
 /// Everything that happened, as far as promises are concerned.
 #[derive(Debug, Default)]
 pub struct Ledger {
+    /// Whether there is another region for an event to be in (E9).
+    several_regions: bool,
     rooms: BTreeMap<StreamId, Room>,
     events: BTreeMap<Label, Sent>,
     /// What has no answer yet or is not on every screen, by when it was sent.
@@ -93,6 +95,8 @@ pub struct Verdict {
     pub acked: u64,
     /// Of them, known to be in another region too: the second ack came.
     pub safe: u64,
+    /// Of the acked ones, those without a second ack, where there are other regions.
+    pub alone: u64,
     /// Of them, refused for good: the author was told.
     pub refused: u64,
     /// Of them, killed with their device before it had stored them, and never seen.
@@ -116,6 +120,11 @@ pub struct Verdict {
 // === impl Ledger ===
 
 impl Ledger {
+    /// The ledger of a run over so many regions.
+    pub fn of(regions: usize) -> Self {
+        Self { several_regions: regions > 1, ..Self::default() }
+    }
+
     /// A room and the devices of its members.
     pub fn room(&mut self, room: StreamId, devices: impl IntoIterator<Item = DeviceNumber>) {
         let devices = devices.into_iter().map(|device| (device, Screen::default())).collect();
@@ -262,13 +271,14 @@ impl Ledger {
         verdict.invented += self.invented;
         verdict.reordered += self.reordered;
         for (label, sent) in &self.events {
-            verdict.safe += u64::from(sent.safe);
             match sent.answer {
                 Answer::None => verdict.unanswered += 1,
                 Answer::Refused => verdict.refused += 1,
                 Answer::Unsaved => verdict.unsaved += 1,
                 Answer::Acked => {
                     verdict.acked += 1;
+                    verdict.safe += u64::from(sent.safe);
+                    verdict.alone += u64::from(self.several_regions && !sent.safe);
                     let screens = self.rooms[&sent.room].devices.values();
                     verdict.lost += screens
                         .filter(|screen| screen.times.get(label).is_none_or(|times| *times == 0))
@@ -333,8 +343,8 @@ impl Room {
 impl Verdict {
     /// Whether every promise was kept.
     pub fn holds(&self) -> bool {
-        let Self { sent, unanswered, lost, shown_twice, invented, reordered, .. } = *self;
-        sent > 0 && unanswered + lost + shown_twice + invented + reordered == 0
+        let Self { sent, alone, unanswered, lost, shown_twice, invented, reordered, .. } = *self;
+        sent > 0 && alone + unanswered + lost + shown_twice + invented + reordered == 0
     }
 }
 

@@ -103,6 +103,9 @@ impl Report {
         }
         if self.regions.len() > 1 {
             writeln!(out, "    known in another region {} (second acks)", v.safe)?;
+            if v.alone > 0 {
+                writeln!(out, "    acked and known in NO other region {}", v.alone)?;
+            }
             writeln!(out, "    {} devices went on in another region", self.changed_region)?;
         }
         for (count, what) in [(v.refused, "refused"), (v.unsaved, "gone with a device before it was stored")]

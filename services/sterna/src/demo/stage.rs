@@ -23,8 +23,8 @@ use crate::founder::Founder;
 const ROOM_PEOPLE: usize = 6;
 /// How often it is looked whether something has come to pass.
 const LOOK: Duration = Duration::from_millis(50);
-/// How long second acks are waited for at the end.
-const SECOND_ACKS: Duration = Duration::from_secs(5);
+/// How long second acks are waited for at the end, before what has none counts as broken.
+const SECOND_ACKS: Duration = Duration::from_secs(20);
 /// Once everything has happened, and nobody has said when to end, people talk so many times less.
 const QUIETER: u32 = 12;
 
@@ -51,7 +51,7 @@ impl Stage {
         let owner = Process::new("demo", options.seed, std::sync::Arc::new(clock.clone()));
         let world = Rc::new(World::start(options, &clock, &owner)?);
         let shared = Shared {
-            ledger: Rc::new(RefCell::new(Ledger::default())),
+            ledger: Rc::new(RefCell::new(Ledger::of(options.regions.len()))),
             calm: Rc::new(Cell::new(false)),
             world: world.clone(),
             clock,
@@ -146,16 +146,10 @@ impl Stage {
     }
 
     /// Until everything that was sent has an answer and is on every screen in one order, or patience ends;
-    /// then until what is acked is acked again by another region, if that comes soon.
+    /// then until each ack was followed by the second, that another region has it.
     pub(super) async fn settle(&self) {
         self.wait(ledger::PATIENCE, Ledger::is_settled).await;
-        if self.world.names.len() > 1 {
-            let all_safe = |ledger: &Ledger| {
-                let verdict = ledger.verdict();
-                verdict.safe == verdict.acked
-            };
-            self.wait(SECOND_ACKS, all_safe).await;
-        }
+        self.wait(SECOND_ACKS, |ledger| ledger.verdict().alone == 0).await;
     }
 
     async fn wait(&self, patience: Duration, is_so: impl Fn(&Ledger) -> bool) {

@@ -93,10 +93,11 @@ pub enum Input {
         next: u64,
     },
     /// A second has passed. `mark` is the hash ([`crate::digest::LogHash::of_bytes`]) of the mark to be
-    /// numbered, whose contents were made from [`super::Partition::tip`] in the same turn.
+    /// numbered, whose contents were made from [`super::Partition::tip`] in the same turn. It is handed out behind
+    /// whatever the log has not taken yet; until then there is no tip, and no other mark.
     Tick {
-        /// The mark's own hash.
-        mark: [u8; 32],
+        /// The mark's own hash; `None` without a tip.
+        mark: Option<[u8; 32]>,
     },
     /// Answer to [`Action::ReadTerm`]: whether the table has a checkpoint of a higher term than the machine's
     /// own. `false` also if it could not be read.

@@ -88,9 +88,9 @@ impl Journal {
         self.entries.len()
     }
 
-    /// Whether everything queued was handed out.
-    pub(super) fn is_sent(&self) -> bool {
-        self.sent == self.entries.len()
+    /// Whether a mark is queued and not handed out yet: the log takes nothing for now.
+    pub(super) fn is_mark_waiting(&self) -> bool {
+        self.entries.iter().skip(self.sent).any(|entry| entry.segment.is_none())
     }
 
     /// Whether the record with this number, and all before it, are acknowledged.

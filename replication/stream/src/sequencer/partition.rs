@@ -132,7 +132,7 @@ impl Partition {
     }
 
     /// The position that the next log record gets and the running hash of all before it: what a mark says.
-    /// `None` while records wait to be handed out; then no mark is due.
+    /// `None` while a mark waits to be handed out: no other one is due then.
     pub fn tip(&self) -> Option<(LogPos, LogHash)> {
         self.may_mark().then(|| self.desk.journal.tip())
     }
@@ -172,7 +172,7 @@ impl Partition {
             Input::Put { stream, answer } => self.put(&stream, answer, wall_ms, out)?,
             Input::Produced { pos, offset: Some(offset) } => self.produced(pos, offset, wall_ms, out),
             Input::Produced { offset: None, .. } => return Err(Halt::Restart),
-            Input::Tick { mark } => self.tick(&mark, out),
+            Input::Tick { mark } => self.tick(mark.as_ref(), out),
             Input::Term { newer } => {
                 self.desk.counters.unexpected += u64::from(!std::mem::take(&mut self.asking_term));
                 // Its opening is what the next takeover goes by: what is written here would not be counted.

@@ -17,6 +17,7 @@ use sterna_proto::checkpoint;
 use sterna_proto::record::{self, LOG_POS, Placed, Stored};
 use sterna_proto::v1;
 use sterna_storage::{Expect, layout};
+use sterna_stream::digest::LogHash;
 use sterna_stream::limits::CHECKPOINTS_WAITING;
 use sterna_stream::map::Map;
 use sterna_stream::sequencer::takeover::Opening;
@@ -240,7 +241,12 @@ impl<'a> Term<'a> {
         self.appends.look();
         self.send_commit().await;
         let tip = self.machine.lock().unwrap_or_else(PoisonError::into_inner).tip();
-        let Some((_, log_hash)) = tip else { return };
+        let mark = tip.map(|(_, log_hash)| self.mark(&log_hash));
+        self.handle(Input::Tick { mark });
+    }
+
+    /// The hash of a mark that is kept until it is handed out: there is no tip, and so no next mark, before.
+    fn mark(&mut self, log_hash: &LogHash) -> [u8; 32] {
         let shared = &self.driver.shared;
         self.mark = record::encode_mark(v1::Mark {
             origin: shared.config.origin.to_string(),
@@ -250,8 +256,7 @@ impl<'a> Term<'a> {
             ingress_done: self.commit,
             ..v1::Mark::default()
         });
-        let mark = sterna_stream::digest::LogHash::of_bytes(&self.mark);
-        self.handle(Input::Tick { mark });
+        LogHash::of_bytes(&self.mark)
     }
 
     async fn send_commit(&mut self) {

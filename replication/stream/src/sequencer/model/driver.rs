@@ -41,6 +41,8 @@ pub(super) struct Writer {
     /// The next ingress offset to feed.
     pub(super) fed: u64,
     pub(super) paused: bool,
+    /// What its newest mark says of the log before it.
+    pub(super) marked: Option<LogHash>,
     /// Its own clock is off by so much.
     pub(super) skew_ms: u64,
 }

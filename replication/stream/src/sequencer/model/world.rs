@@ -159,6 +159,7 @@ impl World {
             putting: BTreeSet::new(),
             fed: 0,
             paused: false,
+            marked: None,
             skew_ms: self.random.below(50_000),
         });
         self.took("takeover", 1);

@@ -75,12 +75,13 @@ impl Partition {
         }
     }
 
+    /// Marks go out under any load, or second acks would wait for a pause (E9): one may be queued above the bound.
     pub(super) fn may_mark(&self) -> bool {
-        !self.ended && self.desk.journal.is_sent() && self.has_room()
+        !self.ended && !self.desk.journal.is_mark_waiting()
     }
 
-    pub(super) fn tick(&mut self, mark: &[u8; 32], out: &mut Vec<Action>) {
-        if self.may_mark() {
+    pub(super) fn tick(&mut self, mark: Option<&[u8; 32]>, out: &mut Vec<Action>) {
+        if let Some(mark) = mark.filter(|_| self.may_mark()) {
             self.desk.journal.mark(mark);
         }
         out.push(Action::Checkpoint(self.desk.journal.checkpoint(self.committed)));

@@ -81,9 +81,30 @@ fn puts_wait_while_too_many_log_records_are_unacknowledged() {
     script.answer_heads();
     script.stored();
     script.stored();
-    assert!(script.put().is_none() && script.machine.tip().is_none(), "no room, for a mark neither");
+    assert!(script.put().is_none(), "no room");
     script.logged();
     assert!(script.put().is_some() && script.put().is_none());
+}
+
+/// E9, E29: a log that takes nothing for now delays a mark and gets no second one; room that comes is the mark's
+/// turn, so that second acks need no pause of the load.
+#[test]
+fn a_mark_is_queued_under_any_load_and_one_at_a_time() {
+    let mut script = Script::new(Limits { unacked_records: 2, ..Limits::default() });
+    script.feed((0..4).map(|offset| new(offset, offset as u32)));
+    script.answer_heads();
+    script.stored();
+    script.stored();
+    let marks = |script: &Script| {
+        let is_mark = |action: &&Action| matches!(action, Action::Produce { what: What::Mark, .. });
+        script.asked.iter().filter(is_mark).count()
+    };
+    script.hand(Input::Tick { mark: script.machine.tip().map(|_| [1; 32]) });
+    assert_eq!((marks(&script), script.machine.tip()), (0, None), "it waits for the log");
+    script.hand(Input::Tick { mark: Some([2; 32]) });
+    script.logged();
+    assert_eq!(marks(&script), 1, "its turn is before what came later");
+    assert!(script.machine.tip().is_some(), "the next one is due");
 }
 
 #[test]
@@ -133,8 +154,8 @@ fn a_newer_term_is_looked_for_and_ends_the_machine() {
         let ask = |action: &Action| matches!(action, Action::ReadTerm).then_some(());
         std::iter::from_fn(|| script.take(ask)).count()
     };
-    script.hand(Input::Tick { mark: [1; 32] });
-    script.hand(Input::Tick { mark: [2; 32] });
+    script.hand(Input::Tick { mark: Some([1; 32]) });
+    script.hand(Input::Tick { mark: Some([2; 32]) });
     assert_eq!(asked(&mut script), 1, "one look at a time");
     script.hand(Input::Term { newer: false });
     script.feed([new(0, 1), new(1, 2), new(2, 3), new(3, 4)]);
@@ -146,6 +167,6 @@ fn a_newer_term_is_looked_for_and_ends_the_machine() {
     assert_eq!(asked(&mut script), 1, "four records and two marks");
     script.hand(Input::Term { newer: true });
     assert!(script.take(|action| matches!(action, Action::Restart).then_some(())).is_some());
-    script.hand(Input::Tick { mark: [3; 32] });
+    script.hand(Input::Tick { mark: Some([3; 32]) });
     assert_eq!(asked(&mut script), 0, "it has ended");
 }

@@ -149,14 +149,14 @@ fn a_checkpoint_claims_only_what_the_log_acknowledged() {
     assert_eq!(pos, LogPos { term: 1, n: 3 });
     let expected = LogHash::START.extend(1, &first.prefix_after().0).extend(2, &second.prefix_after().0);
     assert_eq!(hash, expected);
-    script.hand(Input::Tick { mark: LogHash::of_bytes(b"a mark") });
+    script.hand(Input::Tick { mark: Some(LogHash::of_bytes(b"a mark")) });
     let nothing = script.checkpoint().unwrap();
     assert_eq!((nothing.number, nothing.log.at.n, nothing.resume, nothing.index.len()), (1, 0, 0, 0));
     let (pos, continues, _) = script.produce().unwrap();
     assert_eq!(continues, Some(LogPos::default()));
     script.hand(Input::Produced { pos, offset: Some(70) });
     assert_eq!(script.logged().n, 2);
-    script.hand(Input::Tick { mark: LogHash::of_bytes(b"another") });
+    script.hand(Input::Tick { mark: Some(LogHash::of_bytes(b"another")) });
     let both = script.checkpoint().unwrap();
     assert_eq!((both.number, both.log.at.n, both.log.hash, both.resume), (2, 2, expected, 2));
     let named = |n, segment: &Segment| Placed {
@@ -167,7 +167,7 @@ fn a_checkpoint_claims_only_what_the_log_acknowledged() {
     let (pos, _, mark) = script.produce().unwrap();
     assert!(mark.is_none(), "the mark is number 3");
     script.hand(Input::Produced { pos, offset: Some(103) });
-    script.hand(Input::Tick { mark: LogHash::of_bytes(b"a third") });
+    script.hand(Input::Tick { mark: Some(LogHash::of_bytes(b"a third")) });
     let own = LogHash::of_bytes(b"a mark");
     assert_eq!(script.checkpoint().unwrap().index, [Placed { n: 3, what: Logged::Other { own } }]);
 }

@@ -14,7 +14,6 @@ impl World {
         if let Input::Put { stream, .. } = &input {
             writer.putting.remove(stream);
         }
-        let before = machine.tip().map(|(_, hash)| hash);
         let mut out = Vec::new();
         machine.handle(input, self.wall_ms - 25_000 + writer.skew_ms, &mut out);
         for action in out {
@@ -28,7 +27,7 @@ impl World {
                 Action::Stop(why) => panic!("nothing was broken: {why}"),
                 Action::Pause(pause) => writer.paused = pause,
                 Action::Produce { pos, continues, what } => {
-                    let before = before.filter(|_| matches!(what, What::Mark));
+                    let before = writer.marked.filter(|_| matches!(what, What::Mark));
                     writer.produces.push_back(Produce { pos, continues, what, before });
                     assert!(writer.produces.len() <= self.limits.unacked_records, "E29: the log's window");
                 }
@@ -68,8 +67,12 @@ impl World {
     }
 
     pub(super) fn tick(&mut self, at: usize) {
-        let Some((pos, hash)) = self.writers[at].machine().and_then(|machine| machine.tip()) else { return };
-        self.hand(at, Input::Tick { mark: check::mark(pos, hash) });
+        let Some(tip) = self.writers[at].machine().map(|machine| machine.tip()) else { return };
+        if let Some((_, hash)) = tip {
+            self.writers[at].marked = Some(hash);
+        }
+        self.took("mark waits for the log", u64::from(tip.is_none()));
+        self.hand(at, Input::Tick { mark: tip.map(|(pos, hash)| check::mark(pos, hash)) });
     }
 
     pub(super) fn deliver(&mut self, at: usize) {

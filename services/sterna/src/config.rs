@@ -6,15 +6,17 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use figment::Figment;
-use figment::providers::{Env, Serialized};
+use figment::providers::Env;
 use serde::Deserialize;
 use sterna_cluster::{Plan, Secrets};
 use sterna_gateway::edge::{Limits, Origins};
 use sterna_protocol::frame::Endpoint;
 use sterna_stream::Region;
 
+mod layer;
 pub mod stores;
 
+use layer::Layer;
 use stores::{Chosen, DynamoConfig, KafkaConfig, StoresConfig, Variable};
 
 /// The defaults, each explained.
@@ -162,9 +164,10 @@ impl Config {
             toml::from_str::<toml::Table>(text).map_err(|error| Error::Form(path.into(), error))
         };
         let mut layers = Figment::new();
-        layers = layers.merge(Serialized::defaults(parse(Path::new("the defaults"), DEFAULT)?));
+        let defaults = Path::new("the defaults");
+        layers = layers.merge(Layer { from: defaults, table: parse(defaults, DEFAULT)? });
         if let Some((path, text)) = file {
-            layers = layers.merge(Serialized::defaults(parse(path, text)?));
+            layers = layers.merge(Layer { from: path, table: parse(path, text)? });
         }
         let mut config: Self =
             layers.merge(environment).extract().map_err(|error| Error::Fit(Box::new(error)))?;
@@ -347,6 +350,7 @@ mod tests {
         let real = sterna_cluster::real::KAFKA && sterna_cluster::real::DYNAMODB;
         for (file, says) in [
             ("[region]\nnmae = \"x\"", "nmae"),
+            ("[region]\nnmae = \"x\"", "for key \"region.nmae\" in region.toml"),
             ("[regions]", "regions"),
             ("[region]\npartitions = \"many\"", "partitions"),
             ("[region]\nname = \"No Region\"", "choose one like us-east-1"),

@@ -3,8 +3,8 @@
 //!
 //! Partition p of the own log and of every mirror belongs to one instance. What is replayed after a restart
 //! is recognised by seq: by the hub, by the tail, and by every shard. Reading order: this loop, `begin` (from
-//! where), `records` (one after the other), `expressed` (what came by express), `ahead` (what came so too
-//! early).
+//! where), `records` (one after the other), `parked` (what waits for members), `expressed` (what came by
+//! express), `ahead` (what came so too early).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,6 +28,7 @@ use records::Owned;
 mod ahead;
 mod begin;
 mod expressed;
+mod parked;
 mod records;
 
 /// How often offsets are committed, and waiting segments looked at.
@@ -63,10 +64,10 @@ pub(crate) async fn run(role: Arc<Inner>, mut arrivals: mpsc::Receiver<Stored>, 
                 look_again(&role).await;
                 filling.ask(&role, &mut owned);
             }
-            done = role.ensure.finished() => finished(&role, &topics, done, &mut *consumer, &mut owned).await,
+            done = role.ensure.finished() => finished(&role, done, &mut *consumer, &mut owned).await,
             Some(round) = filling.rounds.recv() => {
                 filling.asking = false;
-                filled(&role, &topics, round, &mut *consumer, &mut owned).await;
+                filled(&role, round, &mut *consumer, &mut owned).await;
             }
             Some(stored) = arrivals.recv() => expressed(&role, stored, &mut *consumer, &mut owned).await,
             polled = consumer.next() => match polled {
@@ -196,34 +197,22 @@ async fn expressed(role: &Inner, stored: Stored, consumer: &mut dyn Consumer, ow
     }
 }
 
-async fn finished(
-    role: &Inner,
-    topics: &Topics,
-    done: Vec<Ticket>,
-    consumer: &mut dyn Consumer,
-    owned: &mut Map<u16, Owned>,
-) {
+async fn finished(role: &Inner, done: Vec<Ticket>, consumer: &mut dyn Consumer, owned: &mut Map<u16, Owned>) {
     for ticket in done {
         let own = owned.get_mut(&ticket.partition).filter(|own| own.generation == ticket.generation);
         if let Some(own) = own {
-            own.ensured(role, topics, ticket.from, ticket.number).await;
+            own.ensured(role, ticket.from, ticket.number).await;
             pause_or_go_on(consumer, own);
         }
     }
 }
 
 /// What a mirror lacks was read from the table.
-async fn filled(
-    role: &Inner,
-    topics: &Topics,
-    round: Round,
-    consumer: &mut dyn Consumer,
-    owned: &mut Map<u16, Owned>,
-) {
+async fn filled(role: &Inner, round: Round, consumer: &mut dyn Consumer, owned: &mut Map<u16, Owned>) {
     let own = owned.get_mut(&round.ask.partition).filter(|own| own.generation == round.ask.generation);
     if let Some(own) = own {
         let shown = own.counts.filled(role, round);
-        own.lacked(role, topics, shown).await;
+        own.lacked(role, shown).await;
         pause_or_go_on(consumer, own);
     }
 }

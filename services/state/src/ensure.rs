@@ -42,7 +42,7 @@ pub(crate) struct Ticket {
 }
 
 /// How a segment came.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum From {
     /// As a record of this topic.
     Topic(usize),

@@ -270,7 +270,7 @@ impl Chain {
         self.resting(&[], "")
     }
 
-    fn member(&mut self) -> Stored {
+    pub(crate) fn member(&mut self) -> Stored {
         self.resting(&[0], "")
     }
 

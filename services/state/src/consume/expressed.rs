@@ -34,7 +34,7 @@ impl Owned {
 
     /// Shows what came early by express and is what comes next of a chain now.
     pub(super) async fn catch_up(&mut self, role: &Inner, chain: &Chain) {
-        while !self.is_parked() && self.express.open() < OPEN_MAX {
+        while !self.is_parked(chain) && self.express.open() < OPEN_MAX {
             let next = role.hub.lock().next(&chain.0, &chain.1);
             let Some(next) = next else { return self.ahead.forget(chain) };
             let Some(stored) = self.ahead.take(chain, next) else { return };

@@ -1,9 +1,9 @@
 //! The records of an owned partition, one after the other: pushed, then put into the region's tail.
 //!
-//! A mirrored member segment is shown only when it stands in the table (E24). Until it does, its partition is
-//! on pause and what was fetched behind it waits here; all other partitions go on.
+//! A mirrored member segment is shown only when it stands in the table (E24). Until it does, what comes
+//! behind it of its stream and origin waits (`parked`); everything else goes on.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use sterna_access::members::member_events;
@@ -17,6 +17,7 @@ use tokio::time::Instant;
 
 use super::Topics;
 use super::ahead::{Ahead, Chain};
+use super::parked::{Parked, Waits};
 use crate::Inner;
 use crate::ensure::{From, GRACE, Job, OPEN_MAX, Ticket};
 use crate::handled::Handled;
@@ -34,27 +35,10 @@ pub(super) struct Owned {
     pub(super) express: Handled,
     /// What mirrors lacked, from the table.
     filled: Handled,
-    /// Of that, what is still to be shown. At most what one round reads.
-    lacked: VecDeque<(Stored, Placed)>,
     /// What came by express before what it follows.
     pub(super) ahead: Ahead,
-    /// The member segment that must stand in the table first.
-    parked: Option<Parked>,
-    /// What was fetched and comes behind it. At most what the consumer had delivered when it was paused.
-    behind: VecDeque<Taken>,
-}
-
-struct Parked {
-    from: From,
-    number: u64,
-    stored: Stored,
-}
-
-struct Taken {
-    topic: usize,
-    /// The offset behind it.
-    next: Offset,
-    record: Record,
+    /// What waits for member segments to stand in the table.
+    parked: Parked,
 }
 
 impl Owned {
@@ -69,22 +53,19 @@ impl Owned {
             counts,
             express: Handled::from(0),
             filled: Handled::from(0),
-            lacked: VecDeque::new(),
             ahead: Ahead::default(),
-            parked: None,
-            behind: VecDeque::new(),
+            parked: Parked::default(),
         }
     }
 
-    /// Whether nothing more may be delivered: too much is not known to be in the table, or a member segment
-    /// is not.
+    /// Whether nothing more may be delivered: too much is not known to be in the table, or waits.
     pub(super) fn full(&self) -> bool {
-        self.parked.is_some() || self.topics.iter().map(Handled::open).sum::<usize>() >= OPEN_MAX
+        self.topics.iter().map(Handled::open).sum::<usize>() >= OPEN_MAX
     }
 
-    /// Whether a member segment must stand in the table before anything goes on.
-    pub(super) fn is_parked(&self) -> bool {
-        self.parked.is_some()
+    /// Whether a member segment must stand in the table before this goes on.
+    pub(super) fn is_parked(&self, chain: &Chain) -> bool {
+        self.parked.holds(chain)
     }
 
     /// Records of one topic came.
@@ -93,18 +74,18 @@ impl Owned {
         let mut entries = batch.entries.into_iter().peekable();
         while let Some(entry) = entries.next() {
             let next = entries.peek().map_or(batch.next, |following| following.offset);
-            self.behind.push_back(Taken { topic, next, record: entry.record });
+            self.one(role, topics, topic, next, entry.record).await;
         }
-        self.go_on(role, topics).await;
     }
 
     /// A segment of another region stands in the table.
-    pub(super) async fn ensured(&mut self, role: &Inner, topics: &Topics, from: From, number: u64) {
-        self.done(from, number);
-        if let Some(parked) = self.parked.take_if(|parked| (parked.from, parked.number) == (from, number)) {
-            show(role, &parked.stored, 0).await;
-            self.go_on(role, topics).await;
-            self.catch_up_all(role).await;
+    pub(super) async fn ensured(&mut self, role: &Inner, from: From, number: u64) {
+        match self.parked.ensured((from, number)) {
+            None => self.done(from, number),
+            Some(chain) => {
+                self.go_on(role, &chain).await;
+                self.catch_up(role, &chain).await;
+            }
         }
     }
 
@@ -119,31 +100,41 @@ impl Owned {
 
     /// Whether what mirrors lacked before is shown and made sure of.
     pub(super) fn may_take_lacked(&self) -> bool {
-        self.lacked.is_empty() && self.filled.open() == 0
+        self.filled.open() == 0
     }
 
     /// Segments that a mirror lacks, from the table: shown as if it had brought them.
-    pub(super) async fn lacked(&mut self, role: &Inner, topics: &Topics, segments: Vec<(Stored, Placed)>) {
-        self.lacked.extend(segments);
-        self.go_on(role, topics).await;
-    }
-
-    async fn go_on(&mut self, role: &Inner, topics: &Topics) {
-        while self.parked.is_none() {
-            if let Some((stored, _)) = self.lacked.pop_front() {
-                let number = self.filled.take(0);
-                let chain: Chain = (stored.segment.stream.clone(), stored.segment.origin.clone());
-                self.foreign(role, From::Table, number, stored).await;
-                self.catch_up(role, &chain).await;
-                continue;
-            }
-            let Some(taken) = self.behind.pop_front() else { return };
-            self.one(role, topics, taken).await;
+    pub(super) async fn lacked(&mut self, role: &Inner, segments: Vec<(Stored, Placed)>) {
+        for (stored, _) in segments {
+            let number = self.filled.take(0);
+            let chain: Chain = (stored.segment.stream.clone(), stored.segment.origin.clone());
+            self.foreign(role, From::Table, number, stored).await;
+            self.catch_up(role, &chain).await;
         }
     }
 
-    async fn one(&mut self, role: &Inner, topics: &Topics, taken: Taken) {
-        let Taken { topic, next, record } = taken;
+    /// Shows what waited in a chain, up to the next member segment that is not known to be in the table.
+    async fn go_on(&mut self, role: &Inner, chain: &Chain) {
+        while let Some(Waits { ticket: (from, number), stored }) = self.parked.next(chain) {
+            if stored.segment.members.is_empty() {
+                self.ensure(role, from, number, &stored).await;
+                show(role, &stored, 0).await;
+            } else {
+                show(role, &stored, 0).await;
+                self.done(from, number);
+            }
+        }
+        self.ask(role, chain).await;
+    }
+
+    /// Puts the member segments into the table with which what waits in a chain begins.
+    async fn ask(&mut self, role: &Inner, chain: &Chain) {
+        while let Some(Waits { ticket: (from, number), stored }) = self.parked.ask(chain) {
+            self.ensure(role, from, number, &stored).await;
+        }
+    }
+
+    async fn one(&mut self, role: &Inner, topics: &Topics, topic: usize, next: Offset, record: Record) {
         let number = self.topics[topic].take(next);
         let placed = record.header(LOG_POS).and_then(|bytes| Placed::decode(bytes).ok());
         let bytes = record.value;
@@ -184,9 +175,20 @@ impl Owned {
         self.topics[topic].done(number);
     }
 
-    /// A segment of another region: into the table at once if members change by it or it was read there, else
-    /// within the grace time.
+    /// A segment of another region: shown, if it neither changes members nor comes behind one that does and
+    /// is not in the table yet.
     pub(super) async fn foreign(&mut self, role: &Inner, from: From, number: u64, stored: Stored) {
+        let chain = (stored.segment.stream.clone(), stored.segment.origin.clone());
+        if stored.segment.members.is_empty() && !self.parked.holds(&chain) {
+            self.ensure(role, from, number, &stored).await;
+            return show(role, &stored, 0).await;
+        }
+        self.parked.add(&chain, Waits { ticket: (from, number), stored });
+        self.go_on(role, &chain).await;
+    }
+
+    /// Into the table: at once if members change by it or it was read there, else within the grace time.
+    async fn ensure(&mut self, role: &Inner, from: From, number: u64, stored: &Stored) {
         let (partition, generation) = (self.partition, self.generation);
         let ticket = Ticket { partition, generation, from, number };
         let members = !stored.segment.members.is_empty();
@@ -194,20 +196,16 @@ impl Owned {
         let due = Instant::now() + grace;
         let mut differs = false;
         role.hub.lock().arrived(&stored.segment);
-        if let Some(before) = role.ensure.add(Job::new(ticket, &stored), due) {
+        if let Some(before) = role.ensure.add(Job::new(ticket, stored), due) {
             role.hub.lock().ensured(&stored.segment.stream);
             if before.ticket.generation == generation {
+                self.parked.superseded((before.ticket.from, before.ticket.number));
                 self.done(before.ticket.from, before.ticket.number);
             }
             differs = before.record != stored.bytes;
         }
         if differs {
-            replace(role, &stored).await;
-        }
-        if members {
-            self.parked = Some(Parked { from, number, stored });
-        } else {
-            show(role, &stored, 0).await;
+            replace(role, stored).await;
         }
     }
 }

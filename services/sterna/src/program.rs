@@ -1,7 +1,7 @@
 //! What a shell has to be told to start this program again: commands that are printed are there to be pasted.
 
-/// The path this program was started by, or its bare name if the shell found it by `PATH`; quoted where a shell
-/// needs it.
+/// The path this program was started by, or its bare name if the shell found it by `PATH`, quoted where a
+/// shell needs it.
 #[must_use]
 pub fn program() -> String {
     named(&std::env::args().next().unwrap_or_default())

@@ -93,8 +93,8 @@ pub enum Input {
         next: u64,
     },
     /// A second has passed. `mark` is the hash ([`crate::digest::LogHash::of_bytes`]) of the mark to be
-    /// numbered, whose contents were made from [`super::Partition::tip`] in the same turn. It is handed out behind
-    /// whatever the log has not taken yet; until then there is no tip, and no other mark.
+    /// numbered, whose contents were made from [`super::Partition::tip`] in the same turn. It is handed out
+    /// behind whatever the log has not taken yet; until then there is no tip, and no other mark.
     Tick {
         /// The mark's own hash; `None` without a tip.
         mark: Option<[u8; 32]>,

@@ -75,7 +75,8 @@ impl Partition {
         }
     }
 
-    /// Marks go out under any load, or second acks would wait for a pause (E9): one may be queued above the bound.
+    /// Marks go out under any load, or second acks would wait for a pause (E9): one may be queued above the
+    /// bound.
     pub(super) fn may_mark(&self) -> bool {
         !self.ended && !self.desk.journal.is_mark_waiting()
     }

@@ -86,8 +86,8 @@ fn puts_wait_while_too_many_log_records_are_unacknowledged() {
     assert!(script.put().is_some() && script.put().is_none());
 }
 
-/// E9, E29: a log that takes nothing for now delays a mark and gets no second one; room that comes is the mark's
-/// turn, so that second acks need no pause of the load.
+/// E9, E29: a log that takes nothing for now delays a mark and gets no second one; room that comes is the
+/// mark's turn, so that second acks need no pause of the load.
 #[test]
 fn a_mark_is_queued_under_any_load_and_one_at_a_time() {
     let mut script = Script::new(Limits { unacked_records: 2, ..Limits::default() });

@@ -5,6 +5,7 @@
 //! brings ([`crate::marks`]) and says how the next one begins. Nothing here decides whether the hole is
 //! closed: only the running hash does (`sterna_stream::watermark`).
 
+use std::future::ready;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -94,8 +95,8 @@ async fn look(role: &Inner, ask: &Ask) -> Result<(Vec<Found>, bool), String> {
     }
     limited |= bound(&mut steps);
     let fetched = stream::iter(steps).map(|step| fetch(role, origin, step)).buffered(AT_ONCE);
-    let found =
-        fetched.take_while(|found| std::future::ready(found.is_some())).filter_map(async |found| found);
+    // No async closure: with one here the compiler panics over its own incremental data.
+    let found = fetched.take_while(|found| ready(found.is_some())).filter_map(ready);
     Ok((found.collect().await, limited))
 }
 

@@ -2,7 +2,10 @@
 
 use std::io::IsTerminal;
 
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::fmt;
+use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::util::SubscriberInitExt;
 
 /// The filter of `--log` is none.
 #[derive(Debug, thiserror::Error)]
@@ -14,14 +17,9 @@ pub struct Invalid(String);
 /// # Errors
 /// [`Invalid`].
 pub fn start(filter: &str, json: bool) -> Result<(), Invalid> {
-    let parsed = EnvFilter::try_new(filter).map_err(|_| Invalid(filter.to_owned()))?;
-    let colours = std::io::stderr().is_terminal();
-    let logs =
-        tracing_subscriber::fmt().with_env_filter(parsed).with_ansi(colours).with_writer(std::io::stderr);
-    if json {
-        logs.json().init()
-    } else {
-        logs.init()
-    }
+    let parsed: Targets = filter.parse().map_err(|_| Invalid(filter.to_owned()))?;
+    let text = fmt::layer().with_ansi(std::io::stderr().is_terminal()).with_writer(std::io::stderr);
+    let logs = if json { text.json().boxed() } else { text.boxed() };
+    tracing_subscriber::registry().with(logs.with_filter(parsed)).init();
     Ok(())
 }

@@ -179,8 +179,8 @@ async fn a_member_segment_that_cannot_be_put_holds_up_what_follows_it_alone() {
     until("the commit", async || world.committed(&world.mirror(), last.max(committed)).await).await;
 }
 
-/// E24, E20: nothing is committed while it waits, so what is taken behind it is bounded: then the partition is
-/// on pause, and goes on by itself.
+/// E24, E20: nothing is committed while it waits, so what is taken behind it is bounded: then the partition
+/// is on pause, and goes on by itself.
 #[tokio::test(start_paused = true)]
 async fn what_comes_behind_a_waiting_member_segment_is_bounded() {
     let mut world = World::new();

@@ -221,6 +221,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Inner<S> {
             && gateway.accept(parts.io.into_inner(), encoding, parts.read_buf.to_vec()).is_ok()
         {
             self.count(|counters| counters.upgrades += 1);
+        } else {
+            // Its place was taken, or the shard went, between the answer and now.
+            self.count(|counters| counters.upgrades_refused += 1);
         }
         Ok(())
     }

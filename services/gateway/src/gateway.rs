@@ -198,6 +198,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Gateway<S> {
         self.0.shard.counters()
     }
 
+    /// Whether another session finds a place; another task may take it before the caller does.
+    pub(crate) fn has_room(&self) -> bool {
+        self.sessions() < self.0.config.limits.sessions
+    }
+
     /// How many sessions are open.
     pub fn sessions(&self) -> usize {
         self.0.conversations.borrow().len()

@@ -16,6 +16,8 @@ use crate::wire::Encoding;
 
 /// When to come back to a gateway that ends: by then its place is taken.
 pub(super) const STOPPING_RETRY: Duration = Duration::from_secs(1);
+/// When to come back to a gateway that is full: places become free by the second where there are many.
+const FULL_RETRY: Duration = Duration::from_secs(5);
 
 /// Answers a request that no other role is asked for; for an upgrade, also what is spoken after the answer.
 pub(super) fn answer<S>(edge: &Rc<Inner<S>>, request: &Parts) -> (Answer, Option<Encoding>)
@@ -47,7 +49,7 @@ where
     (answer, None)
 }
 
-fn upgrade<S>(
+fn upgrade<S: AsyncRead + AsyncWrite + Unpin + 'static>(
     edge: &Inner<S>,
     request: &Parts,
     standing: Standing,
@@ -57,6 +59,9 @@ fn upgrade<S>(
     }
     if let Err(wait) = edge.handshakes.borrow_mut().take(Instant::now()) {
         return Err(overloaded("too many connections per second", wait));
+    }
+    if (edge.gateway)().is_some_and(|gateway| !gateway.has_room()) {
+        return Err(overloaded("this gateway has no place for another session", FULL_RETRY));
     }
     let agreed = handshake::check(request, &edge.config.origins)?;
     let encoding = agreed.encoding;

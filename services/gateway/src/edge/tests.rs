@@ -55,6 +55,11 @@ struct World<S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin + 'static> World<S> {
     fn new(limits: Limits) -> Self {
+        Self::with_places(limits, crate::limits::Limits::default().sessions)
+    }
+
+    /// One whose shard takes so many sessions.
+    fn with_places(limits: Limits, sessions: usize) -> Self {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let shard = Process::new("shard", 1, clock.clone());
         let front = Process::new("edge", 1, clock);
@@ -68,7 +73,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> World<S> {
             partitions: 4,
             terms: sterna_protocol::Limits::default(),
             endpoints: endpoints.clone(),
-            limits: crate::limits::Limits::default(),
+            limits: crate::limits::Limits { sessions, ..crate::limits::Limits::default() },
             clock_bound_ms: 60_000,
             mirrored: false,
         };
@@ -97,7 +102,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> World<S> {
 impl World<TcpStream> {
     /// Serves on a free port.
     fn listening(limits: Limits) -> (Self, SocketAddr) {
-        let world = Self::new(limits);
+        Self::new(limits).listen()
+    }
+
+    fn listen(self) -> (Self, SocketAddr) {
+        let world = self;
         let listener = bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let address = listener.local_addr().unwrap();
         world.edge.listen(listener, std::convert::identity);

@@ -121,3 +121,17 @@ fn handshakes_beyond_the_limit_are_told_when_to_come_back() {
         assert!(get(address, "/v1/health").await.starts_with("http/1.1 200 "));
     });
 }
+
+/// G9, E29: a shard that is full takes no socket on to drop it: the answer is 503 with the time to wait, and it
+/// counts.
+#[test]
+fn who_finds_no_place_is_told_before_the_upgrade() {
+    run(async {
+        let (world, address) = World::with_places(Limits::default(), 0).listen();
+        let refused =
+            ask(address, &upgrade(|line| line).replace("keep-alive, Upgrade", "close, Upgrade")).await;
+        assert!(refused.starts_with("http/1.1 503 ") && refused.contains("retry-after: 5"), "{refused}");
+        assert!(refused.contains("no place for another session"), "{refused}");
+        assert_eq!((world.edge.counters().upgrades, world.edge.counters().upgrades_refused), (0, 1));
+    });
+}

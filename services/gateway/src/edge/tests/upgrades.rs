@@ -122,8 +122,8 @@ fn handshakes_beyond_the_limit_are_told_when_to_come_back() {
     });
 }
 
-/// G9, E29: a shard that is full takes no socket on to drop it: the answer is 503 with the time to wait, and it
-/// counts.
+/// G9, E29: a shard that is full takes no socket on to drop it: the answer is 503 with the time to wait, and
+/// it counts.
 #[test]
 fn who_finds_no_place_is_told_before_the_upgrade() {
     run(async {

@@ -32,7 +32,7 @@ const FAR_MS: i64 = 5 * 60_000;
 pub const WAITING: [(&str, &str); 7] = [
     ("a region destroyed and rebuilt empty, its table k items behind", "`sterna regions rebuild` (E1)"),
     ("express on with the mirror cut, then the origin destroyed", "`sterna regions rebuild` (E1)"),
-    ("the access stream delayed", "the tenant's access stream (E24)"),
+    ("the access stream delayed", "the gate on the tenant's access stream (E24)"),
     ("one alias made in two regions", "aliases in the access stream (E3)"),
     ("a device's cursors written back from two regions", "stored cursors (E17)"),
     ("HTTP/2 links between roles", "a builder that links roles by pipes"),

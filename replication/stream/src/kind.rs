@@ -12,8 +12,11 @@ use crate::ids::{EventKind, StreamId};
 use crate::member::{self, Role};
 use crate::refusal::{Reason, Refusal};
 
+mod access;
 #[cfg(test)]
 mod tests;
+
+pub use access::Access;
 
 /// The event kind that changes a stream's members.
 pub const MEMBER: &str = "member";
@@ -33,6 +36,8 @@ pub enum Effect {
     None,
     /// It is folded into the stream's members: [`member_event`] has understood its payload.
     Member,
+    /// It is folded into what users of the tenant may do: it stands in the tenant's access stream.
+    Access,
 }
 
 /// How long a stream's events stay; the newest segment of each origin always does (E26).
@@ -73,6 +78,11 @@ pub trait Kind: Send + Sync {
 
     /// What new members see, unless the stream's creation says otherwise.
     fn history(&self) -> History;
+
+    /// Whether its streams have fixed names: provisioning a tenant makes them, and users create none (E3).
+    fn is_fixed(&self) -> bool {
+        false
+    }
 }
 
 /// The kinds of streams that this build knows.
@@ -127,7 +137,7 @@ impl Kinds {
 
     /// The kinds that every build has.
     pub fn standard() -> Self {
-        Self::none().with(Chat)
+        Self::none().with(Chat).with(Access)
     }
 
     /// The same and `kind`, in place of an earlier one with its name.

@@ -7,11 +7,13 @@
 //! It does not encode anything for storage or wire: that is the `proto` crate's, with total conversions both
 //! ways.
 
+pub mod access;
 pub mod clock_watch;
 mod counted;
 pub mod created;
 pub mod cursor;
 pub mod digest;
+pub mod fixed;
 pub mod hlc;
 pub mod hole;
 pub mod ids;

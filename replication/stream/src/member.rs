@@ -6,12 +6,14 @@
 //! stream's creator is its root owner, whom no event removes: no fold leaves a stream without an owner. What
 //! lost is listed, not forgotten.
 //!
-//! Payloads are parsed in `payload`; tenant-wide roles are the access stream's and not in here.
+//! Payloads are parsed in `payload`. Of a tenant's access stream the members administer the tenant, and its
+//! root owner is whom its founding names ([`crate::fixed`]); who is suspended is [`crate::access`]'s fold.
 
 use std::collections::BTreeMap;
 
 use crate::created;
 use crate::cursor::Cursor;
+use crate::fixed;
 use crate::ids::{StreamId, UserId};
 use crate::kind::History;
 use crate::order::{Entry, Place};
@@ -150,15 +152,21 @@ impl Members {
     /// The cursor names the newest event of each origin: whoever reads it hands every origin's events over in
     /// order.
     pub fn extend(&mut self, events: impl IntoIterator<Item = MemberEvent>) -> Vec<UserId> {
-        let held = self.events.len();
+        let (held, root) = (self.events.len(), self.root.clone());
         for event in events {
+            self.cursor.advance(&event.entry.place.origin, event.entry.place.seq);
+            if fixed::is_founding(&self.stream, &event) {
+                // Regions that were told different owners agree all the same, whatever came first.
+                let named = event.subject;
+                self.root = Some(self.root.take().map_or(named.clone(), |root| root.min(named)));
+                continue;
+            }
             if self.is_creation(&event) {
                 self.root = Some(event.entry.author.clone());
             }
-            self.cursor.advance(&event.entry.place.origin, event.entry.place.seq);
             self.events.insert(event.entry.place.clone(), event);
         }
-        if self.events.len() == held {
+        if self.events.len() == held && self.root == root {
             return Vec::new();
         }
         let before = std::mem::take(&mut self.members);
@@ -175,6 +183,21 @@ impl Members {
     /// The role that `user` has, if any.
     pub fn role_of(&self, user: &UserId) -> Option<Role> {
         self.members.get(user).map(|membership| membership.role)
+    }
+
+    /// Whether `user` had this very role for what stands at `at` and had seen `seen` (A5): as the root owner,
+    /// or by an add that counts, was seen, and had itself seen every removal that counts, other than those
+    /// that came knowing of `at`.
+    pub fn had(&self, user: &UserId, role: Role, at: &Place, seen: &Cursor) -> bool {
+        let counts =
+            |event: &&MemberEvent| !matches!(self.losses.get(&event.entry.place), Some(Loss::Void(_)));
+        let of_user = || self.events.values().filter(|event| event.subject == *user).filter(counts);
+        let knows_of_it = |event: &MemberEvent| event.deps.member.get(&at.origin) >= at.seq;
+        let removals: Vec<&MemberEvent> =
+            of_user().filter(|event| event.change.removes(role) && !knows_of_it(event)).collect();
+        let mut adds = of_user().filter(|event| event.change == Change::Add(role) && event.is_in(seen));
+        self.root.as_ref() == Some(user)
+            || adds.any(|add| removals.iter().all(|removal| removal.is_in(&add.deps.member)))
     }
 
     /// Everybody with a role, in byte order.

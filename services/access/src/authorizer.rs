@@ -11,7 +11,7 @@ use sterna_stream::ids::EventKind;
 use sterna_stream::kind::{self, Kinds};
 use sterna_stream::limits::STREAM_MEMBERS;
 use sterna_stream::member::{Change, Members, Role};
-use sterna_stream::{EventId, Policy, Reason, Refusal, StreamId, UserId, created};
+use sterna_stream::{Cursor, EventId, Policy, Reason, Refusal, StreamId, UserId, created, fixed};
 
 use crate::grant::{Grant, Permission};
 use crate::identity::Identity;
@@ -68,7 +68,7 @@ pub trait Authorizer: Send + Sync {
     fn passed(&self, stream: &StreamId);
 }
 
-/// Decides by the stream's own members.
+/// Decides by the stream's own members, and by the tenant's access stream.
 pub struct MemberAuthorizer<E> {
     folds: Folds<E>,
     kinds: Kinds,
@@ -81,6 +81,15 @@ impl<E: MemberEvents> MemberAuthorizer<E> {
     /// An authoriser over `events`; `name` is unique in the region and begins the ids of its grants.
     pub fn new(events: E, kinds: Kinds, clock: Arc<dyn Clock>, name: &str) -> Self {
         Self { folds: Folds::new(events), kinds, clock, name: name.to_owned(), grants: AtomicU64::new(0) }
+    }
+
+    /// The fold of the tenant's access stream, for whom it does not suspend.
+    async fn tenant(&self, who: &Identity) -> Result<Arc<Fold>, Refusal> {
+        let fold = self.folds.of(&fixed::access(&who.tenant).map_err(|_| absent())?).await?;
+        match fold.suspends(&who.user) {
+            true => Err(Reason::Forbidden.because("you are suspended: ask whoever administers your tenant")),
+            false => Ok(fold),
+        }
     }
 
     fn grant(&self, who: &Identity, what: Permission, on: &StreamId, policy: Policy) -> Grant {
@@ -103,9 +112,14 @@ impl<E: MemberEvents> Authorizer for MemberAuthorizer<E> {
             return Err(absent());
         }
         let stream_kind = self.kinds.of(on)?;
+        let tenant = self.tenant(who).await?;
         if let Action::Create(id) = what {
+            if stream_kind.is_fixed() {
+                return Err(Reason::Forbidden.because("streams of this kind come with the tenant alone"));
+            }
+            let policy = Policy { access: known(&tenant), member: Cursor::new() };
             return match created::is_creation(on, &who.user, *id) {
-                true => Ok(self.grant(who, Permission::Create, on, Policy::default())),
+                true => Ok(self.grant(who, Permission::Create, on, policy)),
                 false => {
                     Err(Reason::Forbidden.because("the stream's name does not follow from this creation"))
                 }
@@ -117,14 +131,16 @@ impl<E: MemberEvents> Authorizer for MemberAuthorizer<E> {
             Action::Publish(event) if !stream_kind.may_write(event, role) => {
                 return Err(Reason::Forbidden.because("your role in this stream does not allow this"));
             }
-            Action::Publish(event) if event.as_str() == kind::MEMBER => Permission::Manage,
+            Action::Publish(event) if event.as_str() == kind::MEMBER || stream_kind.is_fixed() => {
+                Permission::Manage
+            }
             Action::Publish(_) => Permission::Publish,
             Action::Change(subject, change) => {
                 may_change(&fold.members, (&who.user, role), subject, *change)?
             }
             Action::Read | Action::Create(_) => Permission::Read,
         };
-        Ok(self.grant(who, permission, on, fold.policy()))
+        Ok(self.grant(who, permission, on, rests_on(&tenant, &fold)))
     }
 
     async fn view(&self, who: &Identity, on: &StreamId) -> Result<View, Refusal> {
@@ -132,14 +148,25 @@ impl<E: MemberEvents> Authorizer for MemberAuthorizer<E> {
             return Err(absent());
         }
         self.kinds.of(on)?;
+        let tenant = self.tenant(who).await?;
         let fold = self.folds.of(on).await?;
         fold.members.role_of(&who.user).ok_or_else(absent)?;
-        Ok(View { grant: self.grant(who, Permission::Read, on, fold.policy()), fold })
+        Ok(View { grant: self.grant(who, Permission::Read, on, rests_on(&tenant, &fold)), fold })
     }
 
     fn passed(&self, stream: &StreamId) {
         self.folds.passed(stream);
     }
+}
+
+/// How far the tenant's access stream is folded.
+fn known(tenant: &Fold) -> Cursor {
+    tenant.members.cursor().clone()
+}
+
+/// What a decision from these folds rests on.
+fn rests_on(tenant: &Fold, stream: &Fold) -> Policy {
+    Policy { access: known(tenant), member: stream.members.cursor().clone() }
 }
 
 /// Owners change members, as far as a stream has room for them; everybody may leave but whoever created it.

@@ -9,7 +9,7 @@ use hmac::{Hmac, Mac};
 use prost::Message;
 use sha2::Sha256;
 use sterna_proto::{convert, v1};
-use sterna_stream::{Policy, Reason, Refusal, StreamId, UserId};
+use sterna_stream::{Policy, Reason, Refusal, StreamId, UserId, fixed};
 
 /// Longest life of a grant, milliseconds.
 pub const GRANT_LIFE_MS: u64 = 60_000;
@@ -30,7 +30,8 @@ pub enum Permission {
     Leave,
 }
 
-/// One decision. Made by an authoriser or opened from a seal, never assembled by a caller.
+/// One decision. Made by an authoriser, by [`Grant::founding`], or opened from a seal, never assembled by a
+/// caller.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Grant {
     id: String,
@@ -58,6 +59,19 @@ impl Grant {
         now_ms: u64,
     ) -> Self {
         Self { id, subject, permission: what, resource: on, policy, expires_ms: now_ms + GRANT_LIFE_MS }
+    }
+
+    /// The grant by which a region's own start, which nobody authorises, founds the access stream of `tenant`
+    /// (E3); `by` is unique in the region.
+    ///
+    /// # Errors
+    /// `bad_request`: no tenant has such a name.
+    pub fn founding(by: &str, tenant: &str, now_ms: u64) -> Result<Self, Refusal> {
+        let on =
+            fixed::access(tenant).map_err(|_| Reason::BadRequest.because("no tenant has such a name"))?;
+        let provisioner = fixed::PROVISIONER.parse().map_err(|_| Reason::Internal.because("no user"))?;
+        let id = format!("{by}-founding-{tenant}");
+        Ok(Self::new(id, provisioner, Permission::Create, on, Policy::default(), now_ms))
     }
 
     /// Its id, for the audit trail.

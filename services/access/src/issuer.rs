@@ -6,7 +6,7 @@
 
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
-use sterna_stream::{Reason, Refusal, UserId};
+use sterna_stream::{Reason, Refusal, UserId, fixed};
 
 use crate::identity::{Identity, Verifier};
 
@@ -86,9 +86,10 @@ impl Verifier for TokenVerifier {
         let decoded =
             jsonwebtoken::decode::<Claims>(token, &self.key, &self.checks).map_err(|_| invalid())?;
         let claims = decoded.claims;
-        let user = claims.sub.parse().map_err(|_| invalid())?;
+        let user: UserId = claims.sub.parse().map_err(|_| invalid())?;
         let tenant_stands = sterna_stream::StreamId::new(&claims.tenant, "chat", "x").is_ok();
-        if !tenant_stands || claims.tenant.len() > TENANT_BYTES || claims.tenant == "system" {
+        let reserved = claims.tenant == "system" || fixed::is_reserved(&user);
+        if !tenant_stands || claims.tenant.len() > TENANT_BYTES || reserved {
             return Err(invalid());
         }
         let expires_ms = claims.exp.saturating_mul(1_000);
@@ -133,6 +134,14 @@ mod tests {
         for bad in [other_tenant.as_str(), &unsigned, &good[..good.len() - 2], "", "a.b.c", &long] {
             assert_eq!(verdict(bad), Err(Reason::TokenInvalid), "{bad}");
         }
+    }
+
+    /// E3: nobody founds a tenant's streams but a region's own start.
+    #[test]
+    fn no_token_names_the_provisioner() {
+        let provisioner = fixed::PROVISIONER.parse().unwrap();
+        let token = DevelopmentIssuer::new(b"secret").issue("acme", &provisioner, NOW + 60_000).unwrap();
+        assert_eq!(verdict(&token), Err(Reason::TokenInvalid));
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! Members of streams, folded from the streams' own events and kept for a second (E24, G7).
+//! Members of streams, folded from the streams' own events and kept for a second (E24, G7); of a tenant's
+//! access stream also who is suspended.
 //!
 //! A decision is made from this region's table: the newest member event per origin is looked up, and what is
 //! not yet folded is read along the chain of member events that segments carry. A fold younger than [`FRESH`]
@@ -12,11 +13,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use sterna_proto::record::{Body, Stored};
+use sterna_stream::access::{Access, AccessEvent, payload as suspension};
+use sterna_stream::fixed;
 use sterna_stream::kind::{self, History};
 use sterna_stream::map::Map;
 use sterna_stream::member::{MemberEvent, Members};
 use sterna_stream::order::{Entry, Place};
-use sterna_stream::{Cursor, Origin, Policy, Refusal, Segment, StreamId};
+use sterna_stream::{Cursor, Origin, Refusal, Segment, StreamId, UserId};
 use tokio::time::Instant;
 
 pub mod stored;
@@ -70,6 +73,7 @@ struct Unfolded {
 #[derive(Clone)]
 struct Link {
     events: Vec<(MemberEvent, Option<History>)>,
+    access: Vec<AccessEvent>,
     before: u64,
 }
 
@@ -80,6 +84,8 @@ pub struct Fold {
     pub members: Members,
     /// What new members see.
     pub history: History,
+    /// Who is suspended; nobody, unless it is a tenant's access stream.
+    pub access: Access,
 }
 
 struct Kept {
@@ -146,13 +152,14 @@ impl<E: MemberEvents> Folds<E> {
     /// Reads what `fold` lacks, backwards along each origin's chain, and folds it in the order it was
     /// written.
     async fn read(&self, stream: &StreamId, newest: &Cursor, fold: &mut Fold) -> Result<(), Refusal> {
-        let mut events = Vec::new();
+        let (mut events, mut access) = (Vec::new(), Vec::new());
         for (origin, newest) in newest.iter() {
             let folded = fold.members.cursor().get(origin);
             let mut seq = newest;
             while seq > folded {
-                let Link { events: linked, before } = self.link(stream, origin, seq).await?;
+                let Link { events: linked, access: also, before } = self.link(stream, origin, seq).await?;
                 events.extend(linked.into_iter().filter(|(event, _)| event.entry.place.seq > folded));
+                access.extend(also);
                 seq = before;
             }
         }
@@ -166,6 +173,9 @@ impl<E: MemberEvents> Folds<E> {
         fold.members.extend(events.into_iter().map(|(event, _)| event));
         // What names nobody has no event: it is read all the same, and never again.
         fold.members.read_upto(newest);
+        if fixed::is_access(stream) {
+            fold.access.extend(access, &fold.members);
+        }
         Ok(())
     }
 }
@@ -181,7 +191,8 @@ impl<E: MemberEvents> Folds<E> {
         }
         let stored = self.events.holding(stream, origin, seq).await?;
         let events = member_events(&stored.segment).collect();
-        let link = Link { events, before: stored.segment.member_before };
+        let access = access_events(&stored.segment).collect();
+        let link = Link { events, access, before: stored.segment.member_before };
         unfolded().add(stream, name, link.clone());
         Ok(link)
     }
@@ -208,19 +219,44 @@ impl Unfolded {
 impl Link {
     /// What it counts against [`UNFOLDED`]: also one whose events cannot be understood takes room.
     fn weight(&self) -> usize {
-        self.events.len().max(1)
+        (self.events.len() + self.access.len()).max(1)
     }
 }
 
 impl Fold {
     fn of(stream: &StreamId) -> Self {
-        Self { members: Members::of(stream.clone()), history: History::All }
+        Self { members: Members::of(stream.clone()), history: History::All, access: Access::default() }
     }
 
-    /// What a decision from this fold rests on.
-    pub fn policy(&self) -> Policy {
-        Policy { access: Cursor::new(), member: self.members.cursor().clone() }
+    /// Whether `user` may do nothing in the tenant whose access stream this is the fold of.
+    pub fn suspends(&self, user: &UserId) -> bool {
+        self.access.is_suspended(user, self.members.root())
     }
+}
+
+/// The events of a segment of an access stream that suspend or lift. One that is not understood denies whom
+/// it names, as [`suspension::read`] says.
+pub fn access_events(segment: &Segment) -> impl Iterator<Item = AccessEvent> {
+    let members = if fixed::is_access(&segment.stream) { segment.members.as_slice() } else { &[] };
+    members.iter().filter_map(|&index| {
+        let body = Body::decode(&segment.bodies[index as usize]).ok()?;
+        if body.kind.as_str() == kind::MEMBER {
+            return None;
+        }
+        let Some(suspension) = suspension::read(&body.payload) else {
+            let (stream, origin) = (&segment.stream, &segment.origin);
+            tracing::error!(%stream, %origin, "an access event names nobody: it changes nothing");
+            return None;
+        };
+        let seen = body.deps.clone().unwrap_or_default().access;
+        Some(AccessEvent { entry: entry(segment, index, &body), suspension, seen })
+    })
+}
+
+fn entry(segment: &Segment, index: u32, body: &Body) -> Entry {
+    let seq = segment.first + u64::from(index);
+    let place = Place { hlc: segment.stamps[index as usize], origin: segment.origin.clone(), seq };
+    Entry { place, author: body.author.clone(), id: body.id, content: body.content, resend: body.resend }
 }
 
 /// The member events of a segment, with the history that a creation asks for. One that is not understood (the
@@ -228,18 +264,19 @@ impl Fold {
 /// and denies what it touches, in every region alike: see [`payload::read`].
 pub fn member_events(segment: &Segment) -> impl Iterator<Item = (MemberEvent, Option<History>)> {
     segment.members.iter().filter_map(|&index| {
-        let at = index as usize;
-        let body = Body::decode(&segment.bodies[at]).ok().filter(|body| body.kind.as_str() == kind::MEMBER);
+        let body = Body::decode(&segment.bodies[index as usize]).ok();
+        let other = |body: &Body| body.kind.as_str() != kind::MEMBER;
+        if fixed::is_access(&segment.stream) && body.as_ref().is_some_and(other) {
+            return None;
+        }
+        let body = body.filter(|body| !other(body));
         let parsed = body.and_then(|body| Some((payload::read(&body.payload)?, body)));
         let Some((payload, body)) = parsed else {
             let (stream, origin) = (&segment.stream, &segment.origin);
             tracing::error!(%stream, %origin, "a member event names nobody: it changes nothing");
             return None;
         };
-        let seq = segment.first + u64::from(index);
-        let place = Place { hlc: segment.stamps[at], origin: segment.origin.clone(), seq };
-        let entry =
-            Entry { place, author: body.author, id: body.id, content: body.content, resend: body.resend };
+        let entry = entry(segment, index, &body);
         let deps = body.deps.unwrap_or_default();
         let event = MemberEvent { entry, subject: payload.user, change: payload.change, deps };
         Some((event, payload.history))

@@ -3,8 +3,8 @@
 //! A [`Plan`] says what a region consists of, [`Stores`] where it keeps what must outlive its processes.
 //! [`Region`] starts every role as a process of its own, links them, and can kill and restart any of them by
 //! name; what a restarted role knows it knows from the stores. Reading order: [`plan`], [`stores`], [`real`],
-//! [`region`] and its [`shard`]s, [`between`] (mirrors and table replication, and the [`wan`] that calls go
-//! over), [`regions`].
+//! [`region`] and its [`shard`]s, [`provision`] (tenants' fixed streams), [`between`] (mirrors and table
+//! replication, and the [`wan`] that calls go over), [`regions`].
 //!
 //! Runs inside a `tokio::runtime::LocalRuntime`: shards live on the thread that starts them, which may be
 //! another one.
@@ -13,6 +13,7 @@ pub mod between;
 mod compare;
 pub mod figures;
 pub mod plan;
+pub mod provision;
 pub mod real;
 pub mod region;
 pub mod regions;
@@ -22,6 +23,7 @@ pub mod wan;
 
 pub use between::Between;
 pub use plan::{Plan, Secrets};
+pub use provision::{Provisioner, Tenant};
 pub use region::Region;
 pub use regions::Regions;
 pub use stores::{MemoryStores, Neighbours, Stores};

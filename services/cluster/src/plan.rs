@@ -6,6 +6,8 @@ use sterna_protocol::Limits as Terms;
 use sterna_protocol::frame::Endpoint;
 use sterna_stream::{Origin, Region};
 
+use crate::provision::Tenant;
+
 /// The plan of one region.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -37,6 +39,8 @@ pub struct Plan {
     pub push_queue: usize,
     /// The regions' endpoints, for `welcome`.
     pub endpoints: Vec<Endpoint>,
+    /// The tenants that are provisioned when the region starts; equal in all regions (E3).
+    pub tenants: Vec<Tenant>,
     /// Where all randomness of the region comes from (E35).
     pub seed: u64,
 }
@@ -72,6 +76,7 @@ impl Plan {
             express: true,
             push_queue: 8_192,
             endpoints: Vec::new(),
+            tenants: Vec::new(),
             seed,
         }
     }

@@ -9,13 +9,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::Uri;
+use sterna_access::GrantKey;
 use sterna_gateway::gateway::Gateway;
 use sterna_gateway::leaving::Leaving;
 use sterna_gateway::outward::Links;
 use sterna_messaging::{Config as MessagingConfig, Messaging, Parts as MessagingParts};
 use sterna_notification::Notification;
 use sterna_persistence::Persistence;
-use sterna_process::{Caller, CallerKeys, Clock, Dial, Link, Process, Slot, require_caller, serve};
+use sterna_process::{Caller, CallerKeys, Clock, Dial, End, Link, Process, Slot, require_caller, serve};
 use sterna_state::express::Peer;
 use sterna_state::{Config as StateConfig, Mirror, Parts as StateParts, State};
 use sterna_stream::Origin;
@@ -25,6 +26,7 @@ use tonic::service::Routes;
 
 use crate::figures::{self, ByPlace};
 use crate::plan::Plan;
+use crate::provision::Provisioner;
 use crate::shard::ShardSeed;
 use crate::stores::{self, Stores};
 
@@ -154,6 +156,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Region<S> {
             Place::Gateway(shard) => {
                 let gateway = self.shard(&process, shard).start();
                 self.gateways.insert(shard, gateway);
+                if shard == 0 {
+                    self.provision(&process, place);
+                }
                 return;
             }
         };
@@ -258,15 +263,34 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Region<S> {
     }
 
     fn shard(&self, process: &Process, shard: usize) -> ShardSeed {
-        let place = Place::Gateway(shard);
-        let plan = &self.plan;
-        let links = Links {
-            state: self.links(process, place, Place::State, plan.state),
-            messaging: self.links(process, place, Place::Messaging, plan.messaging),
+        ShardSeed::new(&self.plan, shard, process, self.links_of(process, Place::Gateway(shard)))
+    }
+
+    fn links_of(&self, process: &Process, place: Place) -> Links {
+        Links {
+            state: self.links(process, place, Place::State, self.plan.state),
+            messaging: self.links(process, place, Place::Messaging, self.plan.messaging),
             notification: self.link(process, place, Place::Notification),
             persistence: self.link(process, place, Place::Persistence),
-        };
-        ShardSeed::new(plan, shard, process, links)
+        }
+    }
+
+    /// Provisions the plan's tenants beside the shard in `place`, which asks the same roles.
+    fn provision(&self, process: &Process, place: Place) {
+        let Plan { tenants, partitions, secrets, .. } = &self.plan;
+        if tenants.is_empty() {
+            return;
+        }
+        let (links, grants) = (self.links_of(process, place), GrantKey::new(&secrets.grants));
+        let provisioner = Provisioner::new(process, links, *partitions, grants);
+        let (drain, tenants) = (process.drain_signal(), tenants.clone());
+        process.spawn("provisioning", End::Expected, async move {
+            tokio::select! {
+                biased;
+                () = drain.raised() => {}
+                () = provisioner.all(tenants) => {}
+            }
+        });
     }
 }
 

@@ -10,7 +10,7 @@ use sterna_proto::v1;
 use sterna_stream::ids::EventKind;
 use sterna_stream::kind::{Effect, Kinds, Payload};
 use sterna_stream::member::Change;
-use sterna_stream::{EventId, Hlc, Reason, Refusal, created, limits};
+use sterna_stream::{EventId, Hlc, Reason, Refusal, created, fixed, limits};
 
 use crate::config::Config;
 use crate::content::ContentKey;
@@ -49,9 +49,11 @@ pub(crate) fn admit(rules: &Rules<'_>, grant: &Grant, up: &v1::PublishUp) -> Res
     let kind: EventKind = up.kind.parse().map_err(|_| {
         Reason::BadRequest.because("an event kind has 1 to 32 of a-z, 0-9, dot, underscore and dash")
     })?;
-    let effect = rules.kinds.of(grant.resource())?.check(&kind, Payload::checked(&up.payload))?;
-    allowed(grant, effect, id, &up.payload)?;
-    let member = effect == Effect::Member;
+    let stream_kind = rules.kinds.of(grant.resource())?;
+    let effect = stream_kind.check(&kind, Payload::checked(&up.payload))?;
+    allowed(grant, (stream_kind.is_fixed(), effect), id, &up.payload)?;
+    // What is folded stands in the chain of such events, whatever it is folded into.
+    let member = effect != Effect::None;
     let body = Body {
         id,
         author: grant.subject().clone(),
@@ -80,13 +82,21 @@ fn event_id(rules: &Rules<'_>, bytes: &[u8]) -> Result<EventId, Refusal> {
     Ok(id)
 }
 
-fn allowed(grant: &Grant, effect: Effect, id: EventId, payload: &[u8]) -> Result<(), Refusal> {
+fn allowed(
+    grant: &Grant,
+    (is_fixed, effect): (bool, Effect),
+    id: EventId,
+    payload: &[u8],
+) -> Result<(), Refusal> {
+    let (on, who) = (grant.resource(), grant.subject());
     let allows = match (grant.permission(), effect) {
-        (Permission::Publish, Effect::None) | (Permission::Manage, Effect::Member) => true,
-        (Permission::Create, Effect::Member) => created::is_creation(grant.resource(), grant.subject(), id),
-        (Permission::Leave, Effect::Member) => payload::parse(payload).is_some_and(|payload| {
-            payload.user == *grant.subject() && matches!(payload.change, Change::Remove(_))
-        }),
+        (Permission::Publish, Effect::None) | (Permission::Manage, Effect::Member | Effect::Access) => true,
+        (Permission::Create, Effect::Member) if is_fixed => {
+            payload::parse(payload).is_some_and(|payload| fixed::founds(on, who, payload.change))
+        }
+        (Permission::Create, Effect::Member) => created::is_creation(on, who, id),
+        (Permission::Leave, Effect::Member) => payload::parse(payload)
+            .is_some_and(|payload| payload.user == *who && matches!(payload.change, Change::Remove(_))),
         _ => false,
     };
     if allows { Ok(()) } else { Err(Reason::Forbidden.because("the grant is not for this")) }

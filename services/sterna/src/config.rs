@@ -8,7 +8,7 @@ use bytes::Bytes;
 use figment::Figment;
 use figment::providers::Env;
 use serde::Deserialize;
-use sterna_cluster::{Plan, Secrets};
+use sterna_cluster::{Plan, Secrets, Tenant};
 use sterna_gateway::edge::{Limits, Origins};
 use sterna_protocol::frame::Endpoint;
 use sterna_stream::Region;
@@ -75,6 +75,9 @@ pub struct Config {
     pub operator: Operator,
     /// How it ends.
     pub drain: Drain,
+    /// Whose streams it makes.
+    #[serde(default)]
+    tenants: Vec<TenantConfig>,
 }
 
 /// `[region]`.
@@ -115,6 +118,14 @@ pub struct SecretsConfig {
 #[serde(deny_unknown_fields)]
 pub struct Operator {
     address: String,
+}
+
+/// `[[tenants]]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TenantConfig {
+    name: String,
+    owner: String,
 }
 
 /// `[drain]`.
@@ -216,7 +227,20 @@ impl Config {
         plan.limits.sessions = self.listen.sessions.div_ceil(self.shards());
         plan.endpoints = vec![Endpoint { region: plan.region.clone(), url: self.url().into() }];
         plan.secrets = self.secrets.secrets();
+        plan.tenants = self.tenants()?;
         Ok(plan)
+    }
+
+    fn tenants(&self) -> Result<Vec<Tenant>, Error> {
+        let refused = |problem| Error::Value { field: "tenants", problem };
+        let mut tenants: Vec<Tenant> = Vec::with_capacity(self.tenants.len());
+        for TenantConfig { name, owner } in &self.tenants {
+            if tenants.iter().any(|tenant| tenant.name == *name) {
+                return Err(refused(format!("{name:?} stands there twice: keep one")));
+            }
+            tenants.push(Tenant::new(name, owner).map_err(refused)?);
+        }
+        Ok(tenants)
     }
 
     /// Where data is kept.
@@ -335,6 +359,16 @@ mod tests {
         assert_eq!((config.origins(), config.warnings().len()), (Origins::Any, 4));
     }
 
+    /// E3: tenants are provisioned as the configuration names them.
+    #[test]
+    fn tenants_are_named_with_their_root_owners() {
+        assert_eq!(read("").unwrap().plan().unwrap().tenants, []);
+        let file =
+            "[[tenants]]\nname = \"acme\"\nowner = \"ops@acme\"\n[[tenants]]\nname = \"b\"\nowner = \"bo\"";
+        let tenants = read(file).unwrap().plan().unwrap().tenants;
+        assert_eq!(tenants, [Tenant::new("acme", "ops@acme").unwrap(), Tenant::new("b", "bo").unwrap()]);
+    }
+
     #[test]
     fn each_shard_has_its_part_of_what_the_region_takes_on() {
         let config =
@@ -363,6 +397,20 @@ mod tests {
             ("[stores]\nkind = \"tape\"", "tape"),
             ("[stores]\nkind = \"kafka-dynamodb\"", if real { "kafka.brokers" } else { "--features" }),
             ("[operator]\naddress = \"9464\"", "operator.address: \"9464\" is no address"),
+            ("[[tenants]]\nname = \"acme\"", "owner"),
+            (
+                "[[tenants]]\nname = \"No Tenant\"\nowner = \"ops\"",
+                "tenants: \"No Tenant\" is no tenant's name",
+            ),
+            ("[[tenants]]\nname = \"system\"\nowner = \"ops\"", "is reserved"),
+            ("[[tenants]]\nname = \"acme\"\nowner = \"\"", "tenants: \"\" owns no tenant"),
+            (
+                concat!(
+                    "[[tenants]]\nname = \"acme\"\nowner = \"ops\"\n",
+                    "[[tenants]]\nname = \"acme\"\nowner = \"ana\""
+                ),
+                "tenants: \"acme\" stands there twice",
+            ),
             ("region", "region.toml is not TOML"),
         ] {
             let error = read(file).unwrap_err();

@@ -41,6 +41,8 @@ pub use options::{Invalid, Options, REGIONS, Sabotage};
 
 /// The demo's tenant.
 pub const TENANT: &str = "demo";
+/// The root owner of that tenant.
+const OWNER: &str = "operator";
 /// Longest that everybody may take to be there.
 const ARRIVAL: Duration = Duration::from_secs(30);
 /// Longest that the tables may take to be equal.

@@ -40,7 +40,7 @@ fn kind(name: &str) -> EventKind {
 #[test]
 fn adding_a_kind_touches_one_file() {
     let kinds = Kinds::standard().with(Poll);
-    assert_eq!(kinds.names().collect::<Vec<_>>(), ["chat", "poll"]);
+    assert_eq!(kinds.names().collect::<Vec<_>>(), ["access", "chat", "poll"]);
     let poll = kinds.of(&"acme/poll/lunch".parse().unwrap()).unwrap();
     assert_eq!(poll.check(&kind("vote"), Payload::checked(b"\"yes\"")), Ok(Effect::None));
     assert_eq!(poll.check(&kind("vote"), Payload::checked(b"3")).unwrap_err().reason, Reason::BadRequest);
@@ -89,4 +89,30 @@ fn a_member_event_that_is_not_understood_is_refused() {
         let refusal = Chat.check(&kind(MEMBER), Payload::checked(payload.as_bytes())).unwrap_err();
         assert_eq!(refusal.reason, Reason::BadRequest, "{payload}");
     }
+}
+
+/// E31, E3: an access stream takes what it folds, from owners alone, and nobody creates one.
+#[test]
+fn an_access_stream_takes_what_it_folds_from_owners_alone() {
+    let suspension = Payload::checked(br#"{"v":1,"user":"bo","suspended":true}"#);
+    let member = Payload::checked(br#"{"user":"bo","add":"owner"}"#);
+    assert_eq!(Access.check(&kind("suspension"), suspension), Ok(Effect::Access));
+    assert_eq!(Access.check(&kind(MEMBER), member), Ok(Effect::Member));
+    for (name, payload) in [
+        ("suspension", r#"{"v":2,"user":"bo","suspended":true}"#),
+        ("suspension", r#"{"v":1,"suspended":true}"#),
+        ("message", r#"{"v":1,"user":"bo","suspended":true}"#),
+        ("alias", "{}"),
+        (MEMBER, "{}"),
+    ] {
+        let refusal = Access.check(&kind(name), Payload::checked(payload.as_bytes())).unwrap_err();
+        assert_eq!(refusal.reason, Reason::BadRequest, "{name} {payload}");
+    }
+    for name in ["suspension", MEMBER] {
+        assert!(Access.may_write(&kind(name), Role::Owner) && !Access.may_write(&kind(name), Role::Writer));
+    }
+    assert!(Access.is_fixed() && !Chat.is_fixed());
+    assert_eq!(Access.retention(), Retention::Forever);
+    let kinds = Kinds::standard();
+    assert_eq!(kinds.of(&"acme/access/main".parse().unwrap()).unwrap().name(), "access");
 }

@@ -8,11 +8,13 @@ use sterna_stream::digest::{ContentHash, Prefix};
 use sterna_stream::kind::Kinds;
 use sterna_stream::limits::STREAM_MEMBERS;
 use sterna_stream::member::{Change, Role};
-use sterna_stream::{EventId, Hlc, Position, Reason, UserId, created};
+use sterna_stream::{EventId, Hlc, Policy, Position, Reason, UserId, created};
 
 use super::payload::Payload;
 use super::*;
 use crate::{Action, Authorizer, Identity, MemberAuthorizer, Permission};
+
+mod tenant;
 
 /// Segments of one stream and origin, and how often they were read.
 #[derive(Clone, Default)]
@@ -37,15 +39,17 @@ impl MemberEvents for Slow {
 
 #[async_trait]
 impl MemberEvents for Table {
-    async fn newest(&self, _: &StreamId) -> Result<Cursor, Refusal> {
+    async fn newest(&self, stream: &StreamId) -> Result<Cursor, Refusal> {
         let held = self.0.lock().unwrap();
-        Ok(held.0.last().map(|s| (s.segment.origin.clone(), s.segment.member_last())).into_iter().collect())
+        let newest = held.0.iter().rfind(|s| s.segment.stream == *stream);
+        Ok(newest.map(|s| (s.segment.origin.clone(), s.segment.member_last())).into_iter().collect())
     }
 
-    async fn holding(&self, _: &StreamId, _: &Origin, seq: u64) -> Result<Stored, Refusal> {
+    async fn holding(&self, stream: &StreamId, _: &Origin, seq: u64) -> Result<Stored, Refusal> {
         let mut held = self.0.lock().unwrap();
         held.1 += 1;
-        let found = held.0.iter().find(|s| (s.segment.first..=s.segment.last()).contains(&seq));
+        let of_stream = held.0.iter().filter(|s| s.segment.stream == *stream);
+        let found = of_stream.into_iter().find(|s| (s.segment.first..=s.segment.last()).contains(&seq));
         found.cloned().ok_or_else(|| Reason::Unavailable.because("not here"))
     }
 }
@@ -299,7 +303,7 @@ async fn a_decision_that_ran_out_of_time_leaves_the_next_less_to_read() {
     assert!(decision().await.is_err(), "twelve seconds do not fit into five");
     assert!(decision().await.is_err());
     let fold = decision().await.expect("four are left").unwrap();
-    assert_eq!(fold.policy(), world.newest_policy());
+    assert_eq!(*fold.members.cursor(), world.newest_policy().member);
     assert_eq!(folds.unfolded.lock().unwrap().count, 0, "what is folded is forgotten");
 }
 
@@ -309,7 +313,7 @@ fn what_is_read_and_not_folded_is_bounded() {
     let world = World::new();
     let held = world.table.0.lock().unwrap();
     let event = member_events(&held.0[0].segment).next().unwrap();
-    let link = Link { events: vec![event; 4_096], before: 0 };
+    let link = Link { events: vec![event; 4_096], access: Vec::new(), before: 0 };
     let mut unfolded = Unfolded::default();
     let origin: Origin = "us-east-1".parse().unwrap();
     for seq in 0..=UNFOLDED as u64 / 4_096 {
@@ -333,6 +337,7 @@ async fn a_fold_that_a_change_passed_by_is_not_fresh() {
         folds.passed(&world.stream);
     };
     let (before, ()) = tokio::join!(folds.of(&world.stream), removal);
-    assert_ne!(before.unwrap().policy(), world.newest_policy(), "it was read before");
-    assert_eq!(folds.of(&world.stream).await.unwrap().policy(), world.newest_policy());
+    assert_ne!(*before.unwrap().members.cursor(), world.newest_policy().member, "it was read before");
+    let after = folds.of(&world.stream).await.unwrap();
+    assert_eq!(*after.members.cursor(), world.newest_policy().member);
 }

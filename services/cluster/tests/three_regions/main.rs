@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use sterna_cluster::{Plan, Regions};
+use sterna_cluster::{Plan, Regions, Tenant};
 use sterna_process::{Clock, ManualClock};
 use sterna_protocol::Encoding;
 use sterna_regions::RoundTrips;
@@ -14,6 +14,7 @@ use sterna_stream::{EventId, Reason, Region, StreamId, created};
 use tokio::io::DuplexStream;
 use tokio::time::{Duration, Instant};
 
+mod access;
 mod express;
 #[allow(dead_code, reason = "one region hears and says more than is asked of three")]
 #[path = "../one_region/person.rs"]
@@ -39,8 +40,14 @@ impl World {
     }
 
     fn with(seed: u64, express: bool) -> Self {
+        Self::of(seed, express, |_| Vec::new())
+    }
+
+    /// Regions that are told of these tenants.
+    fn of(seed: u64, express: bool, tenants: impl Fn(&Region) -> Vec<Tenant>) -> Self {
         let names = NAMES.map(|name| name.parse::<Region>().unwrap());
-        let plan = |name: &Region| Plan { express, ..Plan::small(name.clone(), seed) };
+        let plan =
+            |name: &Region| Plan { express, tenants: tenants(name), ..Plan::small(name.clone(), seed) };
         let plans: Vec<Plan> = names.iter().map(plan).collect();
         let clock = ManualClock::new(NOW);
         let shared: Arc<dyn Clock> = Arc::new(clock.clone());

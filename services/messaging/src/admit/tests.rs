@@ -169,3 +169,30 @@ fn an_admitted_event_is_what_the_grant_and_the_command_say() {
     assert_eq!((admitted.member, admitted.body.content), (true, hash("member", ADD)));
     assert!(!admitted.body.resend);
 }
+
+/// E3, E31: a tenant's access stream begins with its founding, under the grant of a region's own start and no
+/// other; then whoever administers it suspends, and nobody writes anything else.
+#[test]
+fn an_access_stream_is_founded_by_the_regions_start_alone() {
+    let (config, kinds) = (config(), Kinds::standard());
+    let content = ContentKey::of_tenant(&config.content_secret, "acme");
+    let rules = Rules { config: &config, kinds: &kinds, content: &content, now_ms: NOW };
+    let founding = Grant::founding("us", "acme", NOW).unwrap();
+    let decide_founding = |kind: &str, payload: &[u8]| {
+        admit(&rules, &founding, &up(id_at(NOW), kind, payload)).map_err(|refusal| refusal.reason)
+    };
+    let owner = br#"{"user":"ops","add":"owner"}"#;
+    let admitted = decide_founding("member", owner).unwrap();
+    assert_eq!((admitted.member, admitted.body.author.as_str()), (true, fixed::PROVISIONER));
+    assert_eq!(decide_founding("member", ADD).unwrap_err(), Reason::Forbidden);
+    let suspension = br#"{"v":1,"user":"bo","suspended":true}"#;
+    assert_eq!(decide_founding("suspension", suspension).unwrap_err(), Reason::Forbidden);
+
+    let decide =
+        |permission, kind, payload| decide(permission, "acme/access/main", &up(id_at(NOW), kind, payload));
+    assert_eq!(decide(Create, "member", &owner[..]).unwrap_err(), Reason::Forbidden);
+    assert_eq!(decide(Publish, "suspension", suspension).unwrap_err(), Reason::Forbidden);
+    assert_eq!(decide(Manage, "message", b"1").unwrap_err(), Reason::BadRequest);
+    let admitted = decide(Manage, "suspension", suspension).unwrap();
+    assert!(admitted.member && admitted.body.deps.is_some(), "it is folded, and says what it had seen");
+}

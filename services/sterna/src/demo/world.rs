@@ -12,7 +12,7 @@ use sterna_client::machine::Failure;
 use sterna_client::transport::websocket::WebSocket;
 use sterna_client::transport::{Connector, Opening, Transport};
 use sterna_cluster::region::{Place, token_secret};
-use sterna_cluster::{Between, Plan};
+use sterna_cluster::{Between, Plan, Tenant};
 use sterna_gateway::edge::{Limits, Origins};
 use sterna_process::{Clock, End, ManualClock, Process};
 use sterna_protocol::Encoding;
@@ -25,7 +25,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Duration, Instant};
 
 use super::ledger::RegionNumber;
-use super::{Error, Options, TENANT};
+use super::{Error, OWNER, Options, TENANT};
 use crate::site::{self, Site};
 
 /// Connections that wait at a door.
@@ -61,6 +61,11 @@ pub struct World {
 #[derive(Clone)]
 pub struct Doors(Arc<BTreeMap<Box<str>, mpsc::Sender<DuplexStream>>>);
 
+/// Whose tenant it is: nobody who talks.
+fn tenant() -> Tenant {
+    Tenant { name: TENANT.to_owned(), owner: OWNER.parse().expect("a user's name") }
+}
+
 // === impl World ===
 
 impl World {
@@ -75,6 +80,7 @@ impl World {
         let mut plans: Vec<Plan> = names.iter().map(|name| Plan::small(name.clone(), options.seed)).collect();
         for plan in &mut plans {
             plan.express = options.express;
+            plan.tenants = vec![tenant()];
             plan.endpoints = nearest_first(&plan.region, &names, &urls, &distances);
         }
         let issuer = DevelopmentIssuer::new(token_secret(&plans[0]));

@@ -1,0 +1,133 @@
+//! A tenant's access stream and the decisions that rest on it.
+
+use sterna_stream::fixed::{self, PROVISIONER};
+
+use super::*;
+
+impl World {
+    /// A chat of ana's and bo's, in a tenant that is founded and that ops owns.
+    async fn founded() -> Self {
+        let world = Self::new();
+        world.change("ana", "bo", Change::Add(Role::Writer));
+        world.access(PROVISIONER, "member", r#"{"user":"ops","add":"owner"}"#);
+        world
+    }
+
+    /// Adds a segment with one event to the access stream, and says that it passed.
+    fn access(&self, author: &str, kind: &str, payload: &str) {
+        let stream = fixed::access("acme").unwrap();
+        let origin: Origin = "us-east-1".parse().unwrap();
+        let mut held = self.table.0.lock().unwrap();
+        let before = held.0.iter().filter(|stored| stored.segment.stream == stream).count() as u64;
+        let seen: Cursor = [(origin.clone(), before)].into_iter().collect();
+        let body = Body {
+            id: EventId::mint(3_000, u128::from(before)),
+            author: user(author),
+            kind: kind.parse().unwrap(),
+            payload: Bytes::from(payload.to_owned()),
+            content: ContentHash([before as u8; 16]),
+            resend: false,
+            key: String::new(),
+            deps: Some(Policy { access: seen.clone(), member: seen }),
+        };
+        held.0.push(Stored::new(Segment {
+            stream: stream.clone(),
+            origin,
+            first: before + 1,
+            stamps: vec![Hlc::at(before + 1)],
+            bodies: vec![body.encode()],
+            from: Position { incarnation: 1, partition: 0, offset: before },
+            policy: Policy::default(),
+            prefix: Prefix::START,
+            members: vec![0],
+            member_before: before,
+        }));
+        drop(held);
+        self.authorizer.passed(&stream);
+    }
+
+    fn suspend(&self, author: &str, whom: &str, suspended: bool) {
+        self.access(author, "suspension", &format!(r#"{{"v":1,"user":"{whom}","suspended":{suspended}}}"#));
+    }
+
+    fn newest_policy_of(&self, stream: &StreamId) -> Cursor {
+        let held = self.table.0.lock().unwrap();
+        let newest = held.0.iter().rfind(|stored| stored.segment.stream == *stream).unwrap();
+        [(newest.segment.origin.clone(), newest.segment.member_last())].into_iter().collect()
+    }
+
+    async fn policy(&self, name: &str) -> Policy {
+        let grant = self.authorizer.authorize(&who("acme", name), &publish("message"), &self.stream).await;
+        grant.unwrap().policy().clone()
+    }
+}
+
+/// A7, G7: whoever is suspended in the tenant may do nothing on any stream, not create one either, until that
+/// is lifted.
+#[tokio::test(start_paused = true)]
+async fn a_suspended_user_may_do_nothing() {
+    let world = World::founded().await;
+    assert_eq!(world.may("bo", publish("message")).await, Ok(Permission::Publish));
+    world.suspend("ops", "bo", true);
+    let creation = EventId::mint(5_000, 1);
+    let own = created::stream("acme", "chat", &user("bo"), creation).unwrap();
+    for what in [publish("message"), Action::Read, Action::Change(user("bo"), Change::Remove(None))] {
+        assert_eq!(world.may("bo", what.clone()).await, Err(Reason::Forbidden), "{what:?}");
+    }
+    let create = Action::Create(creation);
+    let refused = world.authorizer.authorize(&who("acme", "bo"), &create, &own).await.unwrap_err();
+    assert_eq!(refused.reason, Reason::Forbidden);
+    let refused = world.authorizer.view(&who("acme", "bo"), &world.stream).await.unwrap_err();
+    assert_eq!(refused.reason, Reason::Forbidden);
+    assert_eq!(world.may("ana", Action::Read).await, Ok(Permission::Read), "nobody else is");
+    world.suspend("ops", "bo", false);
+    assert_eq!(world.may("bo", publish("message")).await, Ok(Permission::Publish));
+}
+
+/// E24: a grant says how far the tenant's access stream was folded.
+#[tokio::test(start_paused = true)]
+async fn a_grant_names_the_access_events_it_rests_on() {
+    let world = World::founded().await;
+    let chat = world.newest_policy_of(&world.stream);
+    let at = |seq: u64| format!("us-east-1:{seq}").parse::<Cursor>().unwrap();
+    assert_eq!(world.policy("bo").await.access, at(1));
+    world.suspend("ops", "cy", true);
+    let policy = world.policy("bo").await;
+    assert_eq!((policy.access, policy.member), (at(2), chat));
+}
+
+/// E3, A5: the access stream is its owners' alone, and nobody creates one beside it.
+#[tokio::test(start_paused = true)]
+async fn the_access_stream_is_for_those_who_administer_the_tenant() {
+    let world = World::founded().await;
+    let stream = fixed::access("acme").unwrap();
+    let may = async |name: &str, what: Action| {
+        let granted = world.authorizer.authorize(&who("acme", name), &what, &stream).await;
+        granted.map(|grant| grant.permission()).map_err(|refusal| refusal.reason)
+    };
+    assert_eq!(may("ops", publish("suspension")).await, Ok(Permission::Manage));
+    assert_eq!(may("ana", publish("suspension")).await, Err(Reason::NotFound));
+    let add = |subject: &str| Action::Change(user(subject), Change::Add(Role::Owner));
+    assert_eq!(may("ops", add("ana")).await, Ok(Permission::Manage));
+    world.access("ops", "member", r#"{"user":"ana","add":"owner"}"#);
+    world.access("ops", "member", r#"{"user":"bo","add":"writer"}"#);
+    assert_eq!(may("ana", publish("suspension")).await, Ok(Permission::Manage));
+    assert_eq!(may("bo", publish("suspension")).await, Err(Reason::Forbidden));
+    let remove = Action::Change(user("ops"), Change::Remove(None));
+    assert_eq!(may("ana", remove).await, Err(Reason::Forbidden), "the root owner stays");
+
+    let creation = EventId::mint(5_000, 1);
+    let own = created::stream("acme", "access", &user("bo"), creation).unwrap();
+    let refused = world.authorizer.authorize(&who("acme", "bo"), &Action::Create(creation), &own).await;
+    assert_eq!(refused.unwrap_err().reason, Reason::Forbidden);
+}
+
+/// E27: an access event of a later version denies whom it names, whatever its kind is called.
+#[tokio::test(start_paused = true)]
+async fn an_access_event_that_is_not_understood_denies_whom_it_names() {
+    let world = World::founded().await;
+    world.access("ops", "binding", r#"{"v":3,"user":"bo","role":"moderator"}"#);
+    assert_eq!(world.may("bo", Action::Read).await, Err(Reason::Forbidden));
+    world.access("ops", "alias", r#"{"alias":"general"}"#);
+    assert_eq!(world.may("ana", Action::Read).await, Ok(Permission::Read));
+}

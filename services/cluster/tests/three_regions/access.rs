@@ -1,0 +1,89 @@
+//! In paused time: a tenant's access stream in three regions, provisioned by all at once.
+
+use sterna_cluster::region::Place;
+use sterna_stream::fixed;
+
+use super::*;
+
+fn acme(owner: &str) -> Vec<Tenant> {
+    vec![Tenant::new("acme", owner).unwrap()]
+}
+
+impl World {
+    /// How many of a region's items are the tenant's access stream's.
+    async fn foundings(&self, region: &str) -> usize {
+        let stream = fixed::access("acme").unwrap();
+        self.events(region).await.keys().filter(|key| key.contains(stream.as_str())).count()
+    }
+}
+
+/// E3: three regions that start at once and found a tenant each end with one access stream, equal everywhere,
+/// with one root owner, who is served in every region; a restart founds nothing more.
+#[test]
+fn regions_that_provision_a_tenant_at_once_end_with_one_set_of_streams() {
+    run(async {
+        let mut world = World::of(11, true, |_| acme("ops"));
+        let stream = fixed::access("acme").unwrap();
+        let mut people = Vec::new();
+        for region in NAMES {
+            let mut ops = world.person("ops", region).await;
+            ops.subscribe_when_there(&stream).await;
+            people.push(ops);
+        }
+        for ops in &mut people {
+            ops.until("all foundings", |p| p.shown[&stream].len() == NAMES.len()).await;
+        }
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        let tables =
+            [world.events(NAMES[0]).await, world.events(NAMES[1]).await, world.events(NAMES[2]).await];
+        assert!(tables.iter().all(|table| *table == tables[0]), "equal bytes everywhere");
+        assert_eq!(world.foundings(NAMES[0]).await, NAMES.len(), "each region founded once");
+        let orders: Vec<_> = people.iter().map(|person| display(person, &stream)).collect();
+        assert!(orders.iter().all(|order| *order == orders[0]), "one display order");
+
+        let id = world.id();
+        people[1].publish(&stream, id, "member", r#"{"user":"ana","add":"owner"}"#, false).await;
+        let mut ana = world.person("ana", NAMES[2]).await;
+        ana.subscribe_when_there(&stream).await;
+
+        let us: Region = NAMES[0].parse().unwrap();
+        world.regions.regions.get_mut(&us).unwrap().restart(Place::Gateway(0));
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        assert_eq!(world.foundings(NAMES[0]).await, NAMES.len() + 1, "ana's membership and nothing else");
+    });
+}
+
+/// E3: a region that is cut off provisions its tenant alone, and what crossed is one when it is back.
+#[test]
+fn a_region_that_is_cut_off_provisions_by_itself() {
+    run(async {
+        let world = World::of(12, true, |_| acme("ops"));
+        let eu: Region = NAMES[1].parse().unwrap();
+        world.regions.between.cut_off(&eu, true);
+        let stream = fixed::access("acme").unwrap();
+        let mut ops = world.person("ops", NAMES[1]).await;
+        ops.subscribe_when_there(&stream).await;
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        assert_eq!(world.foundings(NAMES[1]).await, 1, "its own");
+        world.regions.between.cut_off(&eu, false);
+        ops.until("the others' foundings", |p| p.shown[&stream].len() == NAMES.len()).await;
+    });
+}
+
+/// E3: regions that were told different owners agree on one all the same; who asks another sees no stream.
+#[test]
+fn regions_that_were_told_different_owners_agree_on_one() {
+    run(async {
+        let owner = |region: &Region| acme(if region.as_str() == NAMES[1] { "boss" } else { "ops" });
+        let world = World::of(13, true, owner);
+        let stream = fixed::access("acme").unwrap();
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        for region in NAMES {
+            let mut boss = world.person("boss", region).await;
+            boss.subscribe_when_there(&stream).await;
+            let mut ops = world.person("ops", region).await;
+            ops.subscribe(&stream).await;
+            ops.until("a refusal", |p| p.refused.contains(&Reason::NotFound)).await;
+        }
+    });
+}

@@ -29,12 +29,11 @@ const FROM_MS: u64 = 5_000;
 const FAR_MS: i64 = 5 * 60_000;
 
 /// Faults that no run injects yet, and what each waits for.
-pub const WAITING: [(&str, &str); 7] = [
+pub const WAITING: [(&str, &str); 6] = [
     ("a region destroyed and rebuilt empty, its table k items behind", "`sterna regions rebuild` (E1)"),
     ("express on with the mirror cut, then the origin destroyed", "`sterna regions rebuild` (E1)"),
     ("the access stream delayed", "the gate on the tenant's access stream (E24)"),
     ("one alias made in two regions", "aliases in the access stream (E3)"),
-    ("a device's cursors written back from two regions", "stored cursors (E17)"),
     ("HTTP/2 links between roles", "a builder that links roles by pipes"),
     ("a device whose queued event is too old to be sent again", "look-up of an id over REST (E7)"),
 ];
@@ -101,6 +100,14 @@ pub fn schedule(seed: u64, setting: &Setting) -> Vec<(u64, Fault)> {
         let at = clocks.between(FROM_MS, HEAL_AT_MS - 3_000);
         faults.push((at, Fault::Inside(region, Inside::ClockSteps { by_ms })));
     }
+    let pushes = &mut Dice::new(seed, "pushes");
+    // Other regions' progress is pushed to every shard each second: the next number shows the hole.
+    if setting.regions.len() > 1 && pushes.chance(600) {
+        let (region, count) = (pushes.index(setting.regions.len()), pushes.between(1, 20));
+        let at = HEAL_AT_MS - pushes.between(1_000, 12_000);
+        faults.push((at, Fault::Inside(region, Inside::PushesLost { pushes: count })));
+    }
+    faults.extend(comebacks(seed, setting));
     let between = &mut Dice::new(seed, "cuts");
     for _ in 0..setting.cuts {
         let at = between.between(FROM_MS, HEAL_AT_MS - 3_000);
@@ -113,6 +120,24 @@ pub fn schedule(seed: u64, setting: &Setting) -> Vec<(u64, Fault)> {
         faults.push((at, Fault::Between(between::draw_hole(holes, setting.regions.len()))));
     }
     faults.sort_by_key(|(at, _)| *at);
+    faults
+}
+
+/// Everybody in a region comes back while the last words of others are said that its table does not hold yet:
+/// only what the streams' heads say tells them.
+fn comebacks(seed: u64, setting: &Setting) -> Vec<(u64, Fault)> {
+    let (dice, regions) = (&mut Dice::new(seed, "comebacks"), setting.regions.len());
+    if regions == 1 || !dice.chance(400) {
+        return Vec::new();
+    }
+    let (region, at) = (dice.index(regions), HEAL_AT_MS - dice.between(200, 2_000));
+    let others = (0..regions).filter(|from| *from != region);
+    let table = |from| Fault::Between(Between::TablePaused { way: (from, region), ms: 5_000 });
+    let mut faults: Vec<_> = others.map(|from| (at - 1_000, table(from))).collect();
+    for shard in 0..setting.regions[region].plan.shards {
+        let (place, down_ms) = (Place::Gateway(shard), dice.between(10, 400));
+        faults.push((at, Fault::Inside(region, Inside::Dies { place, poll: 0, down_ms })));
+    }
     faults
 }
 

@@ -20,6 +20,7 @@ pub mod logs;
 pub mod mutants;
 pub mod paths;
 pub mod person;
+pub mod pushes;
 pub mod run;
 pub mod script;
 pub mod setting;

@@ -41,6 +41,8 @@ pub enum Path {
     KeptOut,
     /// A dead writer's put landed between its successor's reading of the head and the successor's put.
     Ambushed,
+    /// A device asked as if it had no memory, and went on from the cursor that it had stored.
+    Forgot,
     /// A device went to another region.
     Crossing,
     /// Another region's watermark covers a publish, and its author was told.
@@ -62,7 +64,8 @@ pub enum Path {
 }
 
 /// Paths that must be taken.
-pub const REQUIRED: [Path; 15] = [
+pub const REQUIRED: [Path; 16] = [
+    Path::Forgot,
     Path::LostPut,
     Path::Adoption,
     Path::Replay,

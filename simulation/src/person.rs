@@ -56,6 +56,8 @@ pub struct Card {
     pub reading: Duration,
     /// How often it wants to be pinged.
     pub ping_ms: u32,
+    /// Whether it stores its cursors, and asks now and then as if it had no other memory.
+    pub stores: bool,
 }
 
 /// What a person is asked to do.

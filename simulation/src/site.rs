@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use sterna_cluster::region::{Lens, Place};
+use sterna_cluster::region::{Lens, Place, Reach};
 use sterna_cluster::stores::{mirrored_log, own_log};
 use sterna_cluster::{MemoryStores, Plan, Region, Stores};
 use sterna_log::faulty::{Faults as LogFaults, FaultyLog};
@@ -18,6 +18,7 @@ use tokio::io::DuplexStream;
 
 use crate::ambush::Ambush;
 use crate::paths::{Path, Paths};
+use crate::pushes::Pushes;
 use crate::setting::Shape;
 use crate::trace::Trace;
 use crate::witness::{Seen, Witness, WitnessLog, WitnessTable};
@@ -38,6 +39,8 @@ pub struct Site {
     pub table_faults: Arc<TableFaults>,
     /// A dead writer's put that waits for its successor's.
     pub ambush: Ambush,
+    /// Pushes that are to be lost.
+    pub pushes: Pushes,
     /// Its wall clock.
     pub clock: ManualClock,
     /// What its witnesses know.
@@ -70,7 +73,11 @@ impl Site {
         let table = FaultyTable::new(stores.table.clone(), table_faults.clone());
         let broken = Stores { log: Arc::new(log), table: Arc::new(table), ..stores.stores() };
         let lens = lens(trace, paths, &seen, &ambush);
-        let region = Region::start_behind(plan.clone(), broken, Arc::new(clock.clone()), lens);
+        let pushes = Pushes::default();
+        let losing = pushes.clone();
+        let reach: Reach = Arc::new(move |place, routes| losing.before(place, routes));
+        let clock_of_roles = Arc::new(clock.clone());
+        let region = Region::start_between(plan.clone(), broken, clock_of_roles, (lens, reach));
         Self {
             plan,
             shape,
@@ -79,6 +86,7 @@ impl Site {
             log_faults,
             table_faults,
             ambush,
+            pushes,
             clock,
             seen,
             paths: paths.clone(),
@@ -176,6 +184,7 @@ impl Site {
         self.log_faults.heal();
         self.stores.log.set_in_sync(3);
         self.ambush.give_up();
+        self.pushes.lose(0);
     }
 
     /// How often something landed long after it was given up.

@@ -345,6 +345,7 @@ fn card(seed: u64, number: usize) -> Card {
         buffer: if slow { 1_024 } else { 64 * 1024 },
         reading: Duration::from_millis(if slow { dice.between(50, 800) } else { 0 }),
         ping_ms: dice.between(5_000, 25_000) as u32,
+        stores: dice.chance(250),
         name,
     }
 }

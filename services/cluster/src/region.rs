@@ -22,7 +22,7 @@ use sterna_state::{Config as StateConfig, Mirror, Parts as StateParts, State};
 use sterna_stream::Origin;
 use sterna_stream::kind::Kinds;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tonic::service::Routes;
+pub use tonic::service::Routes;
 
 use crate::figures::{self, ByPlace};
 use crate::plan::Plan;
@@ -51,11 +51,15 @@ pub enum Place {
 /// How a process sees the stores: for whoever watches what goes between them, or breaks it.
 pub type Lens = Arc<dyn Fn(&Process, &Stores) -> Stores>;
 
+/// How a role's services are reached by the other roles: for whoever loses what goes between them.
+pub type Reach = Arc<dyn Fn(Place, Routes) -> Routes>;
+
 /// A running region whose clients come over sockets of type `S`.
 pub struct Region<S> {
     plan: Plan,
     stores: Stores,
     lens: Lens,
+    reach: Reach,
     clock: Arc<dyn Clock>,
     keys: CallerKeys,
     slots: BTreeMap<Place, Slot>,
@@ -79,6 +83,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Region<S> {
     /// # Panics
     /// As [`Region::start`].
     pub fn start_behind(plan: Plan, stores: Stores, clock: Arc<dyn Clock>, lens: Lens) -> Self {
+        Self::start_between(plan, stores, clock, (lens, Arc::new(|_, routes| routes)))
+    }
+
+    /// The same; each role's services are reached as `reach` says.
+    ///
+    /// # Panics
+    /// As [`Region::start`].
+    pub fn start_between(
+        plan: Plan,
+        stores: Stores,
+        clock: Arc<dyn Clock>,
+        (lens, reach): (Lens, Reach),
+    ) -> Self {
         let keys = CallerKeys::new(&[&plan.secrets.links]).expect("the plan's link secret is long enough");
         let mut places = vec![Place::Persistence, Place::Notification];
         places.extend((0..plan.state).map(Place::State));
@@ -87,7 +104,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Region<S> {
         let slots = places.iter().map(|place| (*place, Slot::new())).collect();
         let (lives, gateways, states) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
         let messagings = BTreeMap::new();
-        let mut region = Self { plan, stores, lens, clock, keys, slots, lives, gateways, states, messagings };
+        let mut region =
+            Self { plan, stores, lens, reach, clock, keys, slots, lives, gateways, states, messagings };
         for place in places {
             region.restart(place);
         }
@@ -162,7 +180,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Region<S> {
                 return;
             }
         };
-        self.slots[&place].fill(Link::direct(&process, require_caller(routes, &self.keys)));
+        let routes = (self.reach)(place, require_caller(routes, &self.keys));
+        self.slots[&place].fill(Link::direct(&process, routes));
     }
 
     /// Takes a shard into the plan that lives on another thread, in `process`: what it is to be built from

@@ -100,6 +100,11 @@ pub enum Inside {
         /// Whether the sequencers'; else state's.
         sequencers: bool,
     },
+    /// The next pushes from state to shards are lost without a trace but for the hole in their numbers.
+    PushesLost {
+        /// How many.
+        pushes: u64,
+    },
     /// The region's clock jumps.
     ClockSteps {
         /// By so many milliseconds.

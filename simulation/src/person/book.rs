@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use sha2::{Digest, Sha256};
 use sterna_protocol::frame::{Event, Gap, GapReason};
 use sterna_stream::invariants::{Tiling, Violation};
+use sterna_stream::limits::MAX_BACKLOG;
 use sterna_stream::order::{Entry, Place};
 use sterna_stream::{ContentHash, Cursor, Hlc, Origin};
 
@@ -21,6 +22,8 @@ pub struct Book {
     pub subscribed: bool,
     /// The newest stamp shown.
     pub newest: Hlc,
+    /// Whether the device asked on this socket as if it had no memory.
+    pub forgot: bool,
     /// The last refusal to follow it on this socket, if that stands.
     pub refused: Option<&'static str>,
 }
@@ -58,16 +61,41 @@ impl Book {
         if gap.reason == GapReason::Waiting {
             return Ok(());
         }
+        // What was stored was held: a stored cursor is never ahead of what the device said (rule 4).
+        let stored = self.forgot && gap.reason == GapReason::Skipped && gap.from.is_empty();
+        if stored && !self.cursor().covers(&gap.to) && !self.is_cut(&gap.to) {
+            let (id, words) = ("E17", "a stored cursor is ahead of its device");
+            return Err(Violation { id, words, numbers: vec![("stored", gap.to.to_string())] });
+        }
         for (origin, to) in gap.to.iter() {
             self.tilings.entry(origin.clone()).or_default().gap(gap.from.get(origin), to)?;
         }
         Ok(())
     }
 
+    /// Whether the stream is far from so long that its backlog is cut off (rule 5): a device that has stored
+    /// nothing yet is told a gap then that looks like one of what it has stored.
+    pub fn is_short(&self) -> bool {
+        let mut known = self.cursor();
+        known.merge(&self.head);
+        count(&known) < MAX_BACKLOG as u64 / 2
+    }
+
+    /// Whether so much comes behind a cursor that a long backlog was cut off there. Half, because the head
+    /// moves on while the backlog is read.
+    fn is_cut(&self, to: &Cursor) -> bool {
+        count(&self.head).saturating_sub(count(to)) >= MAX_BACKLOG as u64 / 2
+    }
+
     /// Whether it is where the region said the stream ends.
     pub fn is_current(&self) -> bool {
         self.subscribed && self.cursor().covers(&self.head)
     }
+}
+
+/// Events up to a cursor.
+fn count(cursor: &Cursor) -> u64 {
+    cursor.iter().map(|(_, seq)| seq).sum()
 }
 
 /// What order and twins look at, from what a device sees of an event.

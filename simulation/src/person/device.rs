@@ -8,7 +8,8 @@ use sterna_process::Clock;
 use sterna_protocol::Encoding;
 use sterna_protocol::close::{self, Advice};
 use sterna_protocol::frame::{
-    ClientFrame, Device, Error, Events, Hello, Secret, ServerFrame, Subscribe, Subscription, Welcome,
+    ClientFrame, Cursors, Device, Error, Events, Hello, Secret, ServerFrame, Stored, Subscribe, Subscription,
+    Welcome,
 };
 use sterna_stream::{Cursor, EventId, Origin, StreamId, created};
 use tokio::io::DuplexStream;
@@ -17,7 +18,7 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
-use super::{Person, Wish};
+use super::{Book, Person, Wish};
 use crate::paths::Path;
 
 /// Longest that one frame may take to be taken.
@@ -28,6 +29,10 @@ const CATCH_UP: Duration = Duration::from_secs(5);
 const ASK_AGAIN: Duration = Duration::from_secs(1);
 /// Longest pause between two attempts to connect.
 const BACK_OFF_MAX: Duration = Duration::from_secs(5);
+/// How often a device stores its cursors at most, for those that do (rule 4).
+const STORE: Duration = Duration::from_secs(5);
+/// How often such a device asks as if it had no memory, of a thousand subscriptions.
+const FORGETS: u32 = 250;
 /// Attempts that fail in a region before another is tried.
 const HOPS_AFTER: u32 = 3;
 /// Streams in one `subscribe`.
@@ -69,6 +74,7 @@ struct Connection<'a> {
     /// Server's wall minus ours, milliseconds.
     offset_ms: i64,
     ask_again: Option<Instant>,
+    stored: Instant,
 }
 
 /// How a step of a connection ends it: with a close code if there was one.
@@ -84,8 +90,15 @@ impl<'a> Connection<'a> {
         let socket = WebSocketStream::from_raw_socket(pipe, Role::Client, None).await;
         let heard = Instant::now();
         person.opened(at);
-        let mut connection =
-            Connection { person, socket, heard, welcomed: None, offset_ms: 0, ask_again: None };
+        let mut connection = Connection {
+            person,
+            socket,
+            heard,
+            welcomed: None,
+            offset_ms: 0,
+            ask_again: None,
+            stored: heard,
+        };
         for book in person.ledger.borrow_mut().books.values_mut() {
             (book.subscribed, book.refused) = (false, None);
         }
@@ -150,7 +163,11 @@ impl<'a> Connection<'a> {
                 let cursor = book.cursor();
                 let resumes = !cursor.is_empty();
                 self.person.paths.add(Path::Resume, u64::from(resumes));
-                let cursor = resumes.then_some(cursor);
+                // A device without memory begins after what it has stored: all that comes is not new.
+                let forgets = self.person.card.stores && self.person.dice.borrow_mut().chance(FORGETS);
+                book.forgot = resumes && forgets && book.is_short();
+                self.person.paths.add(Path::Forgot, u64::from(book.forgot));
+                let cursor = (resumes && !book.forgot).then_some(cursor);
                 streams.push(Subscription { stream, cursor, tail: None, presence: false });
             }
         }
@@ -210,7 +227,10 @@ impl<'a> Connection<'a> {
                     (book.subscribed, book.head) = (true, head.head);
                 }
             }
-            ServerFrame::Events(events) => self.events(&events),
+            ServerFrame::Events(events) => {
+                self.events(&events);
+                self.store().await?;
+            }
             ServerFrame::Gap(gap) => {
                 let numbers = format_args!("{} {} to {}", gap.stream, gap.reason, gap.to);
                 self.person.line("is told a gap", numbers);
@@ -226,6 +246,19 @@ impl<'a> Connection<'a> {
             _ => {}
         }
         Ok(())
+    }
+
+    /// Now and then a device that does so stores how far it has come, wherever it is.
+    async fn store(&mut self) -> Step {
+        if !self.person.card.stores || self.stored.elapsed() < STORE {
+            return Ok(());
+        }
+        self.stored = Instant::now();
+        let held = |(stream, book): (&StreamId, &Book)| {
+            book.subscribed.then(|| Stored { stream: stream.clone(), cursor: book.cursor() })
+        };
+        let streams: Vec<Stored> = self.person.ledger.borrow().books.iter().filter_map(held).collect();
+        self.send(ClientFrame::Cursor(Cursors { streams })).await
     }
 
     fn welcome(&mut self, welcome: &Welcome) {

@@ -32,6 +32,7 @@ impl Inside {
             Self::TailsWiped => "tails wiped",
             Self::TailsLost { .. } => "the last writes of tails lost",
             Self::OffsetsForgotten { .. } => "group offsets forgotten",
+            Self::PushesLost { .. } => "pushes lost",
             Self::ClockSteps { .. } => "a region's clock steps",
             Self::DeadWritersPut { .. } => "a dead writer's put before its successor's",
         }
@@ -44,6 +45,7 @@ impl Inside {
             Self::PowerLoss { .. }
             | Self::LogSlow { .. }
             | Self::LogDown { .. }
+            | Self::PushesLost { .. }
             | Self::OffsetsForgotten { sequencers: false } => true,
             _ => false,
         }
@@ -93,6 +95,10 @@ impl Inside {
 
     fn happen_to_stores(&self, site: &Site, region: usize) -> Option<(u64, Undo)> {
         match self {
+            Self::PushesLost { pushes } => {
+                site.pushes.lose(*pushes);
+                None
+            }
             Self::TailsWiped => {
                 site.stores.tails.wipe();
                 None

@@ -73,8 +73,9 @@ type Accepted = Vec<(StreamId, EventId, ContentHash)>;
 /// What it is, in words.
 pub async fn verdict(world: &World) -> Result<(), String> {
     for site in &world.sites {
-        if let Some(undead) = &site.seen.lock().expect("nobody panicked").undead {
-            return Err(undead.clone());
+        let seen = site.seen.lock().expect("nobody panicked");
+        if let Some(wrong) = seen.undead.as_ref().or(seen.hasty.as_ref()) {
+            return Err(wrong.clone());
         }
     }
     if let Some(broken) = &world.broken {

@@ -168,30 +168,46 @@ fn run_mutants() -> ExitCode {
         println!("the known mistakes are not built in: cargo xtask mutants builds with --cfg sterna_mutants");
         return result(0, 1);
     }
-    let (mut killed, mut survived) = (0, 0);
+    let (mut passed, mut failed) = (0, 0);
+    let mut count = |right: bool| if right { passed += 1 } else { failed += 1 };
+    let mut met: BTreeMap<usize, u32> = BTreeMap::new();
     for (mutant, regions) in MUTANTS {
         let began = Instant::now();
-        let found = finds(mutant, regions);
+        let tried = tried(Some(mutant), (SEEDS, regions));
+        let found = tried.is_some_and(|(_, red)| red > 0);
+        let seeds = tried.map_or(0, |(green, red)| green + red);
         let (word, took) = (if found { "found" } else { "SURVIVED" }, began.elapsed());
-        println!("{mutant}: {word} in {:.1} s", took.as_secs_f64());
-        if found { killed += 1 } else { survived += 1 }
+        println!("{mutant}: {word} within {seeds} seeds of {regions} regions, {:.1} s", took.as_secs_f64());
+        count(found);
+        met.entry(regions).and_modify(|most| *most = seeds.max(*most)).or_insert(seeds);
+    }
+    // What is red without a mistake as well shows nothing of it.
+    for (regions, seeds) in met {
+        let tried = tried(None, (seeds, regions));
+        let green = tried == Some((seeds, 0));
+        let word = if green { "green" } else { "NOT GREEN" };
+        println!("none of them: {word} within {seeds} seeds of {regions} regions");
+        count(green);
     }
     for (mutant, what) in WAITING {
         println!("{mutant}: not tried, waits for {what}");
     }
-    result(killed, survived)
+    result(passed, failed)
 }
 
-/// Whether some seed is red with this mistake.
-fn finds(mutant: &str, regions: usize) -> bool {
-    let Ok(program) = std::env::current_exe() else { return false };
-    let (seeds, regions) = (SEEDS.to_string(), regions.to_string());
-    let run = Command::new(program)
-        .args(["run", "--seeds", &seeds, "--until-red", "--regions", &regions])
-        .env(CHOSEN, mutant)
-        .stdout(Stdio::null())
-        .status();
-    run.is_ok_and(|status| !status.success())
+/// Runs seeds with a mistake, or without, until one is red: how many were green and how many red. `None` if
+/// that cannot be said.
+fn tried(mutant: Option<&str>, (seeds, regions): (u32, usize)) -> Option<(u32, u32)> {
+    let mut run = Command::new(std::env::current_exe().ok()?);
+    run.args(["run", "--until-red", "--seeds", &seeds.to_string(), "--regions", &regions.to_string()]);
+    run.env_remove(CHOSEN).envs(mutant.map(|mutant| (CHOSEN, mutant)));
+    let told = String::from_utf8(run.stderr(Stdio::null()).output().ok()?.stdout).ok()?;
+    let words: Vec<&str> = told.lines().next_back()?.split([' ', ';']).collect();
+    let before = |word: &str| {
+        let at = words.iter().position(|other| *other == word)?;
+        words.get(at.checked_sub(1)?)?.parse().ok()
+    };
+    Some((before("passed")?, before("failed")?))
 }
 
 /// The line that is counted.

@@ -21,7 +21,7 @@ use crate::paths::{Path, Paths};
 use crate::pushes::Pushes;
 use crate::setting::Shape;
 use crate::trace::Trace;
-use crate::witness::{Seen, Witness, WitnessLog, WitnessTable};
+use crate::witness::{Commits, Seen, Witness, WitnessLog, WitnessTable};
 
 /// See the file's head.
 pub struct Site {
@@ -72,7 +72,7 @@ impl Site {
         outside.spawn("late writes", End::Expected, async move { late.run().await });
         let table = FaultyTable::new(stores.table.clone(), table_faults.clone());
         let broken = Stores { log: Arc::new(log), table: Arc::new(table), ..stores.stores() };
-        let lens = lens(trace, paths, &seen, &ambush);
+        let lens = lens((trace, paths), (&seen, &Commits::new(&stores)), &ambush);
         let pushes = Pushes::default();
         let losing = pushes.clone();
         let reach: Reach = Arc::new(move |place, routes| losing.before(place, routes));
@@ -212,10 +212,15 @@ pub fn count_express(region: &Region<DuplexStream>, place: Place, paths: &Paths)
     paths.add(Path::Recovered, state.ensured().recovered);
 }
 
-fn lens(trace: &Trace, paths: &Paths, seen: &Arc<Mutex<Seen>>, ambush: &Ambush) -> Lens {
-    let (trace, paths, seen, ambush) = (trace.clone(), paths.clone(), seen.clone(), ambush.clone());
+fn lens(
+    (trace, paths): (&Trace, &Paths),
+    (seen, commits): (&Arc<Mutex<Seen>>, &Commits),
+    ambush: &Ambush,
+) -> Lens {
+    let (trace, paths, ambush) = (trace.clone(), paths.clone(), ambush.clone());
+    let (seen, commits) = (seen.clone(), commits.clone());
     Arc::new(move |process: &Process, stores: &Stores| {
-        let witness = Witness::new(process, &trace, &paths, &seen);
+        let witness = Witness::new(process, (&trace, &paths), (&seen, &commits));
         let log = Arc::new(WitnessLog::new(stores.log.clone(), witness.clone()));
         let table = Arc::new(ambush.before(stores.table.clone()));
         let table = Arc::new(WitnessTable::new(table, witness));

@@ -8,16 +8,19 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use sterna_log::{Offset, Topic};
 use sterna_process::{Process, State};
 use sterna_stream::Origin;
 
 use crate::paths::{Path, Paths};
 use crate::trace::Trace;
 
+mod commits;
 mod consumer;
 mod log;
 mod table;
 
+pub use commits::Commits;
 pub use log::WitnessLog;
 pub use table::WitnessTable;
 
@@ -28,6 +31,7 @@ pub struct Witness {
     trace: Trace,
     paths: Paths,
     seen: Arc<Mutex<Seen>>,
+    commits: Commits,
 }
 
 /// What all witnesses of a run know together.
@@ -35,6 +39,8 @@ pub struct Witness {
 pub struct Seen {
     /// The first thing that a dead process did.
     pub undead: Option<String>,
+    /// The first commit that passed what the region's table does not hold.
+    pub hasty: Option<String>,
     /// Per (group, partition): how often it was assigned.
     assigned: BTreeMap<(String, u16), u64>,
     /// Per partition: the highest ingress offset that was delivered to any sequencer.
@@ -43,9 +49,13 @@ pub struct Seen {
 
 impl Witness {
     /// The eye of `process`.
-    pub fn new(process: &Process, trace: &Trace, paths: &Paths, seen: &Arc<Mutex<Seen>>) -> Self {
-        let (trace, paths, seen) = (trace.clone(), paths.clone(), seen.clone());
-        Self { process: process.clone(), trace, paths, seen }
+    pub fn new(
+        process: &Process,
+        (trace, paths): (&Trace, &Paths),
+        (seen, commits): (&Arc<Mutex<Seen>>, &Commits),
+    ) -> Self {
+        let (trace, paths) = (trace.clone(), paths.clone());
+        Self { process: process.clone(), trace, paths, seen: seen.clone(), commits: commits.clone() }
     }
 
     /// A call begins.
@@ -61,6 +71,15 @@ impl Witness {
     /// Whether `origin` is the region's that the process belongs to.
     fn is_home(&self, origin: &Origin) -> bool {
         self.process.name().split('/').next() == Some(origin.region().as_str())
+    }
+
+    /// State is about to commit: whatever that passes must be in the region's table (E20).
+    async fn commits(&self, partition: u16, upto: &[(Topic, Offset)]) {
+        if let Some(lacks) = self.commits.lacks(partition, upto).await {
+            let first = || format!("E20: {} commits {lacks}", self.process.name());
+            self.seen().hasty.get_or_insert_with(first);
+            self.line("must not commit", format_args!("{lacks}"));
+        }
     }
 
     fn line(&self, verb: &str, numbers: std::fmt::Arguments<'_>) {

@@ -10,6 +10,7 @@ mod banned;
 mod code;
 mod documents;
 mod licences;
+mod mistakes;
 mod names;
 mod packages;
 mod policy;
@@ -74,6 +75,7 @@ fn sources(tree: &Tree, policy: &Policy) -> Vec<Finding> {
     let mut findings = sizes::check(tree);
     findings.extend(names::check(tree));
     findings.extend(banned::check(tree));
+    findings.extend(mistakes::check(tree));
     findings.extend(documents::check(tree, policy));
     findings.extend(rules::check(tree));
     findings

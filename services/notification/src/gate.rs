@@ -18,7 +18,8 @@ pub fn stop(segments: &mut Vec<Stored>, held: &Cursor) -> bool {
     let mut stopped: Vec<Origin> = Vec::new();
     segments.retain(|stored| {
         let origin = &stored.segment.origin;
-        let ready = foreign(stored).all(|(other, seq)| held.get(other) >= seq) || mutant!("ignore_policy");
+        let ready =
+            foreign(stored).all(|(other, seq)| held.get(other) >= seq) || mutant!("ignore_policy_in_backlog");
         if !ready && !stopped.contains(origin) {
             stopped.push(origin.clone());
         }

@@ -90,6 +90,9 @@ impl Consumer for WitnessConsumer {
         upto: &[(Topic, Offset)],
     ) -> Result<(), Error> {
         self.witness.calls("commit");
+        if !self.sequences {
+            self.witness.commits(partition, upto).await;
+        }
         let answer = self.inner.commit(partition, generation, upto).await;
         if let Err(error) = &answer {
             self.witness.line("did not commit", format_args!("{}/{partition}: {error}", self.group));

@@ -120,7 +120,7 @@ fn report(outcome: &Outcome, show: Show) {
         Err(error) => println!("the trace could not be written to {}: {error}", file.display()),
     }
     let (seed, regions) = (outcome.seed, outcome.regions);
-    println!("again: sterna-simulation run --seeds 1 --seed {seed} --regions {regions}\n");
+    println!("again: cargo xtask sim --seeds 1 --seed {seed} --regions {regions} --show trace\n");
 }
 
 impl Sum {

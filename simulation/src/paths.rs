@@ -63,8 +63,8 @@ pub enum Path {
     ExpressKept,
 }
 
-/// Paths that must be taken.
-pub const REQUIRED: [Path; 16] = [
+/// Paths that must be taken, in runs of any number of regions.
+const WITHIN: [Path; 9] = [
     Path::Forgot,
     Path::LostPut,
     Path::Adoption,
@@ -74,6 +74,10 @@ pub const REQUIRED: [Path; 16] = [
     Path::Duplicate,
     Path::Reread,
     Path::Ambushed,
+];
+
+/// Those between regions: a run of one region cannot take them.
+const BETWEEN: [Path; 7] = [
     Path::SecondAck,
     Path::Twin,
     Path::WatermarkHole,
@@ -82,6 +86,11 @@ pub const REQUIRED: [Path; 16] = [
     Path::ExpressLate,
     Path::Recovered,
 ];
+
+/// Paths that must be taken; those between regions only where `several` regions are in some run.
+pub fn required(several: bool) -> impl Iterator<Item = Path> {
+    WITHIN.into_iter().chain(BETWEEN.into_iter().filter(move |_| several))
+}
 
 /// Paths that no run can take yet, and what each waits for.
 pub const WAITING: [(&str, &str); 1] = [("NewIncarnation", "`sterna regions rebuild` (E1)")];
@@ -107,25 +116,14 @@ impl Paths {
     }
 }
 
-/// Paths between regions: a run of one region cannot take them.
-const BETWEEN: [Path; 7] = [
-    Path::SecondAck,
-    Path::Twin,
-    Path::WatermarkHole,
-    Path::Repair,
-    Path::Express,
-    Path::ExpressLate,
-    Path::Recovered,
-];
-
 /// The counts of all runs as a table, and the required paths that were taken less than [`LEAST`] times; those
 /// between regions only if there were `several` in some run.
 pub fn table(counts: &BTreeMap<Path, u64>, several: bool) -> (String, Vec<Path>) {
     let rows = counts.iter().map(|(path, times)| {
-        let needed = if REQUIRED.contains(path) { format!("at least {LEAST}") } else { String::new() };
+        let needed =
+            if required(true).any(|one| one == *path) { format!("at least {LEAST}") } else { String::new() };
         format!("  {:<14}{times:>9}  {needed}", format!("{path:?}"))
     });
-    let possible = REQUIRED.into_iter().filter(|path| several || !BETWEEN.contains(path));
-    let rare = possible.filter(|path| counts.get(path).is_none_or(|times| *times < LEAST));
+    let rare = required(several).filter(|path| counts.get(path).is_none_or(|times| *times < LEAST));
     (rows.collect::<Vec<_>>().join("\n"), rare.collect())
 }

@@ -82,7 +82,7 @@ fn steps(root: &Path, fast: bool) -> Vec<Step> {
         step("documentation", true, Work::Cargo(docs)),
         step("tests", false, cargo(&format!("test --workspace --no-fail-fast {tests}"))),
         step("client in Python", true, Work::Python),
-        step("simulation", true, simulated(simulation::seeds(root, command::SEEDS, 1))),
+        step("simulation", true, simulated(simulation::seeds(root, &command::Seeds::default()))),
         step("mutants of the model", true, Work::Cargo(simulation::model_mutants(root))),
         step("mutants of the protocol", true, Work::Cargo(simulation::protocol_mutants(root))),
         step("mutants", true, simulated(simulation::mutants(root))),

@@ -24,9 +24,10 @@ The project's own commands.
     cargo xtask tidy                     sizes, names, dependency arrows, banned calls, licences, and whether
                                          the documents still tell the truth; takes seconds
     cargo xtask python                   the client in Python: its unit tests, then against three regions
-    cargo xtask sim [--seeds N] [--seed S]
-                                         N simulated runs (20), one for each seed from S (1) upwards;
-                                         one failed seed again: --seeds 1 --seed <it>
+    cargo xtask sim [--seeds N] [--seed S] [--regions R] [--show hash|trace]
+                                         N simulated runs (200), one for each seed from S (1) upwards, of R
+                                         regions (as many as each seed draws); --show prints of green runs, too.
+                                         A red run prints the command that runs it again
     cargo xtask mutants                  builds the known mistakes in, one at a time;
                                          the simulation must find each
     cargo xtask bench [WHAT]             measures, optimised; WHAT picks one benchmark
@@ -41,11 +42,30 @@ pub(crate) enum Command {
     Test { fast: bool },
     Tidy,
     Python,
-    Sim { seeds: u32, seed: u64 },
+    Sim(Seeds),
     Bench { what: Option<String> },
     Mutants,
     Stack(Action),
     Help,
+}
+
+/// What `sim` runs.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Seeds {
+    /// How many.
+    pub(crate) seeds: u32,
+    /// The first one.
+    pub(crate) seed: u64,
+    /// How many regions; else as many as each seed draws.
+    pub(crate) regions: Option<u8>,
+    /// What to print of green runs, too: `hash` or `trace`.
+    pub(crate) show: Option<String>,
+}
+
+impl Default for Seeds {
+    fn default() -> Self {
+        Seeds { seeds: SEEDS, seed: 1, regions: None, show: None }
+    }
 }
 
 impl Command {
@@ -82,24 +102,30 @@ impl Command {
     }
 
     fn sim(mut options: &[&str]) -> Result<Command, String> {
-        let (mut seeds, mut seed) = (SEEDS, 1);
+        let mut asked = Seeds::default();
         while let [option, rest @ ..] = options {
             let [value, rest @ ..] = rest else {
                 return Err(format!(
-                    "`{option}` needs a number, as in `cargo xtask sim --seeds 20 --seed 1`"
+                    "`{option}` needs a value, as in `cargo xtask sim --seeds 20 --seed 1 --show hash`"
                 ));
             };
             match *option {
-                "--seeds" => seeds = number(option, value)?,
-                "--seed" => seed = number(option, value)?,
-                _ => return Err(format!("`sim` does not take `{option}`; it takes --seeds N and --seed S")),
+                "--seeds" => asked.seeds = number(option, value)?,
+                "--seed" => asked.seed = number(option, value)?,
+                "--regions" => asked.regions = Some(number(option, value)?),
+                "--show" if ["hash", "trace"].contains(value) => asked.show = Some((*value).to_owned()),
+                "--show" => return Err(format!("`--show` takes hash or trace, not `{value}`")),
+                _ => {
+                    let takes = "--seeds N, --seed S, --regions R and --show hash|trace";
+                    return Err(format!("`sim` does not take `{option}`; it takes {takes}"));
+                }
             }
             options = rest;
         }
-        if seeds == 0 {
+        if asked.seeds == 0 {
             return Err("`--seeds 0` would check nothing; ask for at least 1".to_owned());
         }
-        Ok(Command::Sim { seeds, seed })
+        Ok(Command::Sim(asked))
     }
 }
 
@@ -119,8 +145,11 @@ mod tests {
     fn every_command_is_read_with_its_options() {
         assert_eq!(parse("test"), Ok(Command::Test { fast: false }));
         assert_eq!(parse("test --fast"), Ok(Command::Test { fast: true }));
-        assert_eq!(parse("sim"), Ok(Command::Sim { seeds: SEEDS, seed: 1 }));
-        assert_eq!(parse("sim --seed 9 --seeds 3"), Ok(Command::Sim { seeds: 3, seed: 9 }));
+        assert_eq!(parse("sim"), Ok(Command::Sim(Seeds::default())));
+        let asked = Seeds { seeds: 3, seed: 9, ..Seeds::default() };
+        assert_eq!(parse("sim --seed 9 --seeds 3"), Ok(Command::Sim(asked)));
+        let again = Seeds { seeds: 1, seed: 9, regions: Some(3), show: Some("trace".to_owned()) };
+        assert_eq!(parse("sim --seeds 1 --seed 9 --regions 3 --show trace"), Ok(Command::Sim(again)));
         assert_eq!(parse("stack down"), Ok(Command::Stack(Action::Down)));
         assert_eq!(parse("bench path"), Ok(Command::Bench { what: Some("path".to_owned()) }));
         assert_eq!(parse(""), Ok(Command::Help));
@@ -131,7 +160,8 @@ mod tests {
     fn a_wrong_argument_is_named_together_with_what_is_right() {
         assert!(parse("tset").unwrap_err().contains("test, tidy, python, sim"));
         assert!(parse("test --quick").unwrap_err().contains("--quick"));
-        assert!(parse("sim --seeds").unwrap_err().contains("needs a number"));
+        assert!(parse("sim --seeds").unwrap_err().contains("needs a value"));
+        assert!(parse("sim --show all").unwrap_err().contains("hash or trace"));
         assert!(parse("sim --seeds many").unwrap_err().contains("many"));
         assert!(parse("sim --seeds 0").unwrap_err().contains("at least 1"));
         assert!(parse("stack sideways").unwrap_err().contains("up, down, status"));

@@ -30,7 +30,7 @@ fn main() -> ExitCode {
         Ok(Command::Test { fast }) => return check::run(&root, fast),
         Ok(Command::Tidy) => tidy::run(&root),
         Ok(Command::Python) => python::run(&root).1,
-        Ok(Command::Sim { seeds, seed }) => simulation::seeds(&root, seeds, seed).run_alone(),
+        Ok(Command::Sim(seeds)) => simulation::seeds(&root, &seeds).run_alone(),
         Ok(Command::Mutants) => simulation::mutants(&root).run_alone(),
         Ok(Command::Stack(action)) => stack::act(&root, action),
         Ok(Command::Bench { what }) => simulation::bench(&root, what.as_deref()).run_alone(),

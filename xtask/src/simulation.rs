@@ -7,6 +7,7 @@
 use std::path::Path;
 
 use crate::child::Cargo;
+use crate::command::Seeds;
 
 /// Set when the known mistakes are compiled in; which of them acts is chosen at run time.
 const MUTANTS_FLAG: &str = "--cfg sterna_mutants";
@@ -17,9 +18,13 @@ pub(crate) fn built(root: &Path) -> Result<(), String> {
     if root.join(program).is_file() { Ok(()) } else { Err(format!("{program} does not exist")) }
 }
 
-/// `seeds` simulated runs, from `seed` upwards.
-pub(crate) fn seeds(root: &Path, seeds: u32, seed: u64) -> Cargo {
-    Cargo::new(root, &format!("run --package sterna-simulation -- run --seeds {seeds} --seed {seed}"))
+/// The simulated runs that were asked for.
+pub(crate) fn seeds(root: &Path, asked: &Seeds) -> Cargo {
+    let Seeds { seeds, seed, regions, show } = asked;
+    let mut call = format!("run --package sterna-simulation -- run --seeds {seeds} --seed {seed}");
+    call.extend(regions.map(|regions| format!(" --regions {regions}")));
+    call.extend(show.as_ref().map(|show| format!(" --show {show}")));
+    Cargo::new(root, &call)
 }
 
 /// Every known mistake in turn; each must be found. They are compiled into a target folder of their own, so
@@ -58,6 +63,13 @@ mod tests {
     fn a_missing_program_is_named() {
         let problem = built(Path::new("no/such/checkout")).unwrap_err();
         assert!(problem.contains("simulation/src/main.rs"));
+    }
+
+    #[test]
+    fn what_was_asked_of_a_run_is_passed_on() {
+        let asked = Seeds { seeds: 1, seed: 9, regions: Some(2), show: Some("trace".to_owned()) };
+        let shown = seeds(Path::new("."), &asked).shown();
+        assert!(shown.ends_with("-- run --seeds 1 --seed 9 --regions 2 --show trace"), "{shown}");
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod banned;
 mod code;
 mod documents;
 mod licences;
+mod limits;
 mod mistakes;
 mod names;
 mod packages;
@@ -78,6 +79,7 @@ fn sources(tree: &Tree, policy: &Policy) -> Vec<Finding> {
     findings.extend(mistakes::check(tree));
     findings.extend(documents::check(tree, policy));
     findings.extend(rules::check(tree));
+    findings.extend(limits::check(tree));
     findings
 }
 

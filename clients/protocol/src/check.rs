@@ -8,13 +8,13 @@
 use std::str::FromStr;
 
 use bytes::Bytes;
-use sterna_stream::limits::{CURSOR_ORIGINS, SEQ_MAX};
+use sterna_stream::limits::{CURSOR_ORIGINS, EPHEMERAL_BYTES, SEQ_MAX};
 use sterna_stream::{Cursor, Hlc, Reason, StreamId};
 
 use crate::encoding::Encoding;
 use crate::error::{Rejection, echo};
 use crate::frame::{self, ClientFrame, Secret};
-use crate::limits::{EPHEMERAL_BYTES, NAME_BYTES};
+use crate::limits::NAME_BYTES;
 use crate::payload::{Invalid, Malformed, Payload};
 use crate::wire::{self, ClientBody};
 

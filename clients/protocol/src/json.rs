@@ -5,13 +5,12 @@
 //! and deep nesting found wherever they stand, payloads cut out byte for byte. Writing leaves out what is
 //! absent and keeps the order of docs/protocol.md, so that one frame has one text.
 
-use sterna_stream::limits::FRAME_BYTES;
+use sterna_stream::limits::{FRAME_BYTES, JSON_NESTING};
 
 use crate::check;
 use crate::encoding::Encoding;
 use crate::error::{Rejection, echo};
 use crate::frame::{ClientFrame, ServerFrame};
-use crate::limits::FRAME_NESTING;
 use crate::payload::Malformed;
 use crate::wire::{ClientBody, ServerBody};
 
@@ -60,7 +59,7 @@ fn frame<B>(
     if text.len() > FRAME_BYTES {
         return Err(Malformed::Value("at most 64 KiB").into());
     }
-    let mut scanner = Scanner::new(text, FRAME_NESTING)?;
+    let mut scanner = Scanner::new(text, JSON_NESTING)?;
     let mut names = 0;
     let mut body = None;
     let mut unknown = None;

@@ -1,33 +1,26 @@
-//! The bounds of the client protocol, and how a client merges those that a server announces.
+//! How a client merges the bounds that a server announces, and the few that the protocol has of its own.
 //!
 //! A server may raise the defaults in `welcome.limits` and never lower them: a client takes the higher of
-//! both, so that what fits the documented limits is always accepted. Sizes of ids and payloads are
-//! `sterna_stream::limits`.
+//! both, so that what fits the documented limits is always accepted. All others, and what the defaults are,
+//! stand in `sterna_stream::limits`.
 
-/// Deepest nesting of a JSON frame, its own object included.
-pub const FRAME_NESTING: usize = 32;
+use std::ops::RangeInclusive;
+
+use sterna_stream::limits;
+
 /// Levels that an `events` frame puts around a payload: frame, `events`, the list, the event.
 pub const PAYLOAD_ENCLOSED: usize = 4;
-/// Largest payload of an `ephemeral`, bytes.
-pub const EPHEMERAL_BYTES: usize = 1024;
 /// Longest name of a client, of a session, and of a reason, code or state of a future version, bytes.
 pub const NAME_BYTES: usize = 128;
 /// Most bytes of a client's own text that a refusal repeats to it.
-pub const ECHO_BYTES: usize = sterna_stream::limits::STREAM_BYTES;
+pub const ECHO_BYTES: usize = limits::STREAM_BYTES;
 /// `publishes_per_s` times this may come at once.
-pub const PUBLISH_BURST_S: u32 = 3;
-/// Sessions of one device; one more replaces the oldest.
-pub const SESSIONS_PER_DEVICE: usize = 3;
-/// Sessions of one user.
-pub const SESSIONS_PER_USER: usize = 20;
-/// Users that a `presence` lists; a larger audience is only counted.
-pub const PRESENCE_USERS: usize = 500;
-/// The 10th frame that a server does not know ends the session.
-pub const UNKNOWN_FRAMES: u32 = 10;
+pub const PUBLISH_BURST_S: u32 = (limits::PUBLISHES_BURST / limits::PUBLISHES_PER_S) as u32;
 /// What a client may ask for as `ping_interval_ms` in `hello`.
-pub const PING_INTERVAL_MS: std::ops::RangeInclusive<u32> = 5_000..=120_000;
+pub const PING_INTERVALS_MS: RangeInclusive<u32> =
+    limits::PING_INTERVAL_MS_MIN as u32..=limits::PING_INTERVAL_MS_MAX as u32;
 /// `ping_interval_ms` of a client that asks for none: below a load balancer's 60 s.
-pub const PING_INTERVAL_DEFAULT_MS: u32 = 25_000;
+pub const PING_INTERVAL_DEFAULT_MS: u32 = limits::PING_INTERVAL_MS as u32;
 
 /// What `welcome.limits` announces. Its default is the protocol's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,12 +42,12 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            max_in_flight: 32,
-            publishes_per_s: 20,
-            ephemeral_per_s: 5,
-            max_subscriptions: 500,
-            max_backlog: 1_000,
-            dedupe_window_ms: sterna_stream::limits::DEDUPE_WINDOW_MS,
+            max_in_flight: limits::MAX_IN_FLIGHT as u32,
+            publishes_per_s: limits::PUBLISHES_PER_S as u32,
+            ephemeral_per_s: limits::EPHEMERAL_PER_S as u32,
+            max_subscriptions: limits::MAX_SUBSCRIPTIONS as u32,
+            max_backlog: limits::MAX_BACKLOG as u32,
+            dedupe_window_ms: limits::DEDUPE_WINDOW_MS,
         }
     }
 }

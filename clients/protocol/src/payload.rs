@@ -13,13 +13,13 @@ use bytes::Bytes;
 use sterna_stream::limits;
 
 use crate::json::scan::Scanner;
-use crate::limits::{FRAME_NESTING, PAYLOAD_ENCLOSED};
+use crate::limits::PAYLOAD_ENCLOSED;
 
 #[cfg(test)]
 mod tests;
 
 /// Deepest nesting of a payload: in an `events` frame four levels stand around it.
-pub const NESTING: usize = FRAME_NESTING - PAYLOAD_ENCLOSED;
+pub const NESTING: usize = limits::JSON_NESTING - PAYLOAD_ENCLOSED;
 
 /// The checked text of one JSON value.
 #[derive(Clone, PartialEq, Eq)]

@@ -8,11 +8,11 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 use sterna_stream::ids::EventKind;
+use sterna_stream::limits::JSON_NESTING;
 use sterna_stream::{EventId, Hlc, Reason, UserId};
 
 use crate::error::Problem;
 use crate::json::scan::Scanner;
-use crate::limits::FRAME_NESTING;
 use crate::payload::{Malformed, NESTING, Payload};
 
 #[cfg(test)]
@@ -140,7 +140,7 @@ fn object<'a>(
     field: impl FnMut(&mut Scanner<'a>, &str) -> Result<(), Malformed>,
 ) -> Taken<()> {
     let read = || {
-        let mut scanner = Scanner::new(body, FRAME_NESTING)?;
+        let mut scanner = Scanner::new(body, JSON_NESTING)?;
         scanner.object(field)?;
         scanner.end()
     };

@@ -3,6 +3,8 @@
 //! Every bound of the library is here: what may be chosen is a field of [`Config`], what the protocol fixes
 //! is a constant with the rule it comes from (P18 is rule 18 of section 4). All times are milliseconds.
 
+use sterna_stream::limits;
+
 /// Longest attempt to open a socket (section 7).
 pub const OPEN_MS: u64 = 5_000;
 /// Longest wait for `welcome` (section 7).
@@ -14,9 +16,9 @@ pub const CATCH_UP_MS: u64 = 5_000;
 /// An event without an ack for so long is sent again (P13).
 pub const ACK_MS: u64 = 10_000;
 /// `cursor` frames are at least so far apart (P4).
-pub const CURSOR_MS: u64 = 5_000;
+pub const CURSOR_MS: u64 = limits::STORED_CURSOR_INTERVAL_MS;
 /// A socket is silent after the ping interval and this (P18).
-pub const SILENCE_MS: u64 = 5_000;
+pub const PING_LATE_MS: u64 = 5_000;
 /// How long a doubtful socket has to answer a `ping` (P19).
 pub const PROBE_MS: u64 = 3_000;
 /// A token is not used for a new socket so shortly before its end (P24).
@@ -42,7 +44,7 @@ pub const STRUGGLING_MS: u64 = 60_000;
 /// Failures at one endpoint before the next is tried (section 7).
 pub const ENDPOINT_FAILURES: u32 = 2;
 /// After a hop or a move a client stays where it is for so long (section 13).
-pub const STAY_MS: u64 = 10 * 60 * 1_000;
+pub const STAY_MS: u64 = limits::MOVE_STAY_MS;
 /// A publish refused for `limit_exceeded`, or without a time to wait, is tried again after this.
 pub const REFUSED_MS: u64 = 1_000;
 /// How long publishing waits for a `move` out of a region that is leaving, if the refusal says nothing.

@@ -8,6 +8,8 @@ use std::time::Duration;
 /// Core of every server; the load runs on the other.
 const SERVER_CORE: &str = "0";
 const LOAD_CORE: &str = "1";
+/// A server that takes less than a twentieth of this as CPU time is at rest.
+const REST: Duration = Duration::from_millis(50);
 
 /// A server under measurement.
 pub(crate) struct Server {
@@ -53,6 +55,22 @@ impl Server {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         Err(std::io::Error::other("the server does not listen after 10 s"))
+    }
+
+    /// Waits until the server takes next to no CPU: nothing that was asked of it is under way.
+    pub(crate) async fn at_rest(&self) -> std::io::Result<()> {
+        let (mut before, mut taken_ns) = (self.cpu_ns()?, 0);
+        for _ in 0..200 {
+            tokio::time::sleep(REST).await;
+            let now = self.cpu_ns()?;
+            taken_ns = now - before;
+            if u128::from(taken_ns) < REST.as_nanos() / 20 {
+                return Ok(());
+            }
+            before = now;
+        }
+        let last = format!("the server does not come to rest: {taken_ns} ns of CPU in the last {REST:?}");
+        Err(std::io::Error::other(last))
     }
 
     /// CPU time of all its threads, nanoseconds.

@@ -26,6 +26,8 @@ use crate::{Outcome, Problem};
 const PORT: u16 = 7_830;
 /// Longest that anything may take.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// Between two questions for a stream that is not there yet.
+const AGAIN: Duration = Duration::from_millis(100);
 
 #[derive(Args)]
 pub(crate) struct Options {
@@ -66,6 +68,8 @@ struct Board {
     came: Cell<u32>,
     /// Regions that follow the stream.
     following: Cell<[bool; NAMES.len()]>,
+    /// Answers to `subscribe`, of either kind.
+    answers: Cell<usize>,
     changed: Notify,
 }
 
@@ -101,20 +105,21 @@ async fn create(board: &Board, sessions: &[Session]) -> Result<StreamId, Problem
     let stream = created::stream(TENANT, "chat", &"ana".parse()?, creation)?;
     let owner = Payload::parse(Bytes::from_static(br#"{"user":"ana","add":"owner"}"#));
     sessions[0].publish(&stream, creation, "member", &owner.map_err(|error| format!("{error:?}"))?);
-    for attempt in 0.. {
-        let following = board.following.get();
-        if following.iter().all(|follows| *follows) {
-            break;
+    let began = Instant::now();
+    while began.elapsed() < PATIENCE {
+        let absent = board.following.get().map(|follows| !follows);
+        if absent == [false; NAMES.len()] {
+            return Ok(stream);
         }
-        if attempt == 100 {
-            return Err("the stream did not become visible in every region".into());
-        }
-        for (session, _) in sessions.iter().zip(following).filter(|(_, follows)| !follows) {
+        let asked = absent.iter().filter(|absent| **absent).count() + board.answers.get();
+        for (session, _) in sessions.iter().zip(absent).filter(|(_, absent)| *absent) {
             session.follow([(stream.clone(), None)]);
         }
-        tokio::time::sleep(Duration::from_millis(200)).await;
+        board.until("an answer to subscribe", |board| board.answers.get() >= asked).await?;
+        // Nobody tells that the stream is there now: it is asked for again, and not at once.
+        tokio::time::sleep(AGAIN).await;
     }
-    Ok(stream)
+    Err(format!("the stream is not there in every region: {:?}", board.following.get()).into())
 }
 
 fn report(board: &Board, express: bool) -> Outcome {
@@ -151,6 +156,10 @@ impl Board {
                 let mut following = self.following.get();
                 following[region] = true;
                 self.following.set(following);
+                self.answers.set(self.answers.get() + 1);
+            }
+            ServerFrame::Error(error) if error.stream.is_some() && error.event_id.is_none() => {
+                self.answers.set(self.answers.get() + 1);
             }
             ServerFrame::Events(events) => {
                 for event in &events.events {
@@ -173,7 +182,10 @@ impl Board {
                 self.changed.notified().await;
             }
         };
-        let came = || format!("{what}: {} came", self.came.get());
+        let came = || {
+            let (came, following, answers) = (self.came.get(), self.following.get(), self.answers.get());
+            format!("{what}: {came} came, {following:?} follow, {answers} answers")
+        };
         tokio::time::timeout(PATIENCE, wait).await.map_err(|_| came().into())
     }
 }

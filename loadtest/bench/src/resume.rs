@@ -25,6 +25,8 @@ use crate::{Outcome, Problem};
 const PORT: u16 = 7_812;
 /// Longest that anything may take.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// Between two questions for a stream that is not there yet.
+const AGAIN: Duration = Duration::from_millis(20);
 /// Events on their way while streams are filled.
 const FILLING: u64 = 500;
 
@@ -67,6 +69,11 @@ struct Heard {
     last: Cell<u64>,
     holes: Cell<u64>,
     sent_again: Cell<u64>,
+    /// Streams that their authors follow, and authors whose stream was not there yet.
+    following: Cell<usize>,
+    unseen: RefCell<Vec<usize>>,
+    /// Events that came back to their authors.
+    came: Cell<u64>,
     problem: RefCell<Option<String>>,
     changed: Notify,
 }
@@ -132,7 +139,7 @@ async fn fill(options: &Options, streams: usize) -> Result<Filled, Problem> {
     for n in 0..streams {
         let user = format!("user-{n}");
         let listening = heard.clone();
-        let author = Session::open(PORT, n, &user, move |frame| listening.fill(&frame)).await?;
+        let author = Session::open(PORT, n, &user, move |frame| listening.fill(n, &frame)).await?;
         let creation = id();
         let stream = created::stream(TENANT, "chat", &user.parse()?, creation)?;
         author.publish(
@@ -145,8 +152,7 @@ async fn fill(options: &Options, streams: usize) -> Result<Filled, Problem> {
         authors.push((author, stream));
     }
     heard.acked(sent).await?;
-    // Who owns a stream is known once its creation is sequenced.
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    follow_all(&authors, &heard).await?;
     let (shared, mut of) = (options.devices > streams, Vec::new());
     for (n, (author, stream)) in authors.iter().enumerate() {
         for device in (1..options.devices).filter(|_| shared) {
@@ -164,8 +170,28 @@ async fn fill(options: &Options, streams: usize) -> Result<Filled, Problem> {
         of.extend((0..devices).map(|device| (format!("user-{}", n + device), stream.clone())));
     }
     heard.acked(sent).await?;
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    heard.until("every event", |heard| heard.came.get() == sent).await?;
     Ok(Filled { of, from: if shared { options.devices as u64 } else { 1 } })
+}
+
+/// Has every author follow their stream, which is there once its creation is sequenced: then its owner is
+/// known, too.
+async fn follow_all(authors: &[(Session, StreamId)], heard: &Heard) -> Outcome {
+    let (began, mut open) = (Instant::now(), (0..authors.len()).collect::<Vec<_>>());
+    while began.elapsed() < PATIENCE {
+        for (author, stream) in open.drain(..).map(|n: usize| &authors[n]) {
+            author.follow([(stream.clone(), None)]);
+        }
+        let answered = |heard: &Heard| heard.following.get() + heard.unseen.borrow().len() == authors.len();
+        heard.until("an answer to subscribe", answered).await?;
+        open.append(&mut heard.unseen.borrow_mut());
+        if open.is_empty() {
+            return Ok(());
+        }
+        // Nobody tells that a stream is there now: it is asked for again, and not at once.
+        tokio::time::sleep(AGAIN).await;
+    }
+    Err(format!("{} of {} streams are not there", open.len(), authors.len()).into())
 }
 
 /// Everybody connects; then all subscribe, and the server's CPU is taken until all have everything.
@@ -182,7 +208,7 @@ async fn resume(
         let listening = heard.clone();
         sessions.push(Session::open(PORT, device, user, move |frame| listening.take(device, &frame)).await?);
     }
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    server.at_rest().await?;
     let (began, cpu_ns) = (Instant::now(), server.cpu_ns()?);
     for (session, (_, stream)) in sessions.iter().zip(&filled.of) {
         let cursor: Cursor = [(session.origin.clone(), filled.from)].into_iter().collect();
@@ -190,7 +216,7 @@ async fn resume(
     }
     heard.until("everything missed", |heard| heard.done.get() == filled.of.len()).await?;
     let wall_ms = began.elapsed().as_secs_f64() * 1_000.0;
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    server.at_rest().await?;
     let events = filled.of.len() as f64 * options.missed as f64;
     Ok(((server.cpu_ns()? - cpu_ns) as f64 / 1_000.0 / events, wall_ms, heard))
 }
@@ -198,9 +224,16 @@ async fn resume(
 // === impl Heard ===
 
 impl Heard {
-    fn fill(&self, frame: &ServerFrame) {
+    fn fill(&self, author: usize, frame: &ServerFrame) {
         match frame {
             ServerFrame::Ack(ack) => self.acked.set(self.acked.get() + ack.event_ids.len() as u64),
+            ServerFrame::Subscribed(subscribed) => {
+                self.following.set(self.following.get() + subscribed.streams.len());
+            }
+            ServerFrame::Events(events) => self.came.set(self.came.get() + events.events.len() as u64),
+            ServerFrame::Error(error) if error.stream.is_some() && error.event_id.is_none() => {
+                self.unseen.borrow_mut().push(author);
+            }
             ServerFrame::Error(error) => *self.problem.borrow_mut() = Some(format!("{error:?}")),
             _ => {}
         }
@@ -244,7 +277,11 @@ impl Heard {
             }
             Ok(())
         };
-        let late = || format!("{what} did not come: {} done, {} acked", self.done.get(), self.acked.get());
+        let late = || {
+            let (done, acked, came) = (self.done.get(), self.acked.get(), self.came.get());
+            let (following, unseen) = (self.following.get(), self.unseen.borrow().len());
+            format!("{what}: {done} done, {acked} acked, {came} came, {following} followed, {unseen} unseen")
+        };
         tokio::time::timeout(PATIENCE, wait).await.map_err(|_| late())?
     }
 }

@@ -21,6 +21,8 @@ use crate::session::{Session, TENANT};
 
 /// Longest that anything may take.
 const PATIENCE: Duration = Duration::from_secs(120);
+/// Between two questions for streams that are not there yet.
+const AGAIN: Duration = Duration::from_millis(20);
 /// Streams named in one subscribe.
 const FOLLOWED_AT_ONCE: usize = 100;
 
@@ -126,8 +128,12 @@ impl Traffic {
             open.entry(lane.reader).or_default().push(lane.stream.clone());
         }
         let total = self.lanes.borrow().len();
-        let mut asked = 0;
+        let (mut asked, began) = (0, Instant::now());
         while !open.is_empty() {
+            if began.elapsed() > PATIENCE {
+                let absent: usize = open.values().map(Vec::len).sum();
+                return Err(format!("{absent} of {total} streams are not there").into());
+            }
             for (reader, streams) in open.drain() {
                 for part in streams.chunks(FOLLOWED_AT_ONCE) {
                     self.sessions.borrow()[reader].follow(part.iter().map(|s| (s.clone(), None)));
@@ -140,7 +146,10 @@ impl Traffic {
                 open.entry(reader).or_default().push(stream);
             }
             asked = self.following.get();
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            if !open.is_empty() {
+                // Nobody tells that a stream is there now: it is asked for again, and not at once.
+                tokio::time::sleep(AGAIN).await;
+            }
         }
         if self.following.get() == total { Ok(()) } else { Err("not every stream is followed".into()) }
     }

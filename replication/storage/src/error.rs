@@ -44,9 +44,4 @@ impl Error {
     pub(crate) fn unknown(why: &'static str) -> Self {
         Self::Unknown(Arc::new(Cause(why)))
     }
-
-    /// Whether a write that failed so certainly changed nothing.
-    pub fn changed_nothing(&self) -> bool {
-        !matches!(self, Self::Unknown(_))
-    }
 }

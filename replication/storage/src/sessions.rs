@@ -15,7 +15,7 @@ use crate::error::Error;
 
 /// Most sessions of one user that the registry holds; the policy of sessions a user or device is the
 /// caller's.
-pub const SESSIONS_PER_USER: usize = 64;
+pub const USER_SESSIONS_MAX: usize = 64;
 /// Most sessions of one `renew`.
 pub const RENEW_MAX: usize = 1_000;
 /// Most sessions of one page of `of_gateway`.
@@ -51,7 +51,7 @@ pub struct Session {
 pub enum Opened {
     /// Registered until its time to live ends.
     Done,
-    /// The user has [`SESSIONS_PER_USER`] others; nothing changed.
+    /// The user has [`USER_SESSIONS_MAX`] others; nothing changed.
     Full,
 }
 
@@ -64,7 +64,7 @@ pub enum Opened {
 /// - S5 `close` takes a session from both views and touches no other; closing an unknown one is no error.
 /// - S6 users of different tenants are apart, even of one name.
 /// - S7 both views are in order of id; `of_gateway` pages after an id.
-/// - S8 a user's session beyond [`SESSIONS_PER_USER`] is `Full`, except one that replaces another of its id.
+/// - S8 a user's session beyond [`USER_SESSIONS_MAX`] is `Full`, except one that replaces another of its id.
 /// - S9 overlong names, notes, lists and times are refused with [`Error::Limit`].
 /// - S10 concurrent opens and closes lose none: 5 workers × 10 opens of one user and gateway make 50.
 ///

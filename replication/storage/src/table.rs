@@ -129,24 +129,30 @@ pub struct Page {
 
 /// Items of a region. Shared as `Arc<dyn Table>`.
 ///
-/// - T1 `put` expecting `Absent` at a free key stores version 1; a consistent read then gives the same bytes.
-/// - T2 `put` expecting `Absent` at a taken key changes nothing and gives what stands there. - T3 `put`
-/// expecting version n stores n + 1 where n stands; where another stands it gives that, where none,
-/// `Missing`. - T4 `put` expecting `Any` always stores, with a version above the one it replaced. - T5 `get`
-/// answers in the order of its keys, `None` where nothing stands; keys may repeat; above [`GET_KEYS_MAX`]
-/// it is refused. - T6 consistent reads see every write confirmed before. - T7 `query` gives the items of one
-/// table and hash key between inclusive bounds, ascending as bytes. - T8 in reverse, descending: `limit` 1 is
-/// the greatest. - T9 following `next` until `None` gives each item once, in order; a page ends at `limit` or
-/// [`PAGE_BYTES`]. - T10 `delete` under its condition leaves nothing, else gives what stands there; deleting
-/// nothing is `Done`. A key   that is put again starts at version 1: compare versions only on items that are
-/// not deleted. - T11 `scan` gives every item of one table once, in no promised order. - T12 `put_many` is
-/// that many independent puts at once: an answer for each, in order, and no item waits for   another's
-/// condition. Keys must differ. Above [`PUT_ITEMS_MAX`] all are refused. - T13 empty and overlong keys,
-/// overlong values and a `limit` of 0 are refused with [`Error::Limit`]. - T14 values are bytes: empty ones
-/// and those of [`VALUE_BYTES`] come back as they were put. - T15 of concurrent compare-and-sets of one
-/// version one is `Done`: 5 workers × 10 increments make 50. - T16 of concurrent puts expecting `Absent` one
-/// is `Done`; every other finds its bytes. - T17 table, hash and sort key are apart: no two different keys
-/// are one item.
+/// - T1 `put` expecting `Absent` at a free key stores version 1; a consistent read then gives the same
+///   bytes.
+/// - T2 `put` expecting `Absent` at a taken key changes nothing and gives what stands there.
+/// - T3 `put` expecting version n stores n + 1 where n stands; where another stands it gives that, where
+///   none, `Missing`.
+/// - T4 `put` expecting `Any` always stores, with a version above the one it replaced.
+/// - T5 `get` answers in the order of its keys, `None` where nothing stands; keys may repeat; above
+///   [`GET_KEYS_MAX`] it is refused.
+/// - T6 consistent reads see every write confirmed before.
+/// - T7 `query` gives the items of one table and hash key between inclusive bounds, ascending as bytes.
+/// - T8 in reverse, descending: `limit` 1 is the greatest.
+/// - T9 following `next` until `None` gives each item once, in order; a page ends at `limit` or
+///   [`PAGE_BYTES`].
+/// - T10 `delete` under its condition leaves nothing, else gives what stands there; deleting nothing is
+///   `Done`. A key that is put again starts at version 1: compare versions only on items that are not
+///   deleted.
+/// - T11 `scan` gives every item of one table once, in no promised order.
+/// - T12 `put_many` is that many independent puts at once: an answer for each, in order, and no item
+///   waits for another's condition. Keys must differ. Above [`PUT_ITEMS_MAX`] all are refused.
+/// - T13 empty and overlong keys, overlong values and a `limit` of 0 are refused with [`Error::Limit`].
+/// - T14 values are bytes: empty ones and those of [`VALUE_BYTES`] come back as they were put.
+/// - T15 of concurrent compare-and-sets of one version one is `Done`: 5 workers × 10 increments make 50.
+/// - T16 of concurrent puts expecting `Absent` one is `Done`; every other finds its bytes.
+/// - T17 table, hash and sort key are apart: no two different keys are one item.
 ///
 /// Between regions: writes reach the other regions later, item by item in any order, and the last writer of
 /// an item wins whole; conditions see this region only. So compare-and-set belongs on items that one region

@@ -2,8 +2,8 @@
 //!
 //! Sizes that travel or are stored are constants, because regions must agree on them. What an operator may
 //! tune is a field of the owning component's configuration whose default stands here. [`ALL`] is the same
-//! page as a table: a constant without a line in it is a red test, and each owner's tests walk the lines that
-//! name it.
+//! page as a table: a constant without a line in it is a red test. `cargo xtask tidy` finds a constant that
+//! nothing outside of the page uses, and a constant elsewhere that has the name of one of these.
 
 use crate::refusal::Reason;
 pub use table::ALL;
@@ -15,7 +15,7 @@ mod tests;
 /// One bound, for tests that walk them, for metrics and for people.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limit {
-    /// The constant's name; also the label of the counter [`COUNTER`] that hitting it raises.
+    /// The constant's name.
     pub name: &'static str,
     /// The bound; of what an operator may tune, the default.
     pub value: u64,
@@ -44,7 +44,7 @@ pub enum Unit {
     Ppm,
 }
 
-/// What happens at a bound. All are counted.
+/// What happens at a bound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hit {
     /// Whoever asked is refused for this reason.
@@ -54,9 +54,6 @@ pub enum Hit {
     /// Nobody is refused; this happens instead.
     Handled(&'static str),
 }
-
-/// The counter of hit limits; its label `limit` is [`Limit::name`].
-pub const COUNTER: &str = "sterna_limit_hit_total";
 
 /// How long a server waits for any byte of a client that is pinged each `ping_interval_ms`, milliseconds.
 pub fn silence_ms(ping_interval_ms: u64) -> u64 {
@@ -129,6 +126,11 @@ pub const PARTITION_HELD_RECORDS: usize = 128 * 1024;
 pub const PARTITION_HELD_BYTES: usize = 64 * 1024 * 1024;
 /// Reads of heads and ranges that a partition's sequencer has under way.
 pub const SEQUENCER_READS: usize = 256;
+/// Requests of one term that wait for its call of Append. Each has a segment, and a machine has no more of them
+/// under way.
+pub const APPENDS_WAITING: usize = UNACKED_RECORDS;
+/// Requests of one call of Append that are under way in persistence.
+pub const APPENDS_AT_ONCE: usize = 256;
 /// Largest part of a checkpoint's index, bytes (E21).
 pub const CHECKPOINT_BYTES: usize = 256 * 1024;
 /// Checkpoints of one partition that wait for the table, before the partition is taken over again: one stands
@@ -167,9 +169,14 @@ pub const PUBLISHES_PER_S: u64 = 20;
 pub const PUBLISHES_BURST: u64 = 60;
 /// How long a client may ignore `rate_limited`, milliseconds.
 pub const RATE_IGNORED_MS: u64 = 10_000;
+/// Streams that a session may ask to follow in each second, on average: more than anybody reads, and less than
+/// would cost others.
+pub const SUBSCRIPTIONS_PER_S: u64 = 50;
+/// Streams that a session may ask to follow at once after a pause: all that it may follow, twice.
+pub const SUBSCRIPTIONS_BURST: u64 = 1_000;
 /// Ephemeral frames of one session in each second.
 pub const EPHEMERAL_PER_S: u64 = 5;
-/// Largest ephemeral frame, bytes.
+/// Largest payload of an ephemeral, bytes.
 pub const EPHEMERAL_BYTES: usize = 1_024;
 /// Streams that one session follows.
 pub const MAX_SUBSCRIPTIONS: usize = 500;
@@ -207,8 +214,6 @@ pub const REST_ITEMS: usize = 500;
 pub const REST_BYTES: usize = 1024 * 1024;
 /// How long `durability=global` waits, milliseconds.
 pub const DURABILITY_WAIT_MS: u64 = 10_000;
-/// How long second acks are collected, milliseconds.
-pub const GLOBAL_ACK_MS: u64 = 1_000;
 /// Shortest time between two stored cursors of a device, milliseconds.
 pub const STORED_CURSOR_INTERVAL_MS: u64 = 5_000;
 /// After how long a silent device's stored cursors are forgotten, days.
@@ -220,8 +225,6 @@ pub const STREAM_MEMBERS: usize = 10_000;
 
 /// Frames that a stream's ring keeps.
 pub const RING_FRAMES: usize = 1_024;
-/// The fewest frames that a ring may be configured to keep.
-pub const RING_FRAMES_MIN: usize = 8;
 /// Segments that wait for one peer region on the express stream (E19).
 pub const EXPRESS_QUEUE: usize = 1_024;
 /// Pushes that wait for one shard on its attach stream (E15).
@@ -238,6 +241,9 @@ pub const SHARD_COMMANDS: usize = 1_024;
 pub const STREAM_WINDOW_BYTES: usize = 256 * 1024;
 /// Bodies in one page of a backlog, bytes: what a session in backlog mode holds.
 pub const BACKLOG_PAGE_BYTES: usize = 256 * 1024;
+/// Segments read for one page, bytes; the segment that reaches it is the last, so that a page of them stays
+/// below [`BACKLOG_PAGE_BYTES`].
+pub const BACKLOG_READ_BYTES: usize = 128 * 1024;
 /// How long a session in backlog mode may take no byte, milliseconds.
 pub const JOIN_STALL_MS: u64 = 30_000;
 /// How long an origin may have a hole before its readers are told, milliseconds.
@@ -281,11 +287,16 @@ pub const REST_USERS: usize = 20_000;
 /// Members that the creation of a stream may name.
 pub const CREATE_MEMBERS: usize = 50;
 
+// === connections without a session ===
+
+/// Connections that speak HTTP with one shard's edge.
+pub const HTTP_CONNECTIONS: usize = 1_024;
+/// Connections beyond them that may still ask for health, and for nothing else.
+pub const HEALTH_CONNECTIONS: usize = 64;
+/// Connections on the operators' address.
+pub const OPERATOR_CONNECTIONS: usize = 16;
+
 // === access ===
 
 /// How long a Grant lives, milliseconds (E32).
 pub const GRANT_MS: u64 = 60_000;
-/// How old a region's policy may be for ordinary operations, milliseconds (A1).
-pub const STALE_ORDINARY_MS: u64 = 24 * 60 * 60 * 1_000;
-/// How old it may be for privileged ones, milliseconds (A1).
-pub const STALE_PRIVILEGED_MS: u64 = 30_000;

@@ -9,10 +9,8 @@ use hmac::{Hmac, Mac};
 use prost::Message;
 use sha2::Sha256;
 use sterna_proto::{convert, v1};
+use sterna_stream::limits::GRANT_MS;
 use sterna_stream::{Policy, Reason, Refusal, StreamId, UserId, fixed};
-
-/// Longest life of a grant, milliseconds.
-pub const GRANT_LIFE_MS: u64 = 60_000;
 
 /// What a grant allows. Each includes nothing of the others: a publisher asks for `Publish`, a reader for
 /// `Read`.
@@ -58,7 +56,7 @@ impl Grant {
         policy: Policy,
         now_ms: u64,
     ) -> Self {
-        Self { id, subject, permission: what, resource: on, policy, expires_ms: now_ms + GRANT_LIFE_MS }
+        Self { id, subject, permission: what, resource: on, policy, expires_ms: now_ms + GRANT_MS }
     }
 
     /// The grant by which a region's own start, which nobody authorises, founds the access stream of `tenant`
@@ -209,8 +207,8 @@ mod tests {
         let key = GrantKey::new(b"region key");
         let sealed = key.seal(&grant());
         assert_eq!(key.open(&sealed, NOW), Ok(grant()));
-        assert_eq!(key.open(&sealed, NOW + GRANT_LIFE_MS - 1), Ok(grant()));
-        assert_eq!(key.open(&sealed, NOW + GRANT_LIFE_MS).unwrap_err().reason, Reason::Forbidden);
+        assert_eq!(key.open(&sealed, NOW + GRANT_MS - 1), Ok(grant()));
+        assert_eq!(key.open(&sealed, NOW + GRANT_MS).unwrap_err().reason, Reason::Forbidden);
     }
 
     /// E32: no byte of a seal can be changed, and another region's key opens nothing.

@@ -13,6 +13,7 @@ use sterna_access::Identity;
 use sterna_process::End;
 use sterna_protocol::frame::{self, ClientFrame, Device, ServerFrame};
 use sterna_stream::ids::EventKind;
+use sterna_stream::limits::UNKNOWN_FRAMES;
 use sterna_stream::{Reason, Refusal, StreamId, UserId};
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -115,7 +116,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Inner<S> {
                     self.left_by_itself(session, stream, true);
                 }
             }
-            ClientFrame::Ephemeral(ephemeral) => self.say(session, ephemeral),
+            ClientFrame::Ephemeral(ephemeral) => {
+                let work = self.clone().say(session, ephemeral);
+                return self.carry_out(session, work);
+            }
             ClientFrame::Ping => self.send(session, &ServerFrame::Pong),
             ClientFrame::MoveFailed(failed) => self.move_failed(session, &failed),
             ClientFrame::Cursor(cursors) => self.reported(session, cursors),
@@ -148,7 +152,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Inner<S> {
             let mut conversations = self.conversations.borrow_mut();
             let Some(conversation) = conversations.get_mut(&session) else { return };
             conversation.unknown_frames += 1;
-            if conversation.unknown_frames >= sterna_protocol::limits::UNKNOWN_FRAMES {
+            if conversation.unknown_frames >= UNKNOWN_FRAMES as u32 {
                 code = Some(4300);
             }
         }

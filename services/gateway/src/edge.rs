@@ -4,7 +4,7 @@
 //! was upgraded leaves HTTP for good: the bare socket and whatever came behind the upgrade go to the shard,
 //! and none of HTTP's buffers stay with the session. `handshake` decides who is upgraded, `route` answers
 //! what needs nobody else, `request` takes everything below `/v1/streams` to the shard, `pages` says which
-//! web pages may read an answer, `listen` makes sockets.
+//! web pages may read an answer, `spare` keeps places for health checks, `listen` makes sockets.
 //!
 //! The edge is a process of its own, beside the shard's: it answers health checks while the shard drains or
 //! is being restarted. It knows no token and no stream. Absent: TLS, which ends before it.
@@ -21,11 +21,13 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use sterna_process::{End, Process};
 use sterna_protocol::frame::Endpoint;
 use sterna_stream::Region;
+use sterna_stream::limits::HTTP_CONNECTIONS;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Duration, Instant, timeout};
 
 use self::answer::Answer;
 use self::handshakes::Handshakes;
+use self::spare::Spare;
 use crate::gateway::Gateway;
 use crate::rest::users::Seat;
 use crate::rest::wish::Wish;
@@ -38,6 +40,7 @@ mod listen;
 mod pages;
 mod request;
 mod route;
+mod spare;
 
 #[cfg(test)]
 mod tests;
@@ -76,13 +79,14 @@ pub struct Config {
 pub struct Limits {
     /// Upgrades per second, three seconds' worth at once; 503 with `Retry-After` beyond.
     pub handshakes_per_s: u32,
-    /// Connections that speak HTTP at a time; one more is closed unanswered.
+    /// Connections that speak HTTP at a time; one more may ask for health and nothing else
+    /// ([`sterna_stream::limits::HEALTH_CONNECTIONS`]).
     pub connections: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { handshakes_per_s: 500, connections: 1_024 }
+        Self { handshakes_per_s: 500, connections: HTTP_CONNECTIONS }
     }
 }
 
@@ -119,7 +123,7 @@ pub struct Parts<S> {
 pub struct Counters {
     /// Connections taken on.
     pub connections: u64,
-    /// Connections closed unanswered, for [`Limits::connections`].
+    /// Connections beyond [`Limits::connections`], which may ask for health only.
     pub connections_refused: u64,
     /// Connections that ended in an error: cut, malformed or too slow.
     pub connections_failed: u64,
@@ -139,6 +143,7 @@ struct Inner<S> {
     standing: Cell<Standing>,
     handshakes: RefCell<Handshakes>,
     open: Cell<usize>,
+    spare: RefCell<Spare>,
     counters: Cell<Counters>,
 }
 
@@ -161,6 +166,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Edge<S> {
             standing: Cell::new(Standing::Serving),
             handshakes,
             open: Cell::new(0),
+            spare: RefCell::default(),
             counters: Cell::default(),
         }))
     }
@@ -180,7 +186,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Edge<S> {
         let inner = self.0.clone();
         if inner.open.get() >= inner.config.limits.connections {
             inner.count(|counters| counters.connections_refused += 1);
-            return;
+            return spare::connect(inner, socket);
         }
         inner.count(|counters| counters.connections += 1);
         let open = Open::new(inner.clone());

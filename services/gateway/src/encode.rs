@@ -4,7 +4,7 @@
 //! cannot be read is not left out, because that would be a hole: it is told as one whose content is gone.
 
 use sterna_proto::record::Body;
-use sterna_protocol::frame::{self, EventRef, Gap as GapFrame, GapReason, Head, ServerFrame, Subscribed};
+use sterna_protocol::frame::{self, EventRef, Gap as GapFrame, Head, ServerFrame, Subscribed};
 use sterna_protocol::{Encoding, json, protobuf};
 use sterna_stream::limits::FRAME_BYTES;
 use sterna_stream::{Cursor, EventId, Segment, StreamId};
@@ -38,8 +38,7 @@ impl Encode for Subprotocols {
     }
 
     fn gap(&self, stream: &StreamId, gap: &Gap, out: &mut Messages) {
-        let reason = gap.reason.parse().unwrap_or(GapReason::Waiting);
-        let (from, to) = (gap.from.clone(), gap.to.clone());
+        let Gap { reason, from, to } = gap.clone();
         add(out, &ServerFrame::Gap(GapFrame { stream: stream.clone(), reason, from, to }));
     }
 

@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 
+use sterna_protocol::frame::GapReason;
 use sterna_stream::order::Place;
 use sterna_stream::{Cursor, Segment};
 
@@ -62,7 +63,7 @@ pub(crate) fn frames(
     let mut out = Messages::new(encoding);
     let at = |seq: u64| [(segment.origin.clone(), seq)].into_iter().collect::<Cursor>();
     let (from, to) = (at(segment.first - 1), at(segment.first - 1 + hidden as u64));
-    encode.gap(&segment.stream, &Gap { reason: "hidden", from, to }, &mut out);
+    encode.gap(&segment.stream, &Gap { reason: GapReason::Hidden, from, to }, &mut out);
     if let Some(shown) = after(segment, hidden) {
         encode.events(&shown, &mut out);
     }
@@ -87,12 +88,12 @@ pub(crate) fn page(page: &Page, from: &Cursor, floor: &Place) -> (Vec<Gap>, Vec<
         let skipped = gap.to.iter().filter(|(origin, _)| hidden.get(origin) == 0);
         let to: Cursor = skipped.map(|(origin, seq)| (origin.clone(), seq)).collect();
         if !at.covers(&to) {
-            gaps.push(Gap { reason: gap.reason, from: at.clone(), to: joined(&at, &to) });
+            gaps.push(Gap { reason: gap.reason.clone(), from: at.clone(), to: joined(&at, &to) });
             at = joined(&at, &to);
         }
     }
     if !at.covers(&hidden) {
-        gaps.push(Gap { reason: "hidden", to: joined(&at, &hidden), from: at });
+        gaps.push(Gap { reason: GapReason::Hidden, to: joined(&at, &hidden), from: at });
     }
     (gaps, segments)
 }

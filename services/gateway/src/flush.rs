@@ -174,7 +174,7 @@ impl<'a> Gathered<'a> {
         }
         let mut upto = at;
         for entry in ring.entries_from(at) {
-            if !self.add(entry.frames(encoding, encode)) {
+            if !self.add(entry.frames(encoding, encode, &ring.held)) {
                 break;
             }
             upto += 1;
@@ -226,11 +226,12 @@ fn took_part<S>(
     }
     for &(place, _) in reach {
         let follow = &mut session.follows[place as usize];
-        for entry in rings[follow.ring as usize].entries_from(follow.at) {
+        let ring = &rings[follow.ring as usize];
+        for entry in ring.entries_from(follow.at) {
             if taken == 0 {
                 return;
             }
-            let frames = entry.frames(session.encoding, encode);
+            let frames = entry.frames(session.encoding, encode, &ring.held);
             follow.at += 1;
             if taken < frames.len() {
                 session.partial = Some(Partial { frames: frames.clone(), written: taken as u32 });

@@ -1,6 +1,9 @@
 //! Every bound of a shard (G9): what it is, its unit, what happens when it is hit.
 //!
-//! What an operator may tune is a field of [`Limits`]; the rest are constants, because nobody needs to.
+//! What an operator may tune is a field of [`Limits`]; the rest are constants, because nobody needs to. What
+//! others must know, too, stands in `sterna_stream::limits`, and is taken from there.
+
+use sterna_stream::limits;
 
 /// Sessions that one slice writes to before the shard looks at its sockets and timers again. A write costs
 /// 4–7 µs, so a slice holds the thread for less than half a millisecond.
@@ -31,7 +34,7 @@ pub const HELD_SEGMENTS: usize = 64;
 /// Seconds after which an unanswered or fruitless pull or backlog question is asked again.
 pub const RETRY_S: u32 = 1;
 /// Seconds after which a join that waits for an absent event tells its client so (`gap` `waiting`).
-pub const WAITING_TOLD_S: u32 = 10;
+pub const WAITING_TOLD_S: u32 = (limits::GAP_WAITING_MS / 1_000) as u32;
 /// Seconds that a closing session has to take its close frame and say goodbye.
 pub const CLOSE_S: u32 = 5;
 
@@ -66,14 +69,14 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             sessions: 20_000,
-            follows: 500,
-            ring_entries: 1_024,
+            follows: limits::MAX_SUBSCRIPTIONS,
+            ring_entries: limits::RING_FRAMES,
             ring_bytes: 1024 * 1024,
             outbox_frames: 512,
             outbox_bytes: 256 * 1024,
-            page_bytes: 256 * 1024,
-            ping_s: 25,
-            stall_s: 30,
+            page_bytes: limits::BACKLOG_PAGE_BYTES,
+            ping_s: (limits::PING_INTERVAL_MS / 1_000) as u16,
+            stall_s: (limits::JOIN_STALL_MS / 1_000) as u32,
             compare_s: 30,
         }
     }
@@ -83,6 +86,6 @@ impl Limits {
     /// Seconds of silence after which a session with this ping interval is given up (docs/protocol.md, rule
     /// 18).
     pub fn silence_s(ping_s: u16) -> u32 {
-        (2 * u32::from(ping_s) + 10).max(60)
+        (limits::silence_ms(u64::from(ping_s) * 1_000) / 1_000) as u32
     }
 }

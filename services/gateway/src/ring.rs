@@ -7,10 +7,11 @@
 //!
 //! It knows members by number only; writing to them is [`crate::flush`]'s, joining them [`crate::join`]'s.
 
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 use std::collections::VecDeque;
 
 use smallvec::SmallVec;
+use sterna_protocol::frame::GapReason;
 use sterna_stream::order::Place;
 use sterna_stream::{Cursor, Segment, StreamId};
 
@@ -90,7 +91,8 @@ pub(crate) struct Ring {
     pub(crate) pass: Pass,
     base: u64,
     entries: VecDeque<Entry>,
-    bytes: usize,
+    /// Bytes of bodies and of encoded frames.
+    pub(crate) held: Cell<usize>,
     runs: Option<Box<[Option<Run>; 2]>>,
     gaps: Option<Box<Gaps>>,
     /// Followers that do not see everything.
@@ -115,12 +117,14 @@ impl Entry {
         Self { segment, frames: Default::default() }
     }
 
-    /// The frames in `encoding`, encoded now if nobody needed them before.
-    pub(crate) fn frames(&self, encoding: Encoding, encode: &dyn Encode) -> &Frames {
+    /// The frames in `encoding`, encoded now if nobody needed them before; `held` counts what that adds.
+    pub(crate) fn frames(&self, encoding: Encoding, encode: &dyn Encode, held: &Cell<usize>) -> &Frames {
         self.frames[encoding.index()].get_or_init(|| {
             let mut out = Messages::new(encoding);
             encode.events(&self.segment, &mut out);
-            out.finish()
+            let frames = out.finish();
+            held.set(held.get() + frames.len());
+            frames
         })
     }
 
@@ -144,7 +148,7 @@ impl Ring {
             pass: Pass::default(),
             base: 0,
             entries: VecDeque::new(),
-            bytes: 0,
+            held: Cell::new(0),
             runs: None,
             gaps: None,
             floors: None,
@@ -225,7 +229,7 @@ impl Ring {
         let gaps = self.gaps.as_mut().filter(|gaps| !gaps.told)?;
         gaps.told = gaps.since_s.is_some_and(|since_s| now_s - since_s >= WAITING_TOLD_S);
         let told = gaps.told;
-        told.then(|| Gap { reason: "waiting", from: self.heads.clone(), to: self.wanted() })
+        told.then(|| Gap { reason: GapReason::Waiting, from: self.heads.clone(), to: self.wanted() })
     }
 
     /// Whether something is missing that was pulled long enough ago.
@@ -256,7 +260,7 @@ impl Ring {
     fn enter(&mut self, segment: Segment) {
         self.heads.advance(&segment.origin, segment.last());
         let entry = Entry::new(segment);
-        self.bytes += entry.bytes();
+        self.held.set(self.held.get() + entry.bytes());
         self.entries.push_back(entry);
     }
 
@@ -278,7 +282,7 @@ impl Ring {
     fn evict(&mut self, limits: &Limits) -> u32 {
         let mut evicted = 0;
         while self.entries.len() > limits.ring_entries.max(1)
-            || (self.bytes > limits.ring_bytes && self.entries.len() > 1)
+            || (self.held.get() > limits.ring_bytes && self.entries.len() > 1)
         {
             self.drop_oldest();
             evicted += 1;
@@ -289,7 +293,7 @@ impl Ring {
     fn drop_oldest(&mut self) {
         if let Some(entry) = self.entries.pop_front() {
             self.base += 1;
-            self.bytes = self.bytes.saturating_sub(entry.bytes());
+            self.held.set(self.held.get() - entry.bytes());
         }
     }
 
@@ -300,7 +304,7 @@ impl Ring {
         }
         if self.entries.is_empty() {
             self.entries = VecDeque::new();
-            self.bytes = 0;
+            debug_assert_eq!(self.held.get(), 0, "what entries added went with them");
         }
         self.runs = None;
     }
@@ -321,7 +325,7 @@ impl Ring {
         let mut bytes = Vec::new();
         let mut ends = Vec::new();
         for entry in self.entries.range((from - self.base) as usize..) {
-            bytes.extend_from_slice(entry.frames(encoding, encode));
+            bytes.extend_from_slice(entry.frames(encoding, encode, &self.held));
             if bytes.len() > RUN_BYTES {
                 *run = None;
                 return;

@@ -3,6 +3,7 @@
 //! A shard calls [`Upstream`] without waiting: answers come back later through the shard's own methods, from
 //! the same thread. It calls [`Encode`] once per entry and encoding, or once per page.
 
+use sterna_protocol::frame::GapReason;
 use sterna_stream::{Cursor, Segment, StreamId};
 
 use crate::session::SessionId;
@@ -48,8 +49,8 @@ pub struct Page {
 /// A `gap` frame's content: seqs after `from` up to `to`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Gap {
-    /// `skipped`, `expired`, `lost`, `hidden`, `waiting` (docs/protocol.md, rules 8 and 9).
-    pub reason: &'static str,
+    /// Rules 8 and 9 of docs/protocol.md.
+    pub reason: GapReason,
     /// Before the gap.
     pub from: Cursor,
     /// Its end, per origin; never below `from`.

@@ -11,10 +11,8 @@ use sterna_proto::v1;
 use sterna_proto::v1::persistence_client::PersistenceClient;
 use sterna_storage::Tails;
 use sterna_storage::tails::Part;
+use sterna_stream::limits::BACKLOG_READ_BYTES;
 use sterna_stream::{Cursor, Origin, Reason, Refusal, StreamId};
-
-/// Bytes of segments in one page; the segment that reaches it is the last.
-pub const PAGE_BYTES: usize = 128 * 1024;
 
 /// Segments of a region.
 #[derive(Clone)]
@@ -51,7 +49,7 @@ impl Source {
         let request = v1::ReadRequest {
             stream: stream.to_string(),
             spans: origins.iter().map(span).collect(),
-            max_bytes: PAGE_BYTES as u32,
+            max_bytes: BACKLOG_READ_BYTES as u32,
             consistent: true,
             ..v1::ReadRequest::default()
         };
@@ -134,7 +132,7 @@ impl Source {
     }
 
     async fn in_tails(&self, stream: &StreamId, after: &Cursor, head: &Cursor) -> Option<Run> {
-        let parts = self.tails.read(stream, after, PAGE_BYTES).await.ok()?;
+        let parts = self.tails.read(stream, after, BACKLOG_READ_BYTES).await.ok()?;
         let reaches_back = |part: &Part| part.floor.saturating_sub(1) <= after.get(&part.origin);
         let holds = |origin: &Origin, upto: u64| {
             let from = after.get(origin);

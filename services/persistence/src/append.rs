@@ -15,14 +15,13 @@ use sterna_proto::v1;
 use sterna_proto::v1::appended::Outcome;
 use sterna_storage::{Expect, Key, Put, Table, Write, layout};
 use sterna_stream::Region;
+use sterna_stream::limits::APPENDS_AT_ONCE;
 use tonic::{Status, Streaming};
 
 use crate::chain::Error;
 use crate::status;
 use crate::touched::touch;
 
-/// Requests of one call that are under way; further ones are not read before one of them is answered.
-pub const APPENDS_AT_ONCE: usize = 256;
 /// Longest that the table may take for a request; then nobody knows what became of its items.
 const LONGEST: Duration = Duration::from_secs(10);
 

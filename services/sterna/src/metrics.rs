@@ -37,7 +37,10 @@ const SHARD: [(&str, &str); 13] = [
 /// What a shard's edge counts.
 const EDGE: [(&str, &str); 5] = [
     ("sterna_edge_connections_total", "Connections taken on."),
-    ("sterna_edge_connections_refused_total", "Connections closed unanswered, for their bound (G9)."),
+    (
+        "sterna_edge_connections_refused_total",
+        "Connections beyond their bound, which may ask for health only (G9).",
+    ),
     ("sterna_edge_connections_failed_total", "Connections that were cut, malformed or too slow."),
     ("sterna_edge_upgrades_total", "Sockets handed to the shard."),
     ("sterna_edge_upgrades_refused_total", "Handshakes refused, for whatever reason."),
@@ -248,7 +251,14 @@ fn messaging(page: &mut Page, number: &str, partitions: &[(u16, sequencer::Count
 }
 
 fn partition_of(page: &mut Page, labels: Labels<'_>, figures: &sequencer::Counters) {
-    let sequencer::Counters {
+    /// The struct taken apart whole, as a list of what it counts.
+    macro_rules! listed {
+        ($($name:ident),* $(,)?) => {{
+            let sequencer::Counters { $($name),* } = *figures;
+            [$($name),*]
+        }};
+    }
+    let all = listed![
         events,
         segments,
         lost_puts,
@@ -267,32 +277,8 @@ fn partition_of(page: &mut Page, labels: Labels<'_>, figures: &sequencer::Counte
         pauses,
         unreadable,
         unexpected,
-    } = *figures;
-    counters(
-        page,
-        labels,
-        &SEQUENCER,
-        [
-            events,
-            segments,
-            lost_puts,
-            found_own,
-            adopted,
-            reproduced,
-            replayed,
-            duplicates,
-            late_originals,
-            reused_ids,
-            looks,
-            overflows,
-            skipped,
-            rereads,
-            unloaded,
-            pauses,
-            unreadable,
-            unexpected,
-        ],
-    );
+    ];
+    counters(page, labels, &SEQUENCER, all);
 }
 
 #[cfg(test)]

@@ -17,14 +17,13 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use sterna_gateway::edge::bind;
 use sterna_process::{End, Process};
+use sterna_stream::limits::OPERATOR_CONNECTIONS;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
 use crate::metrics::{self, Bounds, Seen, text};
 use crate::site::Site;
 
-/// Connections at a time.
-pub const CONNECTIONS: usize = 16;
 /// Longest that one connection may take, from its first byte to the end of its answer.
 pub const CONNECTION_TIME: Duration = Duration::from_secs(10);
 /// How long to wait after the system had no socket to give.
@@ -45,7 +44,7 @@ pub fn listen(listener: TcpListener, owner: &Process, site: Rc<Site<TcpStream>>,
     owner.spawn_local("the operators' listener", End::Fatal, async move {
         loop {
             match listener.accept().await {
-                Ok(_) if open.get() >= CONNECTIONS => {}
+                Ok(_) if open.get() >= OPERATOR_CONNECTIONS => {}
                 Ok((socket, _)) => {
                     let (seat, site) = (Seat::take(&open), site.clone());
                     tasks.spawn_local("an operator's question", End::Expected, async move {
@@ -63,7 +62,7 @@ pub fn listen(listener: TcpListener, owner: &Process, site: Rc<Site<TcpStream>>,
     });
 }
 
-/// One connection among [`CONNECTIONS`].
+/// One connection among [`OPERATOR_CONNECTIONS`].
 struct Seat(Rc<Cell<usize>>);
 
 impl Seat {

@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use sterna::config::Config;
 use sterna::serve::{self, Addresses};
 use sterna_process::{Drain, End, Process, SystemClock};
+use sterna_stream::limits::OPERATOR_CONNECTIONS;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::oneshot;
@@ -117,6 +118,33 @@ fn an_operator_is_told_what_happened() {
         assert_eq!(total("sterna_edge_upgrades_total"), 2, "{page}");
         assert!(asked(operators, "/").await.starts_with("HTTP/1.1 404"), "nothing else is here");
         assert!(asked(at.clients, "/metrics").await.starts_with("HTTP/1.1 404"), "and not for clients");
+        stop.raise();
+        served.await.unwrap().unwrap();
+    });
+}
+
+/// G9, E29: operators' connections are few: one more is closed unanswered, until another ends.
+#[test]
+fn an_operators_connections_are_few() {
+    run(async {
+        let owner = Process::new("test", 1, Arc::new(SystemClock));
+        let (at, stop, served) = region(&owner).await;
+        let operators = at.operators.unwrap();
+        let mut silent = Vec::new();
+        for _ in 0..OPERATOR_CONNECTIONS {
+            silent.push(tokio::net::TcpStream::connect(operators).await.unwrap());
+        }
+        let mut further = tokio::net::TcpStream::connect(operators).await.unwrap();
+        let mut answer = Vec::new();
+        // It may be reset, since what it asked was not read.
+        let _ = further.write_all(b"GET /metrics HTTP/1.1\r\nHost: test\r\n\r\n").await;
+        let _ = further.read_to_end(&mut answer).await;
+        assert_eq!(answer, b"", "closed unanswered");
+        // Whoever asks is answered and makes room.
+        let mut one = silent.pop().unwrap();
+        one.write_all(b"GET /metrics HTTP/1.1\r\nHost: test\r\n\r\n").await.unwrap();
+        one.read_to_end(&mut answer).await.unwrap();
+        assert!(answer.starts_with(b"HTTP/1.1 200 OK"), "{}", String::from_utf8_lossy(&answer));
         stop.raise();
         served.await.unwrap().unwrap();
     });

@@ -92,7 +92,7 @@ fn ephemeral() -> impl Strategy<Value = Ephemeral> {
     (stream(), prop::option::of(user()), kind(), prop::option::of(payload()))
         .prop_map(|(stream, user, kind, payload)| Ephemeral { stream, user, kind, payload })
         .prop_filter("an ephemeral's payload is small", |e| {
-            e.payload.as_ref().is_none_or(|p| p.as_bytes().len() <= crate::limits::EPHEMERAL_BYTES)
+            e.payload.as_ref().is_none_or(|p| p.as_bytes().len() <= sterna_stream::limits::EPHEMERAL_BYTES)
         })
 }
 

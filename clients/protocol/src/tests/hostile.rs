@@ -1,13 +1,12 @@
 //! What a stranger may send, and the verdict on each.
 
 use prost::Message;
-use sterna_stream::limits::{FRAME_BYTES, PAYLOAD_BYTES, SEQ_MAX};
+use sterna_stream::limits::{FRAME_BYTES, JSON_NESTING, PAYLOAD_BYTES, SEQ_MAX};
 
 use super::{Frame, client, server};
 use crate::encoding::Encoding;
 use crate::error::Rejection;
 use crate::frame::ClientFrame;
-use crate::limits::FRAME_NESTING;
 use crate::{close, wire};
 
 const PUBLISH: &str = concat!(
@@ -147,11 +146,11 @@ fn a_cursor_has_at_most_32_origins_each_once() {
 fn a_frame_nests_32_deep_and_its_payload_28() {
     let nested = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
     let ignored = |levels: usize| format!(r#"{{"ping":{{"ignored":{}}}}}"#, nested(levels));
-    assert!(client(&ignored(FRAME_NESTING - 2)).is_ok());
-    assert!(is_bad(&client(&ignored(FRAME_NESTING - 1))));
+    assert!(client(&ignored(JSON_NESTING - 2)).is_ok());
+    assert!(is_bad(&client(&ignored(JSON_NESTING - 1))));
     assert!(client(&publish(&nested(28))).is_ok());
     assert!(is_bad(&client(&publish(&nested(29)))), "an events frame could not carry it");
-    let behind = publish(&format!("1,\"ignored\":{}", nested(FRAME_NESTING - 2)));
+    let behind = publish(&format!("1,\"ignored\":{}", nested(JSON_NESTING - 2)));
     assert!(client(&behind).is_ok(), "the payload's bound ends with the payload");
     let event = |levels: usize| EVENTS.replace("PAYLOAD", &nested(levels));
     assert!(server(&event(28)).is_ok(), "what was published can be delivered");

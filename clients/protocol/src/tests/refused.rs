@@ -1,12 +1,13 @@
 //! Ids that a user may have typed are refused by name; the session goes on.
 
 use sterna_stream::Reason;
+use sterna_stream::limits::EPHEMERAL_BYTES;
 
 use super::{client, server};
 use crate::encoding::Encoding;
 use crate::error::Rejection;
 use crate::frame::{self, ClientFrame};
-use crate::limits::{ECHO_BYTES, EPHEMERAL_BYTES};
+use crate::limits::ECHO_BYTES;
 
 const ID: &str = "01a1fb1d-da00-7c1e-9a40-5f2d8b6e3a11";
 

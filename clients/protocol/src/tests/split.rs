@@ -1,6 +1,6 @@
 //! A list that is longer than a frame goes in several, each of which fits in both encodings.
 
-use sterna_stream::limits::{CURSOR_ORIGINS, FRAME_BYTES, REGION_BYTES, SEQ_MAX, USER_BYTES};
+use sterna_stream::limits::{CURSOR_ORIGINS, FRAME_BYTES, PRESENCE_USERS, REGION_BYTES, SEQ_MAX, USER_BYTES};
 use sterna_stream::{Cursor, Origin, Region, StreamId};
 
 use super::Frame;
@@ -9,7 +9,7 @@ use crate::frame::{
     ClientFrame, Cursors, Head, Presence, PresenceState, ServerFrame, Stored, Subscribe, Subscribed,
     Subscription, Unsubscribe, UserPresence,
 };
-use crate::limits::{Limits, PRESENCE_USERS};
+use crate::limits::Limits;
 
 /// As many streams as a session may follow, each with the longest id and the longest cursor.
 fn longest() -> Vec<(StreamId, Cursor)> {

@@ -5,7 +5,7 @@
 //! doubt, is asked with a `ping`, and has 3 s to answer.
 
 use super::Now;
-use crate::config::{PROBE_MS, SILENCE_MS};
+use crate::config::{PING_LATE_MS, PROBE_MS};
 
 /// When a socket was last heard.
 #[derive(Clone, Copy, Debug)]
@@ -46,7 +46,7 @@ impl Liveness {
 
     /// Looks at both clocks; [`Verdict::Ask`] is said once per doubt.
     pub(super) fn check(&mut self, now: Now) -> Verdict {
-        let limit = self.interval_ms + SILENCE_MS;
+        let limit = self.interval_ms + PING_LATE_MS;
         if let Some(until) = self.probe_ms {
             return if now.mono_ms >= until { Verdict::Silent } else { Verdict::Asked };
         }
@@ -67,6 +67,6 @@ impl Liveness {
 
     /// When to look again, monotonic.
     pub(super) fn deadline(&self) -> u64 {
-        self.probe_ms.unwrap_or(self.heard.mono_ms + self.interval_ms + SILENCE_MS)
+        self.probe_ms.unwrap_or(self.heard.mono_ms + self.interval_ms + PING_LATE_MS)
     }
 }

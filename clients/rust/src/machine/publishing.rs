@@ -1,8 +1,8 @@
 //! From the outbox to the socket, and what is never stored at all (P12 to P17, P22, P23).
 
 use sterna_protocol::frame::{ClientFrame, Ephemeral};
-use sterna_protocol::limits::EPHEMERAL_BYTES;
 use sterna_stream::Hlc;
+use sterna_stream::limits::EPHEMERAL_BYTES;
 
 use super::liveness::Verdict;
 use super::socket::Phase;

@@ -12,8 +12,8 @@ use tokio::time::Instant;
 use crate::contract::{Holds, Sentence, holds, run};
 use crate::error::Error;
 use crate::sessions::{
-    GATEWAY_PAGE_MAX, NAME_BYTES, NOTE_BYTES, Opened, RENEW_MAX, SESSIONS_PER_USER, Session, Sessions,
-    TTL_MAX,
+    GATEWAY_PAGE_MAX, NAME_BYTES, NOTE_BYTES, Opened, RENEW_MAX, Session, Sessions, TTL_MAX,
+    USER_SESSIONS_MAX,
 };
 
 const LONG: Duration = Duration::from_secs(600);
@@ -202,7 +202,7 @@ async fn pages(s: Subject) -> Holds {
 }
 
 async fn bounded(s: Subject) -> Holds {
-    for n in 0..SESSIONS_PER_USER {
+    for n in 0..USER_SESSIONS_MAX {
         holds!(s.open(&s.session("s8", &n.to_string())).await? == Opened::Done, "{n}");
     }
     holds!(s.open(&s.session("s8", "more")).await? == Opened::Full, "one more");

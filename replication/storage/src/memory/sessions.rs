@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use crate::error::Error;
 use crate::memory::{LOSABLE_WRITES, lock};
 use crate::sessions::{
-    GATEWAY_PAGE_MAX, Opened, RENEW_MAX, SESSIONS_PER_USER, Session, Sessions, check, check_ttl,
+    GATEWAY_PAGE_MAX, Opened, RENEW_MAX, Session, Sessions, USER_SESSIONS_MAX, check, check_ttl,
 };
 
 /// The sessions of one region.
@@ -93,7 +93,7 @@ impl Sessions for MemorySessions {
         let user = (session.tenant.clone(), session.user.clone());
         let others =
             state.of_user.get(&user).map_or(0, |ids| ids.len() - usize::from(ids.contains(&session.id)));
-        if others >= SESSIONS_PER_USER {
+        if others >= USER_SESSIONS_MAX {
             return Ok(Opened::Full);
         }
         let before = state.remove(&session.id);

@@ -29,7 +29,7 @@ limits! {
     PAYLOAD_BYTES Bytes Refused(Reason::PayloadTooLarge), "messaging::publish";
     FRAME_BYTES Bytes Closed(1009), "gateway::wire";
     SEGMENT_EVENTS Count Handled("the next segment takes the rest"), "stream::sequencer";
-    SEGMENT_HEADER_BYTES Bytes Refused(Reason::PayloadTooLarge), "messaging::publish";
+    SEGMENT_HEADER_BYTES Bytes Handled("the next segment takes the rest"), "stream::sequencer";
     SEGMENT_BODY_BYTES Bytes Handled("the next segment takes the rest"), "stream::sequencer";
     SEGMENT_EVENT_BYTES Bytes Handled("the next segment takes the rest"), "stream::sequencer";
     DEDUPE_WINDOW_MS Ms Refused(Reason::IdTooOld), "messaging::publish";
@@ -45,6 +45,8 @@ limits! {
     PARTITION_HELD_RECORDS Count Handled("feeding pauses"), "stream::sequencer";
     PARTITION_HELD_BYTES Bytes Handled("feeding pauses"), "stream::sequencer";
     SEQUENCER_READS Count Handled("further reads wait"), "stream::sequencer";
+    APPENDS_WAITING Count Handled("the call is given up, and each put asked again"), "messaging::sequencer";
+    APPENDS_AT_ONCE Count Handled("further ones are read when one is answered"), "persistence::append";
     CHECKPOINT_BYTES Bytes Handled("the index goes on in another part"), "stream::sequencer";
     CHECKPOINTS_WAITING Count Handled("the partition is taken over again"), "messaging::sequencer";
     WATERMARK_AHEAD Count Handled("the record is counted when it comes again"), "stream::watermark";
@@ -57,11 +59,13 @@ limits! {
     SENT_MARKS Count Handled("an echo of an older mark proves one side only"), "stream::clock_watch";
     CLOCK_DRIFT_PPM Ppm Handled("what a silent peer proved widens as fast"), "stream::clock_watch";
     MAX_IN_FLIGHT Count Refused(Reason::LimitExceeded), "gateway::publish";
-    PUBLISHES_PER_S PerSecond Refused(Reason::RateLimited), "gateway::limits";
-    PUBLISHES_BURST Count Refused(Reason::RateLimited), "gateway::limits";
-    RATE_IGNORED_MS Ms Closed(4102), "gateway::limits";
-    EPHEMERAL_PER_S PerSecond Handled("the frame is dropped without an answer"), "gateway::limits";
-    EPHEMERAL_BYTES Bytes Handled("the frame is dropped without an answer"), "gateway::limits";
+    PUBLISHES_PER_S PerSecond Refused(Reason::RateLimited), "gateway::publish";
+    PUBLISHES_BURST Count Refused(Reason::RateLimited), "gateway::publish";
+    RATE_IGNORED_MS Ms Closed(4102), "gateway::publish";
+    SUBSCRIPTIONS_PER_S PerSecond Refused(Reason::RateLimited), "gateway::subscribe";
+    SUBSCRIPTIONS_BURST Count Refused(Reason::RateLimited), "gateway::subscribe";
+    EPHEMERAL_PER_S PerSecond Handled("the frame is dropped without an answer"), "gateway::publish";
+    EPHEMERAL_BYTES Bytes Refused(Reason::PayloadTooLarge), "protocol";
     MAX_SUBSCRIPTIONS Count Refused(Reason::LimitExceeded), "gateway::session";
     MAX_BACKLOG Count Handled("the rest is one gap `skipped`"), "notification::backlog";
     SESSIONS_PER_DEVICE Count Closed(4301), "state::registry";
@@ -80,12 +84,10 @@ limits! {
     REST_ITEMS Count Refused(Reason::BadRequest), "gateway::rest";
     REST_BYTES Bytes Handled("the answer says what remains"), "gateway::rest";
     DURABILITY_WAIT_MS Ms Handled("the answer says what was reached"), "gateway::rest";
-    GLOBAL_ACK_MS Ms Handled("the collected acks are sent"), "gateway::publish";
     STORED_CURSOR_INTERVAL_MS Ms Handled("the newest is stored when the time has come"), "gateway::session";
     DEVICE_FORGOTTEN_DAYS Days Handled("the device begins like a new one"), "persistence::cursors";
     STREAM_MEMBERS Count Refused(Reason::LimitExceeded), "access::authorizer";
     RING_FRAMES Count Closed(4001), "gateway::ring";
-    RING_FRAMES_MIN Count Handled("a smaller setting is refused at the start"), "gateway::ring";
     EXPRESS_QUEUE Count Handled("the segment comes by the mirror"), "state::express";
     PUSH_QUEUE Count Handled("the attach stream ends with RESYNC"), "state::attach";
     WAITING_SEGMENTS Count Handled("later ones come by the backlog"), "state::hub";
@@ -93,7 +95,8 @@ limits! {
     SHARD_ASKS Count Handled("the shard asks again"), "gateway::outward";
     SHARD_COMMANDS Count Refused(Reason::Overloaded), "gateway::outward";
     STREAM_WINDOW_BYTES Bytes Handled("the sender waits"), "process::link";
-    BACKLOG_PAGE_BYTES Bytes Handled("the next page takes the rest"), "notification::backlog";
+    BACKLOG_PAGE_BYTES Bytes Handled("a larger answer is not used and asked for again"), "gateway::join";
+    BACKLOG_READ_BYTES Bytes Handled("the next page takes the rest"), "notification::source";
     JOIN_STALL_MS Ms Closed(4001), "gateway::join";
     GAP_WAITING_MS Ms Handled("readers are told by a gap `waiting`"), "gateway::join";
     SECOND_ACKS Count Handled("the publish gets no second ack here"), "gateway::second_ack";
@@ -112,7 +115,8 @@ limits! {
     MINE_ADDED Count Handled("the session is listed again"), "gateway::mine";
     REST_USERS Count Refused(Reason::Overloaded), "gateway::rest";
     CREATE_MEMBERS Count Refused(Reason::LimitExceeded), "gateway::rest";
+    HTTP_CONNECTIONS Count Handled("one more may ask for health only"), "gateway::edge";
+    HEALTH_CONNECTIONS Count Handled("the oldest of them is closed"), "gateway::edge";
+    OPERATOR_CONNECTIONS Count Handled("one more is closed unanswered"), "sterna::operator";
     GRANT_MS Ms Refused(Reason::Forbidden), "access::grant";
-    STALE_ORDINARY_MS Ms Refused(Reason::PolicyStale), "access::authorizer";
-    STALE_PRIVILEGED_MS Ms Refused(Reason::PolicyStale), "access::authorizer";
 }

@@ -15,6 +15,7 @@ use sterna_gateway::reader::Flow;
 use sterna_gateway::seams::{Ask, Gap, Page, Upstream};
 use sterna_gateway::shard::{Shard, Start};
 use sterna_gateway::wire::Encoding;
+use sterna_protocol::frame::GapReason;
 use sterna_stream::segment::Position;
 use sterna_stream::{Cursor, Hlc, Origin, Policy, Prefix, Segment, StreamId};
 use tokio::io::DuplexStream;
@@ -161,7 +162,7 @@ impl Regions {
                 to.advance(&name(origin), end.saturating_sub(u64::from(tail)));
             }
             if to != from {
-                page.gap = Some(Gap { reason: "skipped", from, to: to.clone() });
+                page.gap = Some(Gap { reason: GapReason::Skipped, from, to: to.clone() });
             }
             from = to;
         }

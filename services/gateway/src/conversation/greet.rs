@@ -2,12 +2,12 @@
 
 use sterna_access::Identity;
 use sterna_protocol::frame::{Hello, ServerFrame, Welcome};
-use sterna_protocol::limits::{PING_INTERVAL_DEFAULT_MS, PING_INTERVAL_MS, PUBLISH_BURST_S};
+use sterna_protocol::limits::{PING_INTERVAL_DEFAULT_MS, PING_INTERVALS_MS, PUBLISH_BURST_S};
 use sterna_stream::Reason;
+use sterna_stream::limits::{HELLO_TIMEOUT_MS, SUBSCRIPTIONS_BURST, SUBSCRIPTIONS_PER_S};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Duration, Instant};
 
-use super::subscribe::{SUBSCRIPTIONS_BURST_S, SUBSCRIPTIONS_PER_S};
 use super::{Conversation, Open, Rate};
 use crate::encode;
 use crate::gateway::Inner;
@@ -15,7 +15,9 @@ use crate::session::SessionId;
 use crate::wire::Encoding;
 
 /// Time for the first frame to come; 4101 beyond.
-const HELLO: Duration = Duration::from_secs(10);
+const HELLO: Duration = Duration::from_millis(HELLO_TIMEOUT_MS);
+/// Seconds' worth of streams that a session may ask to follow at once.
+const SUBSCRIPTIONS_BURST_S: u32 = (SUBSCRIPTIONS_BURST / SUBSCRIPTIONS_PER_S) as u32;
 
 impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Inner<S> {
     /// A socket was taken on: nobody yet.
@@ -38,7 +40,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Inner<S> {
                     opened_ms: now_ms,
                     publishes: Rate::new(terms.publishes_per_s, PUBLISH_BURST_S),
                     ephemerals: Rate::new(terms.ephemeral_per_s, 1),
-                    subscriptions: Rate::new(SUBSCRIPTIONS_PER_S, SUBSCRIPTIONS_BURST_S),
+                    subscriptions: Rate::new(SUBSCRIPTIONS_PER_S as u32, SUBSCRIPTIONS_BURST_S),
                     grants: Default::default(),
                 };
                 if let Some(conversation) = self.conversations.borrow_mut().get_mut(&session) {
@@ -73,7 +75,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Inner<S> {
 
     fn admitted(&self, session: SessionId, identity: &Identity, hello: &Hello, now_ms: u64) {
         let asked = hello.ping_interval_ms.unwrap_or(PING_INTERVAL_DEFAULT_MS);
-        let ping_ms = asked.clamp(*PING_INTERVAL_MS.start(), *PING_INTERVAL_MS.end());
+        let ping_ms = asked.clamp(*PING_INTERVALS_MS.start(), *PING_INTERVALS_MS.end());
         self.shard.ping_every(session, u16::try_from(ping_ms / 1_000).unwrap_or(u16::MAX));
         self.due_at(session, identity.expires_ms);
         let welcome = Welcome {

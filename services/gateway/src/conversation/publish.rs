@@ -3,11 +3,13 @@
 use std::rc::Rc;
 
 use bytes::Bytes;
-use sterna_access::{Action, Identity};
+use sterna_access::{Action, Grant, Identity};
 use sterna_proto::v1;
 use sterna_protocol::frame::{Ephemeral, Error, Publish};
+use sterna_stream::ids::EventKind;
 use sterna_stream::kind::MEMBER;
-use sterna_stream::{Hlc, Reason, Refusal, created};
+use sterna_stream::limits::RATE_IGNORED_MS;
+use sterna_stream::{Hlc, Reason, Refusal, StreamId, created};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Duration, Instant};
 
@@ -18,7 +20,7 @@ use crate::outward::publish::Unanswered;
 use crate::session::SessionId;
 
 /// Who goes on for so long over the rate is closed with 4102.
-const RATE_IGNORED: Duration = Duration::from_secs(10);
+const RATE_IGNORED: Duration = Duration::from_millis(RATE_IGNORED_MS);
 
 impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Inner<S> {
     pub(super) async fn publish(self: Rc<Self>, session: SessionId, publish: Publish) {
@@ -92,7 +94,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Inner<S> {
         let member = publish.kind.as_str() == MEMBER;
         let creates = member && created::is_creation(&publish.stream, &who.user, publish.event_id);
         let now_ms = self.process.clock().wall_ms();
-        if !member && let Some(sealed) = self.granted(session, publish, now_ms) {
+        if !member && let Some(sealed) = self.granted(session, &publish.stream, &publish.kind, now_ms) {
             return Ok(sealed);
         }
         let action = match creates {
@@ -100,21 +102,24 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Inner<S> {
             false => Action::publishing(&publish.kind, publish.payload.as_bytes()),
         };
         let grant = self.decide(who, &action, &publish.stream).await?;
-        let sealed = self.grant_key.seal(&grant);
+        let granted = self.sealed(&publish.stream, &publish.kind, &grant);
+        let sealed = granted.sealed.clone();
         // A change of members is decided each for itself.
         if !member {
-            let until_ms = grant.expires_ms().saturating_sub(GRANT_SLACK_MS);
-            let (stream, kind) = (publish.stream.clone(), publish.kind.clone());
-            let granted = Granted { stream, kind, sealed: sealed.clone(), until_ms };
             self.keep(session, granted);
         }
         Ok(sealed)
     }
 
-    fn granted(&self, session: SessionId, publish: &Publish, now_ms: u64) -> Option<Bytes> {
+    fn sealed(&self, stream: &StreamId, kind: &EventKind, grant: &Grant) -> Granted {
+        let until_ms = grant.expires_ms().saturating_sub(GRANT_SLACK_MS);
+        Granted { stream: stream.clone(), kind: kind.clone(), sealed: self.grant_key.seal(grant), until_ms }
+    }
+
+    fn granted(&self, session: SessionId, stream: &StreamId, kind: &EventKind, now_ms: u64) -> Option<Bytes> {
         let conversations = self.conversations.borrow();
         let open = conversations.get(&session)?.open.as_ref()?;
-        let fits = |g: &&Granted| g.stream == publish.stream && g.kind == publish.kind && g.until_ms > now_ms;
+        let fits = |g: &&Granted| g.stream == *stream && g.kind == *kind && g.until_ms > now_ms;
         open.grants.iter().find(fits).map(|granted| granted.sealed.clone())
     }
 
@@ -130,23 +135,40 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Inner<S> {
 
     /// An ephemeral: to whoever follows the stream now. Dropped without an answer if it may not or cannot be
     /// sent.
-    pub(super) fn say(&self, session: SessionId, ephemeral: Ephemeral) {
+    pub(super) async fn say(self: Rc<Self>, session: SessionId, ephemeral: Ephemeral) {
         let Some(identity) = self.identity(session) else { return };
+        if !self.shard.follows(session, &ephemeral.stream) || !self.within_ephemerals(session) {
+            return;
+        }
+        if !self.may_say(session, &identity, &ephemeral).await {
+            return;
+        }
         let payload = ephemeral.payload.map(|payload| payload.into_bytes()).unwrap_or_default();
-        if !self.shard.follows(session, &ephemeral.stream) {
-            return;
-        }
-        let mut conversations = self.conversations.borrow_mut();
-        let Some(open) = conversations.get_mut(&session).and_then(|c| c.open.as_mut()) else { return };
-        if open.ephemerals.take(Instant::now()).is_err() {
-            return;
-        }
-        drop(conversations);
         self.outward.ephemeral(&v1::Ephemeral {
             stream: ephemeral.stream.to_string(),
             user: identity.user.to_string(),
             kind: ephemeral.kind.to_string(),
             payload,
         });
+    }
+
+    fn within_ephemerals(&self, session: SessionId) -> bool {
+        let mut conversations = self.conversations.borrow_mut();
+        let open = conversations.get_mut(&session).and_then(|conversation| conversation.open.as_mut());
+        open.is_some_and(|open| open.ephemerals.take(Instant::now()).is_ok())
+    }
+
+    /// Who may write an event of its kind may say an ephemeral.
+    async fn may_say(&self, session: SessionId, who: &Identity, ephemeral: &Ephemeral) -> bool {
+        let Ephemeral { stream, kind, .. } = ephemeral;
+        if kind.as_str() == MEMBER {
+            return false;
+        }
+        if self.granted(session, stream, kind, self.process.clock().wall_ms()).is_some() {
+            return true;
+        }
+        let Ok(grant) = self.decide(who, &Action::Publish(kind.clone()), stream).await else { return false };
+        self.keep(session, self.sealed(stream, kind, &grant));
+        true
     }
 }

@@ -13,11 +13,6 @@ use crate::session::SessionId;
 use crate::shard::{Refused, Start};
 use crate::stored::StoredCursors;
 
-/// Streams that a session may ask for, a second: more than anybody reads, and less than would cost others.
-pub(super) const SUBSCRIPTIONS_PER_S: u32 = 50;
-/// Seconds' worth of them that it may ask for at once: all that it may follow, twice.
-pub(super) const SUBSCRIPTIONS_BURST_S: u32 = 20;
-
 impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Inner<S> {
     pub(super) async fn subscribe(self: Rc<Self>, session: SessionId, subscribe: Subscribe) {
         if subscribe.mine {

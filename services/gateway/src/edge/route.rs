@@ -37,7 +37,7 @@ where
     }
     let reads = matches!(request.method, Method::GET | Method::HEAD);
     let answer = match path {
-        "/health/live" | "/health/target" | "/health/route53" | "/v1/health" | "/v1/regions" if !reads => {
+        path if !reads && (is_about_health(path) || path == "/v1/regions") => {
             answer::other_method("GET, HEAD")
         }
         "/health/live" => health(true, standing),
@@ -47,6 +47,11 @@ where
         _ => answer::problem(&nothing_here(), None),
     };
     (answer, None)
+}
+
+/// Whether this asks how the region stands here.
+pub(super) fn is_about_health(path: &str) -> bool {
+    matches!(path, "/health/live" | "/health/target" | "/health/route53" | "/v1/health")
 }
 
 fn upgrade<S: AsyncRead + AsyncWrite + Unpin + 'static>(

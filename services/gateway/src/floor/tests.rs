@@ -6,7 +6,7 @@ fn floor(hlc: u64) -> Place {
     Place { hlc: sterna_stream::Hlc(hlc), origin: "m".parse().unwrap(), seq: 1 }
 }
 
-fn gap(reason: &'static str, from: &str, to: &str) -> Gap {
+fn gap(reason: GapReason, from: &str, to: &str) -> Gap {
     Gap { reason, from: cursor(from), to: cursor(to) }
 }
 
@@ -23,13 +23,13 @@ fn a_prefix_stands_below_the_floor() {
 #[test]
 fn a_page_is_told_without_what_is_hidden() {
     let segments = vec![segment(&stream("a"), "a", 3, 6, 1), segment(&stream("a"), "z", 1, 2, 1)];
-    let whole = Page { gap: Some(gap("skipped", "", "a:2,q:9")), segments };
+    let whole = Page { gap: Some(gap(GapReason::Skipped, "", "a:2,q:9")), segments };
     let (gaps, left) = page(&whole, &cursor(""), &floor(5));
-    assert_eq!(gaps, [gap("skipped", "", "q:9"), gap("hidden", "q:9", "a:5,q:9,z:2")]);
+    assert_eq!(gaps, [gap(GapReason::Skipped, "", "q:9"), gap(GapReason::Hidden, "q:9", "a:5,q:9,z:2")]);
     let left: Vec<_> = left.iter().map(|segment| (segment.first, segment.last())).collect();
     assert_eq!(left, [(6, 6)]);
     let (gaps, left) = page(&whole, &cursor(""), &floor(0));
-    assert_eq!((gaps, left.len()), (vec![gap("skipped", "", "a:2,q:9")], 2), "nothing is hidden");
+    assert_eq!((gaps, left.len()), (vec![gap(GapReason::Skipped, "", "a:2,q:9")], 2), "nothing is hidden");
 }
 
 #[test]

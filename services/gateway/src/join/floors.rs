@@ -71,5 +71,5 @@ pub(super) fn frames_for(
 ) -> Frames {
     let own =
         ring.floor(slot).and_then(|floor| crate::floor::frames(&entry.segment, floor, encoding, encode));
-    own.unwrap_or_else(|| entry.frames(encoding, encode).clone())
+    own.unwrap_or_else(|| entry.frames(encoding, encode, &ring.held).clone())
 }

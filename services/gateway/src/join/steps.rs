@@ -1,5 +1,6 @@
 //! A join, step by step: `subscribed`, page after page, the step into the ring; one at a time per session.
 
+use sterna_protocol::frame::GapReason;
 use sterna_stream::order::Place;
 use sterna_stream::{Cursor, StreamId};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -34,7 +35,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Contents<S> {
         let mut out = Messages::new(self.sessions[slot as usize].encoding);
         self.encode.subscribed(&ring.stream, &ring.heads, known, &mut out);
         if let Some(to) = told.filter(|to| !to.is_empty()) {
-            let gap = Gap { reason: "skipped", from: Cursor::new(), to };
+            let gap = Gap { reason: GapReason::Skipped, from: Cursor::new(), to };
             self.encode.gap(&ring.stream, &gap, &mut out);
         }
         self.sessions[slot as usize].put(out.finish());
@@ -109,7 +110,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Contents<S> {
         if tail == Some(0) {
             let mut to = head;
             to.merge(&from);
-            let gap = Some(Gap { reason: "skipped", from, to });
+            let gap = Some(Gap { reason: GapReason::Skipped, from, to });
             return self.page(id, &stream, &Page { gap, segments: Vec::new() });
         }
         let ask = Ask { session: id, stream, from, head, tail, max_bytes };
@@ -187,7 +188,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Contents<S> {
         join.told_waiting = true;
         let from = join.sent.clone();
         let ring = &self.rings[ring_id as usize];
-        let gap = Gap { reason: "waiting", from, to: ring.heads.clone() };
+        let gap = Gap { reason: GapReason::Waiting, from, to: ring.heads.clone() };
         let mut out = Messages::new(self.sessions[slot as usize].encoding);
         self.encode.gap(&ring.stream, &gap, &mut out);
         self.sessions[slot as usize].put(out.finish());

@@ -6,6 +6,7 @@ use sterna_process::{End, Link};
 use sterna_proto::record::Stored;
 use sterna_proto::v1::notification_client::NotificationClient;
 use sterna_proto::{convert, v1};
+use sterna_protocol::frame::GapReason;
 use sterna_stream::limits::SHARD_ASKS;
 use sterna_stream::{Cursor, Segment, StreamId};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -124,5 +125,5 @@ fn gap(from: &Cursor, skipped: Cursor) -> Option<Gap> {
         return None;
     }
     let before = skipped.iter().map(|(origin, _)| (origin.clone(), from.get(origin))).collect();
-    Some(Gap { reason: "skipped", from: before, to: skipped })
+    Some(Gap { reason: GapReason::Skipped, from: before, to: skipped })
 }

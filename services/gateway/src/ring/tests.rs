@@ -56,6 +56,29 @@ fn old_entries_are_pushed_out_of_a_full_ring() {
     assert_eq!((by_bytes.base(), by_bytes.end()), (3, 4));
 }
 
+/// G9, E29: encoded frames count like bodies, from when they are encoded until their entry goes, in each encoding.
+#[test]
+fn encoded_frames_count_until_their_entry_goes() {
+    let mut ring = ring();
+    let limits = Limits { ring_bytes: 1_000, ..Limits::default() };
+    let offer = |ring: &mut Ring, seq| ring.offer(segment(&stream("a"), "us", seq, seq, 100), &limits);
+    for seq in 1..=4 {
+        offer(&mut ring, seq);
+    }
+    assert_eq!(ring.held.get(), 400);
+    for encoding in [Encoding::Json, Encoding::Json, Encoding::Protobuf] {
+        ring.entries_from(0).for_each(|entry| drop(entry.frames(encoding, &Text, &ring.held).clone()));
+    }
+    let exact = |ring: &Ring| ring.entries_from(ring.base()).map(Entry::bytes).sum::<usize>();
+    assert_eq!(ring.held.get(), exact(&ring));
+    assert!(ring.held.get() > 1_200, "bodies, and frames of two encodings that repeat them");
+    offer(&mut ring, 5);
+    assert_eq!((ring.base(), ring.end()), (2, 5), "what was encoded counted");
+    assert_eq!(ring.held.get(), exact(&ring));
+    ring.trim(5);
+    assert_eq!(ring.held.get(), 0);
+}
+
 /// G9: what is held above a gap is bounded; the rest is pulled later.
 #[test]
 fn what_is_held_above_a_gap_is_bounded() {
@@ -83,7 +106,9 @@ fn a_run_is_its_entries_copied_together() {
             continue;
         }
         for at in 0..seq {
-            let frames = ring.entries_from(at).map(|entry| entry.frames(Encoding::Protobuf, &Text).to_vec());
+            let frames = ring
+                .entries_from(at)
+                .map(|entry| entry.frames(Encoding::Protobuf, &Text, &ring.held).to_vec());
             let one_by_one = frames.collect::<Vec<_>>().concat();
             assert_eq!(ring.run(at, Encoding::Protobuf).unwrap(), one_by_one);
         }

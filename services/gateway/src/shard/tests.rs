@@ -10,6 +10,7 @@ pub(crate) mod world;
 
 use std::time::Duration;
 
+use sterna_protocol::frame::GapReason;
 use tokio::time::sleep;
 
 use self::world::{Heard, connect, connect_with, cursor, paused, segment, shard, stream};
@@ -242,7 +243,7 @@ fn a_join_reads_pages_until_the_ring_completes_them() {
         for seq in 6..=8 {
             shard.push(segment(&a, "us", seq, seq, 1));
         }
-        let gap = Gap { reason: "skipped", from: cursor("us:2"), to: cursor("us:3") };
+        let gap = Gap { reason: GapReason::Skipped, from: cursor("us:2"), to: cursor("us:3") };
         let page = Page { gap: Some(gap), segments: vec![segment(&a, "us", 4, 5, 1)] };
         shard.page(client.id, &a, &page);
         assert_eq!(client.text().await, "g skipped us:3");

@@ -1,6 +1,6 @@
 //! Who may do what: tokens that say it outright, and decisions that a test can refuse, hold up and count.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
@@ -23,6 +23,7 @@ pub(crate) struct Access {
     members: MemberAuthorizer<Table>,
     table: Table,
     refused: Mutex<BTreeMap<String, Refusal>>,
+    readers: Mutex<BTreeSet<String>>,
     asked: Mutex<Vec<(String, Action)>>,
     passed: Mutex<Vec<StreamId>>,
     /// Decisions pass one by one while this is open.
@@ -59,6 +60,7 @@ impl Access {
             members: MemberAuthorizer::new(table.clone(), Kinds::standard(), clock, "a"),
             table,
             refused: Mutex::default(),
+            readers: Mutex::default(),
             asked: Mutex::default(),
             passed: Mutex::default(),
             turnstile: Semaphore::new(Semaphore::MAX_PERMITS),
@@ -68,6 +70,11 @@ impl Access {
     /// What `user` asks is refused from now on.
     pub(crate) fn refuse(&self, user: &str, reason: Reason) {
         self.refused.lock().unwrap().insert(user.into(), reason.because("so"));
+    }
+
+    /// `user` may read and nothing else from now on.
+    pub(crate) fn only_reads(&self, user: &str) {
+        self.readers.lock().unwrap().insert(user.into());
     }
 
     /// Decisions hang, until so many are let through.
@@ -121,6 +128,9 @@ impl Access {
 impl Authorizer for Access {
     async fn authorize(&self, who: &Identity, what: &Action, on: &StreamId) -> Result<Grant, Refusal> {
         self.pass(who, what).await?;
+        if *what != Action::Read && self.readers.lock().unwrap().contains(who.user.as_str()) {
+            return Err(Reason::Forbidden.because("a reader"));
+        }
         self.members.authorize(who, what, on).await
     }
 

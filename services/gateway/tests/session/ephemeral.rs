@@ -1,6 +1,7 @@
 //! Ephemerals: to followers, from followers, little and seldom, never an answer (docs/protocol.md, rule 23;
 //! E19).
 
+use sterna_access::Action;
 use sterna_proto::v1;
 use sterna_proto::v1::attach_down::What;
 use sterna_protocol::frame::ServerFrame;
@@ -9,6 +10,7 @@ use tokio::time::{Duration, advance};
 
 use crate::person::typing;
 use crate::world::{World, run};
+use crate::{of_members, segment};
 
 /// Rule 23: who does not follow may not say; the server names the user, whatever a client says.
 #[test]
@@ -25,6 +27,31 @@ fn only_followers_say_something_and_the_server_says_who() {
         assert_eq!((&said.stream[..], &said.user[..], &said.kind[..]), (stream.as_str(), "ana", "typing"));
         assert_eq!(said.payload.len(), 10);
         ana.quiet(1).await;
+    });
+}
+
+/// Rule 23, E32: who may follow a stream and not write to it says nothing to the others either; whoever
+/// becomes a reader stops at once.
+#[test]
+fn who_only_reads_says_nothing() {
+    run(async {
+        let mut world = World::new().await;
+        let stream = world.stream();
+        let mut ana = world.person("ana").await;
+        world.live(&mut ana, &stream, "").await;
+        ana.send(&[typing(&stream, None, 2)]).await;
+        assert_eq!(world.state.ephemeral().await.user, "ana");
+        world.access.asked();
+        ana.send(&[typing(&stream, None, 2)]).await;
+        world.state.ephemeral().await;
+        assert_eq!(world.access.asked(), [], "decided once");
+        world.access.only_reads("ana");
+        world.push(&of_members(segment(&stream, 1, 1))).await;
+        ana.seqs().await;
+        ana.send(&[typing(&stream, None, 2)]).await;
+        assert!(world.state.is_quiet(1).await, "no longer");
+        let asked = world.access.asked();
+        assert!(asked.iter().any(|(_, what)| *what != Action::Read), "it was decided again: {asked:?}");
     });
 }
 

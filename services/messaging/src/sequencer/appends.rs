@@ -14,20 +14,18 @@ use sterna_process::Link;
 use sterna_proto::v1;
 use sterna_proto::v1::persistence_client::PersistenceClient;
 use sterna_stream::StreamId;
-use sterna_stream::limits::UNACKED_RECORDS;
+use sterna_stream::limits::APPENDS_WAITING;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tonic::{Status, Streaming};
 
 use super::stored::{Answered, put_answer};
 
-/// Requests that wait for the call. Each has a segment, and a machine has no more of them under way.
-const REQUESTS: usize = UNACKED_RECORDS;
 /// Longest that an answer is waited for: somewhat longer than persistence waits for its table.
 const LONGEST: Duration = Duration::from_secs(12);
 
-/// A segment's stream and first seq, and what became of its put; `None`: nobody knows.
-pub(super) type Outcome = (StreamId, u64, Option<Answered>);
+/// A segment's stream and first seq, and what became of its put.
+pub(super) type Outcome = (StreamId, u64, Answered);
 
 /// See the file's head.
 pub(super) struct Appends {
@@ -119,7 +117,7 @@ impl Appends {
     }
 
     fn open(&mut self) {
-        let (requests, queue) = mpsc::channel(REQUESTS);
+        let (requests, queue) = mpsc::channel(APPENDS_WAITING);
         let queue = stream::unfold(queue, |mut queue: mpsc::Receiver<v1::AppendRequest>| async move {
             queue.recv().await.map(|request| (request, queue))
         });
@@ -132,13 +130,14 @@ impl Appends {
         let at = self.waiting.iter().position(|request| request.tag == answer.tag)?;
         let Request { puts, .. } = self.waiting.remove(at)?;
         let mut results = answer.results.into_iter();
-        let outcome = |(stream, first)| (stream, first, results.next().and_then(put_answer));
+        let mut next = || results.next().map_or(Answered::Unknown, put_answer);
+        let outcome = |(stream, first)| (stream, first, next());
         Some(puts.into_iter().map(outcome).collect())
     }
 
     fn lost(&mut self) -> Vec<Outcome> {
         let puts = self.waiting.drain(..).flat_map(|request| request.puts);
-        puts.map(|(stream, first)| (stream, first, None)).collect()
+        puts.map(|(stream, first)| (stream, first, Answered::Unknown)).collect()
     }
 }
 
@@ -154,5 +153,34 @@ impl Call {
         if let Self::Opening(requests, _) = std::mem::replace(self, Self::Closed) {
             *self = Self::Open(requests, answers);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use sterna_process::Slot;
+
+    use super::*;
+
+    /// G9, E11, E29: a call that takes nothing holds a bounded number of requests. One more gives it up, and then
+    /// nobody knows of any of them: each is asked again by the machine.
+    #[tokio::test(start_paused = true)]
+    async fn a_call_that_takes_nothing_is_given_up() {
+        let stream: StreamId = "acme/chat/a".parse().unwrap();
+        let mut appends = Appends::new(PersistenceClient::new(Slot::default().link()));
+        for first in 1..=APPENDS_WAITING as u64 {
+            appends.put(vec![(stream.clone(), first)], Vec::new());
+        }
+        assert!(matches!(appends.call, Call::Opening(..)), "all of them wait");
+        appends.put(vec![(stream, 0)], Vec::new());
+        assert!(matches!(appends.call, Call::Closed));
+        let Poll::Ready(lost) = appends.poll(&mut Context::from_waker(std::task::Waker::noop())) else {
+            panic!("what was lost is told at once")
+        };
+        assert_eq!(lost.len(), APPENDS_WAITING + 1);
+        assert!(lost.iter().all(|(_, _, answer)| matches!(answer, Answered::Unknown)));
+        assert!(appends.is_idle());
     }
 }

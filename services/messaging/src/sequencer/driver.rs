@@ -24,10 +24,10 @@ use sterna_stream::sequencer::takeover::Opening;
 use sterna_stream::sequencer::{Action, Checkpoint, Input, Partition, PutAnswer, Record, What, Why};
 use sterna_stream::{Hlc, LogPos, Segment, StreamId};
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Instant, MissedTickBehavior};
 
 use super::appends::{Appends, Outcome};
-use super::stored::{Answered, Page, Tables, item};
+use super::stored::{Answered, BROKEN_WAIT, Page, Tables, item};
 use super::takeover::{Taken, newer_term, take};
 use super::{Order, Shared, ingress};
 
@@ -98,6 +98,9 @@ struct Term<'a> {
     checkpoints: VecDeque<Checkpoint>,
     /// Whether the log took a record of this term.
     logged: bool,
+    /// Since when something that cannot be read stands in the place of a stream's next segment. Streams with
+    /// a put under way, no others.
+    damaged: Map<StreamId, Instant>,
     /// What was met in the table that nothing can go on from.
     broken: Option<Why>,
 }
@@ -187,6 +190,7 @@ impl<'a> Term<'a> {
             term,
             checkpoints: VecDeque::new(),
             logged: false,
+            damaged: Map::default(),
             broken: None,
         }
     }
@@ -303,19 +307,33 @@ impl<'a> Term<'a> {
         }
     }
 
-    fn put(&mut self, stream: StreamId, first: u64, answer: Option<Answered>) {
-        let Some((answer, bytes)) = answer else {
-            let mut tables = self.tables.clone();
-            self.pending.push(Box::pin(async move {
-                tables.pause().await;
-                Done::PutAgain(stream)
-            }));
-            return;
-        };
-        if let PutAnswer::Found(_) = &answer {
-            self.encoded.insert((stream.clone(), first), bytes);
+    fn put(&mut self, stream: StreamId, first: u64, answer: Answered) {
+        match answer {
+            Answered::Known(answer, bytes) => {
+                self.damaged.remove(&stream);
+                if let PutAnswer::Found(_) = &answer {
+                    self.encoded.insert((stream.clone(), first), bytes);
+                }
+                self.handle(Input::Put { stream, answer });
+            }
+            Answered::Unknown => self.put_again(stream),
+            Answered::Unreadable => {
+                let since = *self.damaged.entry(stream.clone()).or_insert_with(Instant::now);
+                if since.elapsed() >= BROKEN_WAIT {
+                    self.broken = Some(Why::Unreadable(stream));
+                } else {
+                    self.put_again(stream);
+                }
+            }
         }
-        self.handle(Input::Put { stream, answer });
+    }
+
+    fn put_again(&self, stream: StreamId) {
+        let mut tables = self.tables.clone();
+        self.pending.push(Box::pin(async move {
+            tables.pause().await;
+            Done::PutAgain(stream)
+        }));
     }
 
     fn keep(&mut self, stored: Stored) -> Arc<Segment> {

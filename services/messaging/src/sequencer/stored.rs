@@ -1,8 +1,9 @@
 //! What a partition's machine reads of the event tables, through persistence, and what its puts came to.
 //!
 //! Reads are repeated until they are answered: a machine waits for them and nothing else can answer. A chain
-//! that answers and is broken is read again for a while only ([`BROKEN_WAIT`]) and then stops the partition
-//! (E10).
+//! that is broken, and a record that cannot be read, here or by persistence, are read again for a while only
+//! ([`BROKEN_WAIT`]) and then stop the partition (E10). So it is with what stands in a segment's place and is
+//! none.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,13 +12,14 @@ use bytes::Bytes;
 use rand::RngExt;
 use sterna_process::{Link, Seeded};
 use sterna_proto::record::Stored;
-use sterna_proto::v1;
 use sterna_proto::v1::appended::Outcome;
 use sterna_proto::v1::persistence_client::PersistenceClient;
+use sterna_proto::{refusal, v1};
 use sterna_stream::sequencer::invariants::Broken;
 use sterna_stream::sequencer::{Place, PutAnswer, Why};
-use sterna_stream::{Hlc, Segment, StreamId};
+use sterna_stream::{Hlc, Reason, Segment, StreamId};
 use tokio::time::Instant;
+use tonic::Status;
 
 /// Longest a read may take.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -26,9 +28,9 @@ const PAUSE_MS: std::ops::Range<u64> = 20..500;
 
 /// Doublings of that pause at most, where it grows.
 const LONGER_MAX: u32 = 5;
-/// How long a chain may be found broken. A consistent read does not mend by itself; but an answer may have
-/// come from somebody who is just being replaced.
-const BROKEN_WAIT: Duration = Duration::from_secs(30);
+/// How long a chain may be found broken or damaged. A consistent read does not mend by itself; but an answer
+/// may have come from somebody who is just being replaced.
+pub(super) const BROKEN_WAIT: Duration = Duration::from_secs(30);
 
 /// A partition's view of the tables.
 #[derive(Clone)]
@@ -38,8 +40,15 @@ pub(super) struct Tables {
     pub(super) rng: Seeded,
 }
 
-/// What became of a put, with the bytes of the segment that was found.
-pub(super) type Answered = (PutAnswer, Bytes);
+/// What became of a put.
+pub(super) enum Answered {
+    /// With the bytes of the segment that was found.
+    Known(PutAnswer, Bytes),
+    /// Nobody knows.
+    Unknown,
+    /// Something else stands in the segment's place, and it cannot be read.
+    Unreadable,
+}
 
 /// Segments of one stream, and where to read on.
 pub(super) struct Page {
@@ -115,21 +124,21 @@ impl Tables {
                 ..v1::ReadRequest::default()
             });
             request.set_timeout(DEADLINE);
-            match self
-                .persistence
-                .read(request)
-                .await
-                .map(tonic::Response::into_inner)
-                .map(|a| page(stream, a))
-            {
-                Ok(Ok(page)) => return Ok(page),
-                Ok(Err(why)) => {
-                    tracing::error!(%why, "a chain is read again");
-                    if broken_since.get_or_insert_with(Instant::now).elapsed() >= BROKEN_WAIT {
-                        return Err(why);
-                    }
+            let why = match self.persistence.read(request).await {
+                Ok(answer) => match page(stream, answer.into_inner()) {
+                    Ok(page) => return Ok(page),
+                    Err(why) => Some(why),
+                },
+                Err(error) => {
+                    tracing::warn!(%stream, %error, "a chain could not be read");
+                    damaged(&error).then(|| Why::Unreadable(stream.clone()))
                 }
-                Err(error) => tracing::warn!(%stream, %error, "a chain could not be read"),
+            };
+            if let Some(why) = why {
+                tracing::error!(%why, "a chain is read again");
+                if broken_since.get_or_insert_with(Instant::now).elapsed() >= BROKEN_WAIT {
+                    return Err(why);
+                }
             }
             self.pause().await;
         }
@@ -147,18 +156,22 @@ fn page(stream: &StreamId, answer: v1::ReadAnswer) -> Result<Page, Why> {
     Ok(Page { segments, rest: answer.remaining.into_iter().next() })
 }
 
-/// `None`: nobody knows.
-pub(super) fn put_answer(result: v1::Appended) -> Option<Answered> {
-    match result.outcome? {
-        Outcome::Stored(_) => Some((PutAnswer::Stored, Bytes::new())),
-        Outcome::Found(bytes) => match Stored::decode(bytes) {
-            Ok(stored) => Some((PutAnswer::Found(Arc::new(stored.segment)), stored.bytes)),
+/// Whether persistence could read what is stored, and found it damaged: asked again it says the same.
+fn damaged(error: &Status) -> bool {
+    refusal::from_status(error).reason == Reason::Internal
+}
+
+pub(super) fn put_answer(result: v1::Appended) -> Answered {
+    match result.outcome {
+        Some(Outcome::Stored(_)) => Answered::Known(PutAnswer::Stored, Bytes::new()),
+        Some(Outcome::Found(bytes)) => match Stored::decode(bytes) {
+            Ok(stored) => Answered::Known(PutAnswer::Found(Arc::new(stored.segment)), stored.bytes),
             Err(error) => {
                 tracing::error!(%error, "what stands in a segment's place is no segment");
-                None
+                Answered::Unreadable
             }
         },
-        Outcome::Unknown(_) => None,
+        Some(Outcome::Unknown(_)) | None => Answered::Unknown,
     }
 }
 

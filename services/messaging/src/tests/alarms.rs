@@ -64,3 +64,48 @@ async fn a_hole_in_the_own_chain_stops_the_partition_by_name() {
     })
     .await;
 }
+
+/// E10: what cannot be read does not mend by waiting either, whoever finds it: what stands in the place of a
+/// stream's next segment, or a segment of its chain that persistence cannot read. After a while it is an alarm
+/// with the stream's name; the other partition goes on.
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_read_stops_the_partition_by_name() {
+    for of_the_chain in [false, true] {
+        let mut world = World::new(config());
+        let (hurt, fine) = (stream_in(0), stream_in(1));
+        let first = world.start("messaging-0#1");
+        world.produce(std::slice::from_ref(&hurt), 1).await;
+        world.settled().await;
+        let place = layout::segment(&hurt, &world.config.origin, if of_the_chain { 1 } else { 2 });
+        world.table.put(place, "no segment".into(), Expect::Any).await.unwrap();
+        let running = if of_the_chain {
+            first.process.kill();
+            world.start("messaging-0#2")
+        } else {
+            first
+        };
+        let started = tokio::time::Instant::now();
+        world.produce(std::slice::from_ref(&hurt), 1).await;
+        until("the alarm", async || match running.messaging.alarms().of(0) {
+            Some(Why::Unreadable(stream)) if stream == hurt => Ok(()),
+            other => Err(other),
+        })
+        .await;
+        let waited = started.elapsed();
+        let expected = Duration::from_secs(30)..Duration::from_secs(60);
+        assert!(expected.contains(&waited), "it was tried again for a while: {waited:?}");
+        world.produce(std::slice::from_ref(&fine), 2).await;
+        until("the other partition's events", async || match fine_stands(&world, &fine).await {
+            true => Ok(()),
+            false => Err(()),
+        })
+        .await;
+    }
+}
+
+/// Whether something of `stream` is stored; the tables are not read as a whole, since they are damaged.
+async fn fine_stands(world: &World, stream: &sterna_stream::StreamId) -> bool {
+    let first = layout::segment(stream, &world.config.origin, 1);
+    let found = world.table.get(&[first], sterna_storage::Consistency::Consistent).await.unwrap();
+    found[0].is_some()
+}

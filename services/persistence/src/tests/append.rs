@@ -4,6 +4,7 @@ use futures_util::stream;
 use sterna_proto::v1;
 use sterna_proto::v1::appended::Outcome;
 use sterna_storage::faulty::{Chances, Fault};
+use sterna_stream::limits::APPENDS_AT_ONCE;
 use tokio::sync::mpsc;
 use tokio::time::{Duration, Instant};
 use tonic::Code;
@@ -68,6 +69,34 @@ async fn a_slow_put_is_unknown_in_time_and_holds_up_no_other() {
     let second = answers.message().await.unwrap().unwrap();
     assert_eq!((second.tag, second.results[0].outcome.clone()), (1, Some(Outcome::Unknown(true))));
     assert!(began.elapsed() < Duration::from_secs(12), "{:?}", began.elapsed());
+}
+
+/// G9, E29: a call reads no further request while as many as it may are under way; it does when they are answered.
+#[tokio::test(start_paused = true)]
+async fn a_call_has_a_bounded_number_of_puts_under_way() {
+    let world = World::new();
+    let (slow, last) = (Chain::of("a").sized(&[1]), Chain::of("b").sized(&[1]));
+    let minute = Duration::from_secs(60);
+    world.faults.set_chances(Chances { delay_min: minute, delay_max: minute, ..Chances::default() });
+    let asked = (1..=APPENDS_AT_ONCE as u64).map(|tag| v1::AppendRequest { items: items(&slow), tag });
+    let last = v1::AppendRequest { items: items(&last), tag: 0 };
+    let requests = asked.chain([last]).collect::<Vec<_>>();
+    let mut answers = world.called_by("messaging").append(stream::iter(requests)).await.unwrap().into_inner();
+    let waited = tokio::time::timeout(Duration::from_secs(1), answers.message()).await;
+    assert!(waited.is_err(), "the table is slow");
+    // Whatever is put from now on is quick; what is being put is not.
+    world.faults.set_chances(Chances::default());
+    let began = Instant::now();
+    let first = answers.message().await.unwrap().unwrap();
+    assert!(first.tag != 0 && began.elapsed() >= Duration::from_secs(8), "{}", first.tag);
+    let (mut stored, mut unknown) = (Vec::new(), 1);
+    while let Some(answer) = answers.message().await.unwrap() {
+        match answer.results[0].outcome {
+            Some(Outcome::Stored(true)) => stored.push(answer.tag),
+            _ => unknown += 1,
+        }
+    }
+    assert_eq!((stored, unknown), (vec![0], APPENDS_AT_ONCE), "the last was put when another was answered");
 }
 
 /// One malformed item and nothing is put: the caller's code is wrong, not its data.

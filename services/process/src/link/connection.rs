@@ -7,6 +7,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use http::{Request, Response, Uri};
 use hyper_util::rt::TokioIo;
+use sterna_stream::limits::STREAM_WINDOW_BYTES;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tonic::Status;
@@ -19,7 +20,7 @@ use crate::process::OwnedExecutor;
 use crate::{Process, deadline};
 
 /// Bytes of one stream that may be underway unread, per direction (rule E16).
-pub const STREAM_WINDOW: u32 = 256 * 1024;
+pub const STREAM_WINDOW: u32 = STREAM_WINDOW_BYTES as u32;
 /// Bytes of all streams of one connection that may be underway unread: one stalled stream leaves room for the
 /// others.
 pub const CONNECTION_WINDOW: u32 = 4 * STREAM_WINDOW;

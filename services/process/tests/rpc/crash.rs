@@ -31,17 +31,15 @@ fn a_call_underway_ends_when_its_role_is_killed() {
         pair.caller.spawn("call", End::Expected, async move {
             sender.send(other.say(Bytes::from(vec![WAIT, 200])).await).await.unwrap();
         });
-        tokio::time::sleep(Duration::from_millis(1_500)).await;
-        let worked = pair.echo.worked.load(Ordering::SeqCst);
-        assert_eq!(worked, 2, "{way:?}: the handler is at work");
+        pair.echo.working(1).await;
 
         pair.callee.kill();
         let status = tokio::time::timeout(SOON, answer.recv()).await.expect("hangs").unwrap().unwrap_err();
         assert_eq!(status.code(), Code::Unavailable, "{way:?}: {status:?}");
         let status = pair.client.say(Bytes::from_static(b"?")).await.unwrap_err();
         assert_eq!(status.code(), Code::Unavailable, "{way:?}: {status:?}");
-        tokio::time::sleep(Duration::from_millis(1_500)).await;
-        assert_eq!(pair.echo.worked.load(Ordering::SeqCst), worked, "{way:?}: a dead role worked on");
+        pair.echo.working(0).await;
+        assert_eq!(pair.echo.worked.load(Ordering::SeqCst), 1, "{way:?}: only the call before was answered");
         assert_eq!(pair.callee.state(), State::Dead);
         assert_eq!(pair.callee.exited().await, Exit::Killed);
     });

@@ -1,7 +1,7 @@
 //! A service that shows what the suite looks at: written by hand, as generated code would be, over bytes.
 //!
 //! `Say` answers its request; a request of `[WAIT, s]` takes `s` seconds first and counts each one in
-//! `worked`. `Chat` answers each message of a stream as it comes. `Flood` sends 64 KiB messages until nobody
+//! `worked`, and itself among `working` for as long as its handler is there. `Chat` answers each message of a stream as it comes. `Flood` sends 64 KiB messages until nobody
 //! takes them.
 //! Sleeps are the scenario's own (paused time in memory), never a wait for something to happen.
 
@@ -15,6 +15,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::uri::PathAndQuery;
 use sterna_process::Link;
+use tokio::sync::watch;
 use tokio_stream::{Stream, StreamExt};
 use tonic::body::Body;
 use tonic::server::{NamedService, StreamingService, UnaryService};
@@ -35,6 +36,8 @@ fn codec() -> ProstCodec<Bytes, Bytes> {
 pub(crate) struct Echo {
     /// Steps that handlers have done.
     pub(crate) worked: Arc<AtomicU64>,
+    /// Handlers of `[WAIT, s]` that are at work: what is dropped works no further.
+    pub(crate) working: watch::Sender<usize>,
     /// Messages that floods have made.
     pub(crate) flooded: Arc<AtomicU64>,
 }
@@ -44,11 +47,12 @@ impl UnaryService<Bytes> for Echo {
     type Future = Answer<Bytes>;
 
     fn call(&mut self, request: Request<Bytes>) -> Self::Future {
-        let worked = self.worked.clone();
+        let (worked, working) = (self.worked.clone(), self.working.clone());
         Box::pin(async move {
             let body = request.into_inner();
             match *body {
                 [WAIT, seconds] => {
+                    let _at_work = AtWork::new(working);
                     for _ in 0..seconds {
                         tokio::time::sleep(Duration::from_secs(1)).await;
                         worked.fetch_add(1, Ordering::SeqCst);
@@ -61,6 +65,32 @@ impl UnaryService<Bytes> for Echo {
             }
             Ok(Response::new(body))
         })
+    }
+}
+
+/// One among those at work.
+struct AtWork(watch::Sender<usize>);
+
+impl AtWork {
+    fn new(working: watch::Sender<usize>) -> AtWork {
+        working.send_modify(|count| *count += 1);
+        AtWork(working)
+    }
+}
+
+impl Drop for AtWork {
+    fn drop(&mut self) {
+        self.0.send_modify(|count| *count -= 1);
+    }
+}
+
+impl Echo {
+    /// Returns once so many handlers are at work.
+    pub(crate) async fn working(&self, count: usize) {
+        let mut working = self.working.subscribe();
+        let reached = tokio::time::timeout(Duration::from_secs(10), working.wait_for(|now| *now == count));
+        let reached = reached.await.map(|_| ());
+        assert!(reached.is_ok(), "waited for {count} at work; last seen: {}", *self.working.borrow());
     }
 }
 

@@ -1,6 +1,7 @@
 //! Health, regions, and the bounds of HTTP.
 //! Whoever is slow here is slow in paused time.
 
+use sterna_stream::limits::HEALTH_CONNECTIONS;
 use tokio::io::{DuplexStream, duplex};
 
 use super::*;
@@ -123,8 +124,11 @@ fn http_connections_are_few_and_do_not_stay() {
             world.edge.connect(theirs);
             kept.push(ours);
         }
-        assert_eq!(world.edge.counters().connections_refused, 1);
-        assert_eq!(answered(&mut kept[2]).await, "", "closed unanswered");
+        assert_eq!((world.edge.counters().connections_refused, world.edge.0.open.get()), (1, 2));
+        let asked = b"GET /v1/regions HTTP/1.1\r\nHost: x\r\n\r\n";
+        kept[2].write_all(asked).await.unwrap();
+        let answer = answered(&mut kept[2]).await;
+        assert!(answer.starts_with("http/1.1 503") && answer.contains("retry-after: 1"), "{answer}");
         // One asks again and again, faster than the header's time: the connection ends all the same.
         let started = tokio::time::Instant::now();
         while kept[0].write_all(b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n").await.is_ok() {
@@ -134,5 +138,31 @@ fn http_connections_are_few_and_do_not_stay() {
         }
         assert!(started.elapsed() <= HTTP_TIME + Duration::from_secs(2), "{:?}", started.elapsed());
         assert_eq!(world.edge.0.open.get(), 0);
+    });
+}
+
+/// G9, E29: who says nothing cannot keep a health check from its answer, however many they are: beyond all other
+/// places there are some for it, of which the oldest makes room.
+#[test]
+fn health_is_answered_though_all_places_are_taken() {
+    run_paused(async {
+        let world: World<DuplexStream> = World::new(Limits { connections: 2, ..Limits::default() });
+        let connect = || {
+            let (ours, theirs) = duplex(1024);
+            world.edge.connect(theirs);
+            ours
+        };
+        let mut silent: Vec<DuplexStream> = (0..2 + HEALTH_CONNECTIONS).map(|_| connect()).collect();
+        settle().await;
+        assert_eq!((world.edge.0.open.get(), world.edge.0.spare.borrow().len()), (2, HEALTH_CONNECTIONS));
+        let mut check = connect();
+        check.write_all(b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+        let answer = answered(&mut check).await;
+        assert!(answer.starts_with("http/1.1 200"), "{answer}");
+        assert_eq!(answered(&mut silent[2]).await, "", "the oldest of them made room");
+        settle().await;
+        assert_eq!((world.edge.0.open.get(), world.edge.0.spare.borrow().len()), (2, HEALTH_CONNECTIONS - 1));
+        tokio::time::sleep(HEADER_TIME * 2).await;
+        assert_eq!((world.edge.0.open.get(), world.edge.0.spare.borrow().len()), (0, 0));
     });
 }

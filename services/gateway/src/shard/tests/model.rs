@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
+use sterna_protocol::frame::GapReason;
 use sterna_stream::order::Place;
 use sterna_stream::{Cursor, Hlc, Origin, StreamId};
 use tokio::time::sleep;
@@ -196,7 +197,7 @@ impl Model {
                 to.advance(&origin.parse().unwrap(), end.saturating_sub(u64::from(tail)));
             }
             if to != from {
-                page.gap = Some(Gap { reason: "skipped", from, to: to.clone() });
+                page.gap = Some(Gap { reason: GapReason::Skipped, from, to: to.clone() });
                 self.seen.skipped += 1;
             }
             from = to;

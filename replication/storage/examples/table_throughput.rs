@@ -1,5 +1,5 @@
 //! Microseconds per operation of the memory table, uncontended: `cargo run --release -p sterna-storage
-//! --example throughput`. Goal: a put and a get each ≤ 1 µs, and no more with many streams or many segments
+//! --example table_throughput`. Goal: a put and a get each ≤ 1 µs, and no more with many streams or many segments
 //! in one.
 
 use std::time::Duration;

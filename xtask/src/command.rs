@@ -26,8 +26,8 @@ The project's own commands.
     cargo xtask python                   the client in Python: its unit tests, then against three regions
     cargo xtask sim [--seeds N] [--seed S] [--regions R] [--show hash|trace]
                                          N simulated runs (200), one for each seed from S (1) upwards, of R
-                                         regions (as many as each seed draws); --show prints of green runs, too.
-                                         A red run prints the command that runs it again
+                                         regions (as many as each seed draws); --show prints of green ones,
+                                         too. A red run prints the command that runs it again
     cargo xtask mutants                  builds the known mistakes in, one at a time;
                                          the simulation must find each
     cargo xtask bench [WHAT]             measures, optimised; WHAT picks one benchmark

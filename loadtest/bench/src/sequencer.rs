@@ -25,7 +25,7 @@ use crate::process::{machine_load, median, thread_cpu_ns};
 use crate::{Outcome, Problem};
 
 /// Bytes of a payload.
-const PAYLOAD_BYTES: usize = 200;
+const TEXT_BYTES: usize = 200;
 /// How often the log is asked whether all is done.
 const LOOK: Duration = Duration::from_millis(20);
 
@@ -119,7 +119,7 @@ async fn once(row: Row, events: u64) -> Result<(f64, f64, crate::counted::Counts
 }
 
 async fn preload(log: &dyn Log, ingress: &Topic, row: Row, events: u64) -> Outcome {
-    let payload = Bytes::from(format!(r#"{{"text":"{}"}}"#, "x".repeat(PAYLOAD_BYTES - 11)));
+    let payload = Bytes::from(format!(r#"{{"text":"{}"}}"#, "x".repeat(TEXT_BYTES - 11)));
     let wall_ms = SystemClock.wall_ms();
     for n in 0..events {
         let stream = format!("acme/chat/room-{}", n / row.run % row.streams);

@@ -1,6 +1,6 @@
 //! Microseconds per operation of the memory table, uncontended: `cargo run --release -p sterna-storage
-//! --example table_throughput`. Goal: a put and a get each ≤ 1 µs, and no more with many streams or many segments
-//! in one.
+//! --example table_throughput`. Goal: a put and a get each ≤ 1 µs, and no more with many streams or many
+//! segments in one.
 
 use std::time::Duration;
 

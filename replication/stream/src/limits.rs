@@ -126,8 +126,8 @@ pub const PARTITION_HELD_RECORDS: usize = 128 * 1024;
 pub const PARTITION_HELD_BYTES: usize = 64 * 1024 * 1024;
 /// Reads of heads and ranges that a partition's sequencer has under way.
 pub const SEQUENCER_READS: usize = 256;
-/// Requests of one term that wait for its call of Append. Each has a segment, and a machine has no more of them
-/// under way.
+/// Requests of one term that wait for its call of Append. Each has a segment, and a machine has no more of
+/// them under way.
 pub const APPENDS_WAITING: usize = UNACKED_RECORDS;
 /// Requests of one call of Append that are under way in persistence.
 pub const APPENDS_AT_ONCE: usize = 256;
@@ -169,8 +169,8 @@ pub const PUBLISHES_PER_S: u64 = 20;
 pub const PUBLISHES_BURST: u64 = 60;
 /// How long a client may ignore `rate_limited`, milliseconds.
 pub const RATE_IGNORED_MS: u64 = 10_000;
-/// Streams that a session may ask to follow in each second, on average: more than anybody reads, and less than
-/// would cost others.
+/// Streams that a session may ask to follow in each second, on average: more than anybody reads, and less
+/// than would cost others.
 pub const SUBSCRIPTIONS_PER_S: u64 = 50;
 /// Streams that a session may ask to follow at once after a pause: all that it may follow, twice.
 pub const SUBSCRIPTIONS_BURST: u64 = 1_000;

@@ -65,9 +65,9 @@ async fn a_hole_in_the_own_chain_stops_the_partition_by_name() {
     .await;
 }
 
-/// E10: what cannot be read does not mend by waiting either, whoever finds it: what stands in the place of a
-/// stream's next segment, or a segment of its chain that persistence cannot read. After a while it is an alarm
-/// with the stream's name; the other partition goes on.
+/// E10: what cannot be read does not mend by waiting either, whoever finds it: what stands in the place of
+/// a stream's next segment, or a segment of its chain that persistence cannot read. After a while it is an
+/// alarm with the stream's name; the other partition goes on.
 #[tokio::test(start_paused = true)]
 async fn what_cannot_be_read_stops_the_partition_by_name() {
     for of_the_chain in [false, true] {

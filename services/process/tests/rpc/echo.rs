@@ -1,8 +1,8 @@
 //! A service that shows what the suite looks at: written by hand, as generated code would be, over bytes.
 //!
 //! `Say` answers its request; a request of `[WAIT, s]` takes `s` seconds first and counts each one in
-//! `worked`, and itself among `working` for as long as its handler is there. `Chat` answers each message of a stream as it comes. `Flood` sends 64 KiB messages until nobody
-//! takes them.
+//! `worked`, and itself among `working` for as long as its handler is there. `Chat` answers each message of a
+//! stream as it comes. `Flood` sends 64 KiB messages until nobody takes them.
 //! Sleeps are the scenario's own (paused time in memory), never a wait for something to happen.
 
 use std::convert::Infallible;

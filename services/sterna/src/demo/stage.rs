@@ -24,7 +24,7 @@ const ROOM_PEOPLE: usize = 6;
 /// How often it is looked whether something has come to pass.
 const LOOK: Duration = Duration::from_millis(50);
 /// How long second acks are waited for at the end, before what has none counts as broken.
-const SECOND_ACKS: Duration = Duration::from_secs(20);
+const SECOND_ACKS_WAIT: Duration = Duration::from_secs(20);
 /// Once everything has happened, and nobody has said when to end, people talk so many times less.
 const QUIETER: u32 = 12;
 
@@ -149,7 +149,7 @@ impl Stage {
     /// then until each ack was followed by the second, that another region has it.
     pub(super) async fn settle(&self) {
         self.wait(ledger::PATIENCE, Ledger::is_settled).await;
-        self.wait(SECOND_ACKS, |ledger| ledger.verdict().alone == 0).await;
+        self.wait(SECOND_ACKS_WAIT, |ledger| ledger.verdict().alone == 0).await;
     }
 
     async fn wait(&self, patience: Duration, is_so: impl Fn(&Ledger) -> bool) {

@@ -214,8 +214,8 @@ fn a_socket_that_takes_a_little_each_time_is_written_to_a_few_times_per_turn() {
     }
 }
 
-/// G9, E29: who had few visits to make rests at once; after more of them others go first, and what they bring is
-/// looked for once more.
+/// G9, E29: who had few visits to make rests at once; after more of them others go first, and what they
+/// bring is looked for once more.
 #[test]
 fn after_many_visits_others_go_first() {
     paused(async {

@@ -56,7 +56,8 @@ fn old_entries_are_pushed_out_of_a_full_ring() {
     assert_eq!((by_bytes.base(), by_bytes.end()), (3, 4));
 }
 
-/// G9, E29: encoded frames count like bodies, from when they are encoded until their entry goes, in each encoding.
+/// G9, E29: encoded frames count like bodies, from when they are encoded until their entry goes, in each
+/// encoding.
 #[test]
 fn encoded_frames_count_until_their_entry_goes() {
     let mut ring = ring();

@@ -34,8 +34,8 @@ fn a_refused_subscription_names_its_stream() {
     });
 }
 
-/// G9, E29: asking for streams again and again costs nobody else anything: beyond a rate nothing is looked up, and
-/// each is told when it may come again.
+/// G9, E29: asking for streams again and again costs nobody else anything: beyond a rate nothing is
+/// looked up, and each is told when it may come again.
 #[test]
 fn a_storm_of_subscriptions_is_rate_limited() {
     run(async {

@@ -164,8 +164,8 @@ mod tests {
 
     use super::*;
 
-    /// G9, E11, E29: a call that takes nothing holds a bounded number of requests. One more gives it up, and then
-    /// nobody knows of any of them: each is asked again by the machine.
+    /// G9, E11, E29: a call that takes nothing holds a bounded number of requests. One more gives it up,
+    /// and then nobody knows of any of them: each is asked again by the machine.
     #[tokio::test(start_paused = true)]
     async fn a_call_that_takes_nothing_is_given_up() {
         let stream: StreamId = "acme/chat/a".parse().unwrap();

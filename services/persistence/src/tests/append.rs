@@ -71,7 +71,8 @@ async fn a_slow_put_is_unknown_in_time_and_holds_up_no_other() {
     assert!(began.elapsed() < Duration::from_secs(12), "{:?}", began.elapsed());
 }
 
-/// G9, E29: a call reads no further request while as many as it may are under way; it does when they are answered.
+/// G9, E29: a call reads no further request while as many as it may are under way; it does when they are
+/// answered.
 #[tokio::test(start_paused = true)]
 async fn a_call_has_a_bounded_number_of_puts_under_way() {
     let world = World::new();

@@ -141,8 +141,8 @@ fn http_connections_are_few_and_do_not_stay() {
     });
 }
 
-/// G9, E29: who says nothing cannot keep a health check from its answer, however many they are: beyond all other
-/// places there are some for it, of which the oldest makes room.
+/// G9, E29: who says nothing cannot keep a health check from its answer, however many they are: beyond
+/// all other places there are some for it, of which the oldest makes room.
 #[test]
 fn health_is_answered_though_all_places_are_taken() {
     run_paused(async {

@@ -27,7 +27,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::appends::{Appends, Outcome};
-use super::stored::{Answered, BROKEN_WAIT, Page, Tables, item};
+use super::stored::{Page, Tables, item};
 use super::takeover::{Taken, newer_term, take};
 use super::{Order, Shared, ingress};
 
@@ -305,35 +305,6 @@ impl<'a> Term<'a> {
                 self.put_checkpoint(!stands);
             }
         }
-    }
-
-    fn put(&mut self, stream: StreamId, first: u64, answer: Answered) {
-        match answer {
-            Answered::Known(answer, bytes) => {
-                self.damaged.remove(&stream);
-                if let PutAnswer::Found(_) = &answer {
-                    self.encoded.insert((stream.clone(), first), bytes);
-                }
-                self.handle(Input::Put { stream, answer });
-            }
-            Answered::Unknown => self.put_again(stream),
-            Answered::Unreadable => {
-                let since = *self.damaged.entry(stream.clone()).or_insert_with(Instant::now);
-                if since.elapsed() >= BROKEN_WAIT {
-                    self.broken = Some(Why::Unreadable(stream));
-                } else {
-                    self.put_again(stream);
-                }
-            }
-        }
-    }
-
-    fn put_again(&self, stream: StreamId) {
-        let mut tables = self.tables.clone();
-        self.pending.push(Box::pin(async move {
-            tables.pause().await;
-            Done::PutAgain(stream)
-        }));
     }
 
     fn keep(&mut self, stored: Stored) -> Arc<Segment> {

@@ -5,7 +5,11 @@ use std::task::{Context, Poll};
 
 use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::StreamExt;
+use sterna_stream::StreamId;
+use sterna_stream::sequencer::{Input, PutAnswer, Why};
+use tokio::time::Instant;
 
+use super::super::stored::{Answered, BROKEN_WAIT};
 use super::{Done, Term};
 
 /// Answers taken in before what they call for is carried out.
@@ -46,5 +50,35 @@ impl Term<'_> {
             Some(done) => self.ready.push_back(done),
             None => self.pending.push(work),
         }
+    }
+
+    /// What became of a put. What cannot be read in its place is looked at again for a while (E10).
+    pub(super) fn put(&mut self, stream: StreamId, first: u64, answer: Answered) {
+        match answer {
+            Answered::Known(answer, bytes) => {
+                self.damaged.remove(&stream);
+                if let PutAnswer::Found(_) = &answer {
+                    self.encoded.insert((stream.clone(), first), bytes);
+                }
+                self.handle(Input::Put { stream, answer });
+            }
+            Answered::Unknown => self.put_again(stream),
+            Answered::Unreadable => {
+                let since = *self.damaged.entry(stream.clone()).or_insert_with(Instant::now);
+                if since.elapsed() >= BROKEN_WAIT {
+                    self.broken = Some(Why::Unreadable(stream));
+                } else {
+                    self.put_again(stream);
+                }
+            }
+        }
+    }
+
+    fn put_again(&self, stream: StreamId) {
+        let mut tables = self.tables.clone();
+        self.pending.push(Box::pin(async move {
+            tables.pause().await;
+            Done::PutAgain(stream)
+        }));
     }
 }

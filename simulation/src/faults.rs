@@ -4,7 +4,8 @@
 //! the traffic everything is healed, whatever is still under way. Each has a name under which it is counted;
 //! [`WAITING`] names those that the product cannot take yet.
 //!
-//! Reading order: [`inside`] one region, [`between`] regions, what goes ahead by [`express`].
+//! Reading order: [`inside`] one region, [`between`] regions, what goes ahead by [`express`], and what ends a
+//! region's [`lives`].
 
 use sterna_cluster::region::Place;
 use sterna_process::Process;
@@ -17,6 +18,7 @@ use crate::world::World;
 pub mod between;
 pub mod express;
 pub mod inside;
+pub mod lives;
 
 pub use between::Between;
 pub use express::Express;
@@ -30,8 +32,8 @@ const FAR_MS: i64 = 5 * 60_000;
 
 /// Faults that no run injects yet, and what each waits for.
 pub const WAITING: [(&str, &str); 6] = [
-    ("a region destroyed and rebuilt empty, its table k items behind", "`sterna regions rebuild` (E1)"),
-    ("express on with the mirror cut, then the origin destroyed", "`sterna regions rebuild` (E1)"),
+    ("a region destroyed or its topics harmed, unless `--lives` asks for it", "200 green seeds with it"),
+    ("a life that ends in a region that is an hour ahead", "clocks clamped by other regions' marks (E14)"),
     ("the access stream delayed", "the gate on the tenant's access stream (E24)"),
     ("one alias made in two regions", "aliases in the access stream (E3)"),
     ("HTTP/2 links between roles", "a builder that links roles by pipes"),
@@ -47,6 +49,8 @@ pub enum Fault {
     Between(Between),
     /// With express.
     Express(Express),
+    /// A region's life ends.
+    Life(lives::LifeEnds),
 }
 
 /// How a fault is made good.
@@ -68,6 +72,8 @@ pub enum Undo {
     Between(between::Undo),
     /// What goes ahead by express.
     Express(express::Undo),
+    /// What follows the end of a life; the world itself sees to it.
+    Life(lives::Next),
 }
 
 /// The faults of a seed, in order of time.
@@ -119,6 +125,7 @@ pub fn schedule(seed: u64, setting: &Setting) -> Vec<(u64, Fault)> {
         let at = holes.between(FROM_MS, HEAL_AT_MS - 3_000);
         faults.push((at, Fault::Between(between::draw_hole(holes, setting.regions.len()))));
     }
+    faults.extend(lives::draw(seed, setting).map(|(at, life)| (at, Fault::Life(life))));
     faults.sort_by_key(|(at, _)| *at);
     faults
 }
@@ -148,6 +155,7 @@ impl Fault {
             Self::Inside(_, fault) => fault.name(),
             Self::Between(fault) => fault.name(),
             Self::Express(fault) => fault.name(),
+            Self::Life(fault) => fault.name(),
         }
     }
 
@@ -161,6 +169,7 @@ impl Fault {
             Self::Express(fault) => {
                 fault.happen(world).map(|(after_ms, undo)| (after_ms, Undo::Express(undo)))
             }
+            Self::Life(life) => world.life_ends(life),
         }
     }
 }
@@ -188,6 +197,7 @@ impl Undo {
             Self::Replicas(region) => world.sites[*region].stores.log.set_in_sync(3),
             Self::Between(undo) => undo.happen(world),
             Self::Express(undo) => undo.happen(world),
+            Self::Life(_) => {}
         }
     }
 
@@ -200,6 +210,9 @@ impl Undo {
             | Self::Log(at)
             | Self::Replicas(at) => *at == region,
             Self::Wake(process) => process.name().split('/').next() == Some(REGIONS[region]),
+            Self::Life(lives::Next::Lose(life) | lives::Next::Again(life) | lives::Next::Rebuild(life)) => {
+                life.region == region
+            }
             Self::Between(_) | Self::Express(_) => false,
         }
     }

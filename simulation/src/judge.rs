@@ -26,6 +26,7 @@ pub mod chains;
 mod copies;
 mod device;
 mod kept;
+mod lives;
 mod regions;
 mod rest;
 
@@ -65,7 +66,7 @@ impl World {
 }
 
 /// What a region accepted, in its ingress' order.
-type Accepted = Vec<(StreamId, EventId, ContentHash)>;
+pub type Accepted = Vec<(StreamId, EventId, ContentHash)>;
 
 /// The first thing that is wrong.
 ///
@@ -96,8 +97,11 @@ pub async fn verdict(world: &World) -> Result<(), String> {
         let within = |what: String| format!("in {region}: {what}");
         let own = chains.of(&site.origin());
         copies::log_follows_table(site, &own).await.map_err(within)?;
-        let ingress = copies::ingress(site).await;
+        let mut ingress = copies::ingress(site, &site.topic(true)).await;
         total(world, site, &own, &ingress).map_err(within)?;
+        for former in &site.former {
+            ingress.extend(lives::ended(site, former, &chains).await.map_err(within)?);
+        }
         accepted.push(ingress);
     }
     regions::mirrors(world).await?;
@@ -141,6 +145,11 @@ fn total(world: &World, site: &Site, own: &Chains, ingress: &Accepted) -> Result
     }
     site.paths.add(Path::Duplicate, (ingress.len() - events.len()) as u64);
     Ok(())
+}
+
+/// What a region has accepted in its present life, as far as its ingress still holds it.
+pub async fn accepted_so_far(site: &Site) -> Accepted {
+    copies::ingress(site, &site.topic(true)).await
 }
 
 /// What an ingress record says that it is.

@@ -13,6 +13,7 @@ use sterna_simulation::faults::WAITING as WAITING_FAULTS;
 use sterna_simulation::mutants::{CHOSEN, MUTANTS, SEEDS, WAITING};
 use sterna_simulation::paths::{self, Path};
 use sterna_simulation::run::{self, Outcome};
+use sterna_simulation::setting::Asked;
 
 /// Seeds from which on the rare paths are counted on: fewer show single runs only.
 const SEEDS_THAT_COUNT: u32 = 20;
@@ -36,6 +37,9 @@ enum What {
         /// How many regions; else as many as each seed draws.
         #[arg(long)]
         regions: Option<usize>,
+        /// Regions may lose their stores, their log or their ingress, and be rebuilt.
+        #[arg(long)]
+        lives: bool,
         /// What to print of green ones, too.
         #[arg(long, default_value = "nothing")]
         show: Show,
@@ -59,8 +63,8 @@ enum Show {
 
 fn main() -> ExitCode {
     match Arguments::parse().what {
-        What::Run { seeds, seed, regions, show, until_red } => {
-            run_seeds((seed, seeds), regions, show, until_red)
+        What::Run { seeds, seed, regions, lives, show, until_red } => {
+            run_seeds((seed, seeds), Asked { regions, lives }, show, until_red)
         }
         What::Mutants => run_mutants(),
     }
@@ -78,7 +82,7 @@ struct Sum {
     simulated_ms: u64,
 }
 
-fn run_seeds((first, seeds): (u64, u32), regions: Option<usize>, show: Show, until_red: bool) -> ExitCode {
+fn run_seeds((first, seeds): (u64, u32), asked: Asked, show: Show, until_red: bool) -> ExitCode {
     let next = AtomicU64::new(first);
     let sum = Mutex::new(Sum::default());
     let end = first + u64::from(seeds);
@@ -93,18 +97,18 @@ fn run_seeds((first, seeds): (u64, u32), regions: Option<usize>, show: Show, unt
                     if seed >= end || stop {
                         return;
                     }
-                    let outcome = run::seed_or_panic(seed, regions);
-                    report(&outcome, show);
+                    let outcome = run::seed_or_panic(seed, asked);
+                    report(&outcome, asked, show);
                     sum.lock().expect("no run panics while it holds this").add(&outcome);
                 }
             });
         }
     });
     let sum = sum.into_inner().expect("no run panics while it holds this");
-    sum.print(seeds >= SEEDS_THAT_COUNT && !until_red)
+    sum.print(seeds >= SEEDS_THAT_COUNT && !until_red, asked.lives)
 }
 
-fn report(outcome: &Outcome, show: Show) {
+fn report(outcome: &Outcome, asked: Asked, show: Show) {
     match show {
         Show::Nothing => {}
         Show::Hash => println!("seed {}: {}", outcome.seed, outcome.hash),
@@ -120,7 +124,15 @@ fn report(outcome: &Outcome, show: Show) {
         Err(error) => println!("the trace could not be written to {}: {error}", file.display()),
     }
     let (seed, regions) = (outcome.seed, outcome.regions);
-    println!("again: cargo xtask sim --seeds 1 --seed {seed} --regions {regions} --show trace\n");
+    match asked.lives {
+        false => {
+            println!("again: cargo xtask sim --seeds 1 --seed {seed} --regions {regions} --show trace\n")
+        }
+        true => println!(
+            "again: cargo run -p sterna-simulation -- run --seeds 1 --seed {seed} --regions {regions} --lives \
+             --show trace\n"
+        ),
+    }
 }
 
 impl Sum {
@@ -140,16 +152,15 @@ impl Sum {
         self.simulated_ms += outcome.ms;
     }
 
-    fn print(&self, paths_count: bool) -> ExitCode {
+    fn print(&self, paths_count: bool, lives: bool) -> ExitCode {
         for (regions, runs) in &self.runs {
             println!("{runs} runs of {regions} regions");
         }
         println!("faults injected:");
         self.faults.iter().for_each(|(fault, times)| println!("  {times:>6} {fault}"));
         WAITING_FAULTS.iter().for_each(|(fault, what)| println!("  waits: {fault}: for {what}"));
-        let (table, rare) = paths::table(&self.paths, self.runs.keys().any(|regions| *regions > 1));
+        let (table, rare) = paths::table(&self.paths, self.runs.keys().any(|regions| *regions > 1), lives);
         println!("rare paths taken:\n{table}");
-        paths::WAITING.iter().for_each(|(path, what)| println!("  waits: {path}: for {what}"));
         let simulated = Duration::from_millis(self.simulated_ms);
         println!("{} events in {simulated:?} of simulated time", self.events);
         let rare = if paths_count { rare } else { Vec::new() };

@@ -16,7 +16,7 @@ pub const MUTANTS: [(&str, usize); 9] = [
 
 /// Mistakes that are not looked for yet, and what they wait for.
 pub const WAITING: [(&str, &str); 3] = [
-    ("bare_offsets", "a region that is rebuilt: positions of two incarnations in one chain"),
+    ("bare_offsets", "a seed with `--lives` that is known to meet it"),
     ("push_without_number", "pushes of the last words lost: whatever is said later reveals the gap anyway"),
     ("ignore_policy_in_backlog", "a seed that is known to meet it; the gateway asks the same of each page"),
 ];

@@ -61,6 +61,16 @@ pub enum Path {
     Recovered,
     /// What express alone had brought when its state died stood in the table before any other way brought it.
     ExpressKept,
+    /// A region was rebuilt and went on as another origin.
+    NewIncarnation,
+    /// A peer counts a partition of a new life's log.
+    LifeFollowed,
+    /// What an ended life had accepted and not sequenced was produced again.
+    Carried,
+    /// A table was given a segment of an ended life that it lacked.
+    United,
+    /// Somebody was shown what was lost with its region since, and it is there again.
+    OfferedAgain,
 }
 
 /// Paths that must be taken, in runs of any number of regions.
@@ -87,13 +97,15 @@ const BETWEEN: [Path; 7] = [
     Path::Recovered,
 ];
 
-/// Paths that must be taken; those between regions only where `several` regions are in some run.
-pub fn required(several: bool) -> impl Iterator<Item = Path> {
-    WITHIN.into_iter().chain(BETWEEN.into_iter().filter(move |_| several))
-}
+/// Paths that only a region's end opens.
+const LIVES: [Path; 2] = [Path::NewIncarnation, Path::LifeFollowed];
 
-/// Paths that no run can take yet, and what each waits for.
-pub const WAITING: [(&str, &str); 1] = [("NewIncarnation", "`sterna regions rebuild` (E1)")];
+/// Paths that must be taken; those between regions only where `several` regions are in some run, those after a
+/// region's end only if `lives` could end there, too.
+pub fn required(several: bool, lives: bool) -> impl Iterator<Item = Path> {
+    let between = BETWEEN.into_iter().filter(move |_| several);
+    WITHIN.into_iter().chain(between).chain(LIVES.into_iter().filter(move |_| several && lives))
+}
 
 /// Counts per path. Clones are the same ones.
 #[derive(Clone, Debug, Default)]
@@ -117,13 +129,17 @@ impl Paths {
 }
 
 /// The counts of all runs as a table, and the required paths that were taken less than [`LEAST`] times; those
-/// between regions only if there were `several` in some run.
-pub fn table(counts: &BTreeMap<Path, u64>, several: bool) -> (String, Vec<Path>) {
+/// between regions only if there were `several` in some run, those after a region's end only if `lives` could
+/// end there, too.
+pub fn table(counts: &BTreeMap<Path, u64>, several: bool, lives: bool) -> (String, Vec<Path>) {
     let rows = counts.iter().map(|(path, times)| {
-        let needed =
-            if required(true).any(|one| one == *path) { format!("at least {LEAST}") } else { String::new() };
+        let needed = if required(true, true).any(|one| one == *path) {
+            format!("at least {LEAST}")
+        } else {
+            String::new()
+        };
         format!("  {:<14}{times:>9}  {needed}", format!("{path:?}"))
     });
-    let rare = required(several).filter(|path| counts.get(path).is_none_or(|times| *times < LEAST));
+    let rare = required(several, lives).filter(|path| counts.get(path).is_none_or(|times| *times < LEAST));
     (rows.collect::<Vec<_>>().join("\n"), rare.collect())
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use sterna_process::ManualClock;
 use sterna_protocol::Encoding;
-use sterna_stream::{EventId, Hlc, StreamId};
+use sterna_stream::{EventId, Hlc, Origin, StreamId};
 use tokio::io::DuplexStream;
 use tokio::sync::Notify;
 
@@ -121,6 +121,8 @@ pub struct Inner {
     /// Regions that there are, and the one that it is in.
     regions: usize,
     at: Cell<usize>,
+    /// Who the region said that it is, last.
+    origin: RefCell<Option<Origin>>,
     /// Sockets opened so far.
     sockets: Cell<u64>,
     trace: Trace,
@@ -174,6 +176,7 @@ impl Person {
             rooms,
             regions,
             at: Cell::new(at),
+            origin: RefCell::default(),
             sockets: Cell::new(0),
             trace,
             paths,

@@ -8,6 +8,7 @@ use tokio::time::{Instant, sleep};
 use crate::judge;
 use crate::logs;
 use crate::paths::{Path, Paths};
+use crate::setting::Asked;
 use crate::site::Site;
 use crate::trace::Trace;
 use crate::world::World;
@@ -42,22 +43,22 @@ pub struct Outcome {
     pub ms: u64,
 }
 
-/// Runs a seed on this thread, with so many regions, or as many as the seed draws.
+/// Runs a seed on this thread, as it is asked for.
 ///
 /// # Panics
 /// If no runtime can be built, or the simulation itself is wrong.
-pub fn seed(seed: u64, regions: Option<usize>) -> Outcome {
+pub fn seed(seed: u64, asked: impl Into<Asked>) -> Outcome {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
         .build_local(tokio::runtime::LocalOptions::default())
         .expect("a runtime without I/O needs nothing");
-    runtime.block_on(simulated(seed, regions))
+    runtime.block_on(simulated(seed, asked.into()))
 }
 
 /// Runs a seed on this thread; a panic is a problem like any other, with its seed.
-pub fn seed_or_panic(number: u64, regions: Option<usize>) -> Outcome {
-    std::panic::catch_unwind(|| seed(number, regions)).unwrap_or_else(|_| Outcome {
+pub fn seed_or_panic(number: u64, asked: Asked) -> Outcome {
+    std::panic::catch_unwind(|| seed(number, asked)).unwrap_or_else(|_| Outcome {
         seed: number,
         problem: Some("the simulation panicked".to_owned()),
         hash: String::new(),
@@ -70,10 +71,10 @@ pub fn seed_or_panic(number: u64, regions: Option<usize>) -> Outcome {
     })
 }
 
-async fn simulated(seed: u64, regions: Option<usize>) -> Outcome {
+async fn simulated(seed: u64, asked: Asked) -> Outcome {
     let (trace, paths) = (Trace::new(), Paths::default());
     logs::listen(&trace);
-    let mut world = World::new(seed, regions, &trace, &paths);
+    let mut world = World::new(seed, asked, &trace, &paths);
     world.run(seed).await;
     world.heal();
     let rested = rest(&world).await;

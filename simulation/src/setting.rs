@@ -7,9 +7,12 @@ use std::time::Duration;
 use sterna_cluster::Plan;
 
 use crate::dice::Dice;
+use crate::faults::lives;
 
 /// The regions there may be, in order.
 pub const REGIONS: [&str; 3] = ["us-east-1", "eu-west-1", "ap-southeast-1"];
+/// How often heads are compared where nothing else is configured.
+const OFTEN_S: u32 = 30;
 /// Longer than any run.
 const RARELY_S: u32 = 3_600;
 /// One region that is an hour ahead of the others.
@@ -32,6 +35,21 @@ pub struct Shape {
     pub ahead_ms: i64,
 }
 
+/// What is asked of a seed, beside its number.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked {
+    /// So many regions; else as many as the seed draws.
+    pub regions: Option<usize>,
+    /// Whether regions' lives may end, if the seed draws it.
+    pub lives: bool,
+}
+
+impl From<Option<usize>> for Asked {
+    fn from(regions: Option<usize>) -> Self {
+        Self { regions, lives: false }
+    }
+}
+
 /// One run's shape.
 #[derive(Clone, Debug)]
 pub struct Setting {
@@ -49,13 +67,15 @@ pub struct Setting {
     pub faults: usize,
     /// Faults between regions; none where there is one.
     pub cuts: usize,
+    /// Whether a region's life may end.
+    pub lives: bool,
 }
 
 impl Setting {
-    /// The setting of a seed, with so many regions, or as many as the seed draws.
-    pub fn of(seed: u64, regions: Option<usize>) -> Self {
+    /// The setting of a seed, as it was asked for.
+    pub fn of(seed: u64, asked: Asked) -> Self {
         let drawn = *Dice::new(seed, "regions").pick(&[1, 1, 2, 3, 3]);
-        let count = regions.unwrap_or(drawn).clamp(1, REGIONS.len());
+        let count = asked.regions.unwrap_or(drawn).clamp(1, REGIONS.len());
         let dice = &mut Dice::new(seed, "setting");
         let mut shapes = vec![Shape::draw(dice, REGIONS[0], seed)];
         for name in &REGIONS[1..count] {
@@ -69,7 +89,7 @@ impl Setting {
             shapes[between.index(count)].ahead_ms = HOUR_MS;
         }
         let people = dice.between(20, 44) as usize;
-        Self {
+        let mut setting = Self {
             people: if count == 1 { people } else { 60 },
             rooms: dice.between(3, 7) as usize,
             hostile: dice.between(1, 3) as usize,
@@ -78,6 +98,19 @@ impl Setting {
             faults: dice.between(6, 11) as usize,
             cuts: if count == 1 { 0 } else { between.between(3, 7) as usize },
             regions: shapes,
+            lives: asked.lives,
+        };
+        if lives::draw(seed, &setting).is_some() {
+            setting.compare_often();
+        }
+        setting
+    }
+
+    /// What is left of an ended life may reach a region by its table alone; then nothing but the comparison
+    /// of heads tells it to its devices (E16).
+    fn compare_often(&mut self) {
+        for shape in &mut self.regions {
+            shape.plan.limits.compare_s = shape.plan.limits.compare_s.min(OFTEN_S);
         }
     }
 
@@ -107,7 +140,8 @@ impl Shape {
         plan.limits.ring_entries = *dice.pick(&[8, 16, 64, 256, 1_024]);
         plan.limits.stall_s = 10;
         // Where heads are hardly ever compared, nothing but the pushes themselves makes good what is missed.
-        plan.limits.compare_s = *Dice::new(seed, &format!("compare {region}")).pick(&[30, 30, RARELY_S]);
+        let rounds = [OFTEN_S, OFTEN_S, RARELY_S];
+        plan.limits.compare_s = *Dice::new(seed, &format!("compare {region}")).pick(&rounds);
         plan.terms.publishes_per_s = 60;
         plan.sequencer.queue_records = *dice.pick(&[4, 16, 64, 4_096]);
         plan.sequencer.segment_events = *dice.pick(&[1, 4, 64, 512]);

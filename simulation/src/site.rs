@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use sterna_cluster::region::{Lens, Place, Reach};
-use sterna_cluster::stores::{mirrored_log, own_log};
+use sterna_cluster::stores::{self, mirrored_log, own_log};
 use sterna_cluster::{MemoryStores, Plan, Region, Stores};
 use sterna_log::faulty::{Faults as LogFaults, FaultyLog};
 use sterna_log::{Group, Log, Topic};
@@ -17,6 +17,7 @@ use sterna_stream::Origin;
 use tokio::io::DuplexStream;
 
 use crate::ambush::Ambush;
+use crate::judge::Accepted;
 use crate::paths::{Path, Paths};
 use crate::pushes::Pushes;
 use crate::setting::Shape;
@@ -47,7 +48,21 @@ pub struct Site {
     pub seen: Arc<Mutex<Seen>>,
     /// Which rare paths were taken.
     pub paths: Paths,
+    /// The lives that have ended.
+    pub former: Vec<Former>,
     trace: Trace,
+    /// Terms that its sequencers had opened at the mark.
+    marked: u64,
+}
+
+/// A life of the region that has ended.
+pub struct Former {
+    /// Who it was.
+    pub origin: Origin,
+    /// What it had accepted when its stores were harmed, in the ingress' order.
+    pub accepted: Accepted,
+    /// Whether nothing is left of its stores.
+    pub destroyed: bool,
 }
 
 impl Site {
@@ -91,7 +106,48 @@ impl Site {
             seen,
             paths: paths.clone(),
             trace: trace.clone(),
+            former: Vec::new(),
+            marked: 0,
         }
+    }
+
+    /// Crashes everybody; says what had broken before.
+    pub fn kill_all(&self) -> Option<String> {
+        let broke = self.places().into_iter().find_map(|place| self.look_at(place));
+        self.region.borrow_mut().kill_all();
+        self.ambush.give_up();
+        broke
+    }
+
+    /// What the killed had under way never lands.
+    pub fn forget_late(&self) {
+        self.table_faults.forget_late();
+    }
+
+    /// Its next life begins.
+    pub fn begin(&mut self, origin: &Origin, peers: Vec<Origin>) {
+        (self.plan.incarnation, self.plan.peers) = (origin.incarnation(), peers.clone());
+        self.seen().new_life();
+        self.region.borrow_mut().begin(origin, peers);
+    }
+
+    /// How many terms its sequencers have opened.
+    pub fn openings(&self) -> u64 {
+        self.seen().openings
+    }
+
+    /// What [`Site::opened_since_mark`] counts from.
+    pub fn mark_openings(&mut self, openings: u64) {
+        self.marked = openings;
+    }
+
+    /// Whether somebody opened a term since the mark.
+    pub fn opened_since_mark(&self) -> bool {
+        self.openings() > self.marked
+    }
+
+    fn seen(&self) -> std::sync::MutexGuard<'_, Seen> {
+        self.seen.lock().expect("nobody panicked")
     }
 
     /// Its origin.
@@ -150,8 +206,7 @@ impl Site {
         if !ingress {
             return own_log(&self.origin());
         }
-        let topic: Topic = "sterna-ingress".parse().expect("a topic's name");
-        topic.in_incarnation(self.plan.incarnation)
+        stores::ingress(&self.origin())
     }
 
     /// The mirror of another's log, here.

@@ -41,10 +41,19 @@ pub struct Seen {
     pub undead: Option<String>,
     /// The first commit that passed what the region's table does not hold.
     pub hasty: Option<String>,
+    /// Terms that sequencers opened.
+    pub openings: u64,
     /// Per (group, partition): how often it was assigned.
     assigned: BTreeMap<(String, u16), u64>,
     /// Per partition: the highest ingress offset that was delivered to any sequencer.
     delivered: BTreeMap<u16, u64>,
+}
+
+impl Seen {
+    /// The region's next life begins, with an ingress of its own.
+    pub fn new_life(&mut self) {
+        self.delivered.clear();
+    }
 }
 
 impl Witness {

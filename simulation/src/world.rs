@@ -26,9 +26,11 @@ use crate::judge;
 use crate::paths::Paths;
 use crate::person::{self, Card, Door, Person, Rooms, Surroundings, Wish};
 use crate::script::{HEAL_AT_MS, Script, name};
-use crate::setting::Setting;
+use crate::setting::{Asked, Setting};
 use crate::site::Site;
 use crate::trace::Trace;
+
+mod lives;
 
 /// The wall time at which every run begins: Unix milliseconds.
 const BEGIN_MS: u64 = 1_795_214_400_000;
@@ -79,9 +81,9 @@ enum Step {
 }
 
 impl World {
-    /// The world of a seed, before anything happened; `regions` as in [`Setting::of`].
-    pub fn new(seed: u64, regions: Option<usize>, trace: &Trace, paths: &Paths) -> Self {
-        let setting = Setting::of(seed, regions);
+    /// The world of a seed, before anything happened; `asked` as in [`Setting::of`].
+    pub fn new(seed: u64, asked: Asked, trace: &Trace, paths: &Paths) -> Self {
+        let setting = Setting::of(seed, asked);
         trace.line("seed", &seed.to_string(), format_args!("{setting}"));
         let guests: Vec<String> = (0..setting.hostile).map(|n| format!("x{n}")).collect();
         let script = Script::of(seed, &setting, &guests);
@@ -235,6 +237,7 @@ impl World {
             let honest = match &undo {
                 Undo::Between(Again(way) | Fill(way)) => judge::honest(self, *way).await,
                 Undo::Express(faults::express::Undo::Bring(way, held)) => judge::kept(self, *way, held).await,
+                Undo::Life(next) => self.life_goes_on(next).await,
                 _ => Ok(()),
             };
             self.dishonest = self.dishonest.take().or(honest.err());
@@ -329,7 +332,8 @@ impl World {
 
     /// Cuts or opens a way, for log, table and calls.
     pub fn cut(&self, way: Way, on: bool) {
-        self.mirror(way).cut(on);
+        let (from, to) = self.names(way);
+        self.between.mirrors_of(&from, &to).for_each(|mirror| mirror.cut(on));
         self.wan(way).cut(on);
         self.tables(way, |tables, from, to| tables.pause(from, to, on));
     }

@@ -6,6 +6,7 @@
 //! offsets, lose replicas) are methods of [`MemoryLog`]. It has no tasks of its own and knows no wall clock
 //! but one it is given.
 
+use std::borrow::Cow;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use async_trait::async_trait;
@@ -20,7 +21,7 @@ use crate::record::{Entry, Group, Offset, Record, Topic};
 use crate::seed::Seed;
 use consumer::{MemoryConsumer, Settings};
 use group::GroupState;
-use topic::{Budget, TopicState};
+use topic::{Budget, Durable, TopicState};
 use wake::lock;
 
 mod consumer;
@@ -77,6 +78,9 @@ pub struct MemoryLog {
 
 /// A broker refuses a record whose time is further ahead of its own clock, ms: Kafka's default.
 pub const AHEAD_MS_MAX: u64 = 3_600_000;
+
+/// It was appended, and lost before every replica in sync had it.
+const LOST: Error = Error::Unknown(Cow::Borrowed("lost before every replica in sync had it"));
 
 struct Cluster {
     config: Config,
@@ -163,6 +167,29 @@ impl MemoryLog {
         Ok(())
     }
 
+    /// Destroys the cluster: no topic and no group is left. Who follows one meets an empty one.
+    pub fn wipe(&self) {
+        let topics = {
+            let mut cluster = self.write();
+            cluster.groups.clear();
+            std::mem::take(&mut cluster.topics)
+        };
+        topics.values().for_each(|topic| topic.recreate(0));
+    }
+
+    /// How many partitions a topic has.
+    ///
+    /// # Errors
+    /// `MissingTopic`.
+    pub fn partitions(&self, topic: &Topic) -> Result<u16, Error> {
+        Ok(self.topic(topic, 0)?.partitions())
+    }
+
+    /// Whether there is such a topic.
+    pub fn has(&self, topic: &Topic) -> bool {
+        self.read_lock().topics.contains_key(topic)
+    }
+
     /// Loses the records at and after `end`, as an unclean election does; their offsets will be given again.
     ///
     /// # Errors
@@ -218,7 +245,7 @@ impl MemoryLog {
         Ok((states, partitions))
     }
 
-    fn append(&self, record: Record) -> Result<(Offset, Option<tokio::time::Instant>), Error> {
+    fn append(&self, record: Record) -> Result<(Offset, Option<Durable>), Error> {
         let cluster = self.read_lock();
         let config = &cluster.config;
         let Some(topic) = cluster.topics.get(&record.topic) else {
@@ -244,8 +271,8 @@ impl Log for MemoryLog {
     fn produce(&self, record: Record) -> BoxFuture<'static, Result<Offset, Error>> {
         match self.append(record) {
             Ok((offset, Some(durable))) => async move {
-                sleep_until(durable).await;
-                Ok(offset)
+                sleep_until(durable.at).await;
+                if durable.is_lost() { Err(LOST) } else { Ok(offset) }
             }
             .boxed(),
             Ok((offset, None)) => ready(Ok(offset)).boxed(),

@@ -1,11 +1,12 @@
-//! The control item that fences a region's life: its incarnation (E1).
+//! The control items of a region's life (E1): its incarnation, which its witness alone writes; that a new
+//! life was opened, and which topics each life's are, which the region itself writes.
 //!
-//! It has one writing region, the region's witness, so a condition that only holds locally suffices. Its
-//! value is ASCII text, for the operator who looks at the table at night: `v=1` and `name=value` fields,
+//! Each has one writing region, so a condition that only holds locally suffices. Their
+//! values are ASCII text, for the operator who looks at the table at night: `v=1` and `name=value` fields,
 //! separated by single spaces; unknown fields are ignored.
 
 use bytes::Bytes;
-use sterna_stream::Region;
+use sterna_stream::{Origin, Region};
 
 use crate::error::Error;
 use crate::layout;
@@ -62,11 +63,45 @@ pub async fn raise_incarnation(
     }
 }
 
+/// Whether the region's present table says that this life of it was opened: all that was readable of its
+/// former ones had been produced again before. The first life needs no opening.
+///
+/// # Errors
+/// As [`Table::get`].
+pub async fn is_opened(table: &dyn Table, origin: &Origin) -> Result<bool, Error> {
+    let first = origin.incarnation() == 1;
+    Ok(first || read(table, layout::opened(origin)).await?.is_some())
+}
+
+/// Says so. Saying it again changes nothing.
+///
+/// # Errors
+/// As [`Table::put`].
+pub async fn open(table: &dyn Table, origin: &Origin) -> Result<(), Error> {
+    table.put(layout::opened(origin), Bytes::from_static(b"v=1"), Expect::Absent).await.map(|_| ())
+}
+
+/// Which ingress and which log are this life's: the identities that they had when it was first seen, which
+/// are those given if that is now.
+///
+/// # Errors
+/// As [`Table::put`]; [`Error::Corrupt`].
+pub async fn topics(table: &dyn Table, origin: &Origin, now: (u128, u128)) -> Result<(u128, u128), Error> {
+    let key = layout::topics(origin);
+    if let Some(item) = read(table, key.clone()).await? {
+        return parse_topics(&item.value);
+    }
+    match table.put(key, encode_topics(now), Expect::Absent).await? {
+        Put::Found(item) => parse_topics(&item.value),
+        Put::Done(_) | Put::Missing => Ok(now),
+    }
+}
+
 async fn read(table: &dyn Table, key: crate::Key) -> Result<Option<Item>, Error> {
     Ok(table.get(&[key], Consistency::Consistent).await?.pop().flatten())
 }
 
-// === the item's text ===
+// === the items' text ===
 
 fn encode_incarnation(incarnation: u32, witness: &Region) -> Bytes {
     format!("v=1 incarnation={incarnation} witness={witness}").into()
@@ -75,6 +110,15 @@ fn encode_incarnation(incarnation: u32, witness: &Region) -> Bytes {
 fn parse_incarnation(value: &[u8]) -> Result<u32, Error> {
     const CORRUPT: Error = Error::Corrupt("incarnation");
     field(value, "incarnation").and_then(|n| n.parse().ok()).filter(|&n| n > 0).ok_or(CORRUPT)
+}
+
+fn encode_topics((ingress, log): (u128, u128)) -> Bytes {
+    format!("v=1 ingress={ingress:032x} log={log:032x}").into()
+}
+
+fn parse_topics(value: &[u8]) -> Result<(u128, u128), Error> {
+    let identity = |name| field(value, name).and_then(|digits| u128::from_str_radix(digits, 16).ok());
+    identity("ingress").zip(identity("log")).ok_or(Error::Corrupt("topics"))
 }
 
 fn field<'a>(value: &'a [u8], name: &str) -> Option<&'a str> {

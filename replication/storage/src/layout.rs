@@ -135,6 +135,16 @@ pub fn incarnation(region: &Region) -> Key {
     control(region, "incarnation")
 }
 
+/// Of the fact that a life of a region was opened, written by the region itself (E1).
+pub fn opened(origin: &Origin) -> Key {
+    control(&origin.region(), &format!("opened#{:010}", origin.incarnation()))
+}
+
+/// Of the identities of a life's ingress and log, written by the region itself (E1).
+pub fn topics(origin: &Origin) -> Key {
+    control(&origin.region(), &format!("topics#{:010}", origin.incarnation()))
+}
+
 // The device stands before the user, who may contain anything, so it alone must be kept free of the
 // separator.
 fn device_hash(tenant: &str, user: &UserId, device: &str) -> String {

@@ -1,10 +1,11 @@
 //! What is between regions in one process: their tables replicate, their logs are mirrored both ways, their
-//! states call each other, with WAN delays.
+//! states call each other, with WAN delays. And what a disaster does to a region's stores, and what makes a
+//! new life of it ([`crate::rebuild`]).
 //!
 //! What a cloud does between regions is done here by the memory backends, as tasks of a process of its own,
 //! so that each part can be stopped, delayed and cut. The regions themselves know nothing of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,11 +13,13 @@ pub use sterna_log::memory::Mirror;
 use sterna_log::memory::MirrorConfig;
 use sterna_process::{Clock, End, Pipe, Process};
 use sterna_regions::RoundTrips;
+use sterna_storage::Table;
 pub use sterna_storage::memory::{Delay, Replication};
 use sterna_stream::{Origin, Region};
 
 use crate::plan::Plan;
-use crate::stores::{MemoryStores, own_log};
+use crate::rebuild::{self, Rebuild, Rebuilt};
+use crate::stores::{MemoryStores, ingress, mirrored_log, own_log};
 pub use crate::wan::Direction;
 use crate::wan::Wire;
 
@@ -31,8 +34,15 @@ pub struct Between {
     pub stores: BTreeMap<Region, MemoryStores>,
     /// The tables' replication.
     pub tables: Arc<Replication>,
-    /// The mirror from the first to the second of each pair.
+    /// The mirror from the first to the second of each pair, of the first's log in its present life.
     pub mirrors: BTreeMap<(Region, Region), Mirror>,
+    /// The mirrors of ended lives' logs: late records may still come.
+    former: BTreeMap<(Region, Region), Vec<Mirror>>,
+    /// Who each region is now.
+    origins: BTreeMap<Region, Origin>,
+    /// Regions whose tables were destroyed and are to be filled from the others'.
+    emptied: BTreeSet<Region>,
+    distances: RoundTrips,
     /// What calls from the first to the second of each pair, and answers to calls of the second, go over.
     pub wan: BTreeMap<(Region, Region), Direction>,
     process: Process,
@@ -58,6 +68,7 @@ impl Between {
             assert!(before.is_none(), "two regions have one name");
         }
         let mirrors = mirrors(&origins, &stores, distances);
+        let origins = origins.into_iter().map(|origin| (origin.region(), origin)).collect();
         for mirror in mirrors.values() {
             process.spawn("a mirror", End::Fatal, keep_running(mirror.clone()));
         }
@@ -67,7 +78,8 @@ impl Between {
         let doors =
             doors.map(|(region, states)| (region, (0..states).map(|_| Pipe::new()).collect())).collect();
         let wan = neighbours(&doors, &mut stores, distances, &process);
-        Self { stores, tables, mirrors, wan, process }
+        let (former, emptied, distances) = (BTreeMap::new(), BTreeSet::new(), distances.clone());
+        Self { stores, tables, mirrors, former, origins, emptied, distances, wan, process }
     }
 
     /// Cuts a region off from all others, or heals the cut: mirrors, table replication and calls, both ways.
@@ -77,12 +89,105 @@ impl Between {
                 direction.cut(on);
             }
         }
-        for ((from, to), mirror) in &self.mirrors {
+        for (from, to) in self.mirrors.keys() {
             if from == region || to == region {
-                mirror.cut(on);
+                self.mirrors_of(from, to).for_each(|mirror| mirror.cut(on));
                 self.tables.pause(from, to, on);
             }
         }
+    }
+
+    /// The mirrors from one region to another, of the present life's log and of those before.
+    pub fn mirrors_of(&self, from: &Region, to: &Region) -> impl Iterator<Item = &Mirror> {
+        let way = (from.clone(), to.clone());
+        let former = self.former.get(&way).into_iter().flatten();
+        former.chain(self.mirrors.get(&way))
+    }
+
+    /// Who the other regions are now.
+    pub fn peers_of(&self, region: &Region) -> Vec<Origin> {
+        self.origins.values().filter(|origin| origin.region() != *region).cloned().collect()
+    }
+
+    /// A region's stores are destroyed: log, table, tails, sessions, and the items that are held back from
+    /// another region's table ([`Replication::hold_back`]). Its roles must be dead.
+    pub fn destroy(&mut self, region: &Region) {
+        self.tables.destroy_behind(region);
+        self.emptied.insert(region.clone());
+        let stores = &self.stores[region];
+        stores.log.wipe();
+        stores.tails.wipe();
+        stores.sessions.wipe();
+        for (from, to) in self.mirrors.keys().filter(|(from, to)| from == region || to == region) {
+            self.mirrors_of(from, to).for_each(|mirror| mirror.stop(true));
+        }
+    }
+
+    /// Rebuilds a region whose roles are dead: `ends` is the life that ends, `witness` the region that
+    /// raises its incarnation, `wall_ms` the time. A table that was destroyed is first filled from the
+    /// others', as a new replica of a global table is. What it gives goes to [`crate::Region::begin`].
+    ///
+    /// # Errors
+    /// As [`Rebuild::run`]; may be called again.
+    pub async fn rebuild(
+        &mut self,
+        region: &Region,
+        witness: &Region,
+        ends: u32,
+        wall_ms: u64,
+    ) -> Result<Rebuilt, rebuild::Error> {
+        let table = |region: &Region| self.stores[region].table.clone() as Arc<dyn Table>;
+        if self.emptied.remove(region) {
+            self.stores
+                .keys()
+                .filter(|other| *other != region)
+                .for_each(|other| self.tables.copy(other, region));
+        }
+        let others = self.stores.keys().filter(|other| *other != region).map(table).collect();
+        let rebuild = Rebuild {
+            region: region.clone(),
+            ends,
+            witness: (witness.clone(), table(witness)),
+            table: table(region),
+            log: self.stores[region].log.clone(),
+            others,
+            wall_ms,
+        };
+        let origin = Origin::of(region, ends + 1);
+        rebuild.run(async |_| self.follow(&origin)).await
+    }
+
+    /// The topics of a region's new life at home and everywhere else, and mirrors of its log.
+    fn follow(&mut self, origin: &Origin) -> Result<(), sterna_log::Error> {
+        let region = origin.region();
+        let log = self.stores[&region].log.clone();
+        for peer in self.peers_of(&region) {
+            let (other, remote) = (peer.region(), mirrored_log(&peer));
+            let partitions = self.stores[&other].log.partitions(&own_log(&peer))?;
+            log.create(&ingress(origin), partitions);
+            log.create(&own_log(origin), partitions);
+            let emptied = !log.has(&remote);
+            log.create(&remote, partitions);
+            let to_it = &self.mirrors[&(other.clone(), region.clone())];
+            if emptied {
+                to_it.replay_all();
+                to_it.stop(false);
+            }
+            let way = (region.clone(), other.clone());
+            if self.origins[&region] == *origin {
+                continue;
+            }
+            let one_way = self.distances.one_way(&region, &other).unwrap_or_default();
+            let config = MirrorConfig { one_way, ..MirrorConfig::default() };
+            let there = &self.stores[&other].log;
+            let mirror = Mirror::new((&region, &log), there, &[own_log(origin)], config)?;
+            self.process.spawn("a mirror", End::Fatal, keep_running(mirror.clone()));
+            if let Some(before) = self.mirrors.insert(way.clone(), mirror) {
+                self.former.entry(way).or_default().push(before);
+            }
+        }
+        self.origins.insert(region, origin.clone());
+        Ok(())
     }
 
     /// Ends everything between regions.

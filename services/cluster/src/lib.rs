@@ -4,7 +4,8 @@
 //! [`Region`] starts every role as a process of its own, links them, and can kill and restart any of them by
 //! name; what a restarted role knows it knows from the stores. Reading order: [`plan`], [`stores`], [`real`],
 //! [`region`] and its [`shard`]s, [`provision`] (tenants' fixed streams), [`between`] (mirrors and table
-//! replication, and the [`wan`] that calls go over), [`regions`].
+//! replication, and the [`wan`] that calls go over), [`regions`]; [`rebuild`] is how a region that lost its
+//! stores goes on.
 //!
 //! Runs inside a `tokio::runtime::LocalRuntime`: shards live on the thread that starts them, which may be
 //! another one.
@@ -15,6 +16,7 @@ pub mod figures;
 pub mod plan;
 pub mod provision;
 pub mod real;
+pub mod rebuild;
 pub mod region;
 pub mod regions;
 pub mod shard;

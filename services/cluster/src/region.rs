@@ -28,7 +28,7 @@ use crate::figures::{self, ByPlace};
 use crate::plan::Plan;
 use crate::provision::Provisioner;
 use crate::shard::ShardSeed;
-use crate::stores::{self, Stores};
+use crate::stores::Stores;
 
 /// Longest that one role may take to end in good order.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -193,6 +193,26 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Region<S> {
         self.shard(process, shard)
     }
 
+    /// Crashes everybody.
+    pub fn kill_all(&mut self) {
+        self.places().collect::<Vec<_>>().into_iter().for_each(|place| self.kill(place));
+    }
+
+    /// Starts everybody anew in the region's next life, in which its peers are these: what comes behind
+    /// [`crate::rebuild`]. Whoever still runs is killed first. For a region whose shards all live on this
+    /// thread.
+    pub fn begin(&mut self, origin: &Origin, peers: Vec<Origin>) {
+        self.kill_all();
+        (self.plan.incarnation, self.plan.peers) = (origin.incarnation(), peers);
+        // Who is asked is started before who asks.
+        self.places().collect::<Vec<_>>().into_iter().rev().for_each(|place| self.restart(place));
+    }
+
+    /// Who it is now.
+    pub fn origin(&self) -> Origin {
+        self.plan.origin()
+    }
+
     /// Sends every session of every shard of this thread elsewhere, paced; those that stay meet the drain.
     /// Returns when nobody is left who may still go. The region is not borrowed meanwhile.
     pub fn leave(&self, leaving: &Leaving) -> impl Future<Output = ()> + use<S> {
@@ -234,7 +254,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Region<S> {
 
     fn start_state(&mut self, process: &Process, place: Place, stores: Stores) -> Routes {
         let (partitions, push_queue) = (self.plan.partitions, self.plan.push_queue);
-        let mirrors = self.plan.peers.iter().map(mirror_of).collect();
+        let mirrors = self.plan.peers.iter().cloned().map(Mirror::of).collect();
         let express = self.plan.express;
         let config =
             StateConfig { partitions, push_queue, mirrors, express, ..StateConfig::new(self.plan.origin()) };
@@ -331,10 +351,6 @@ impl Place {
             Self::Notification | Self::Persistence => self.role().to_owned(),
         }
     }
-}
-
-fn mirror_of(peer: &Origin) -> Mirror {
-    Mirror { origin: peer.clone(), topic: stores::mirrored_log(peer) }
 }
 
 /// The secret that a plan's tokens are signed with, for an issuer of tests and demo.

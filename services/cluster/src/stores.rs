@@ -25,7 +25,7 @@ pub fn own_log(origin: &Origin) -> Topic {
     topic(LOG).in_incarnation(origin.incarnation())
 }
 
-/// The same topic where it is mirrored to.
+/// The log topic where it is mirrored to.
 pub fn mirrored_log(origin: &Origin) -> Topic {
     own_log(origin).mirrored_from(&origin.region())
 }

@@ -1,15 +1,19 @@
 //! How loaded the ingress is: what Publish must know before it accepts (E8, E9).
 //!
 //! Looked up once a second; between two looks a partition may take more than its limit, by what a second
-//! brings.
+//! brings. Whoever looks also sees whether ingress and log are still the topics that they were: another one
+//! of the same name ends the work (E1).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use sterna_stream::{Reason, Refusal};
+use sterna_log::{Description, Identity};
+use sterna_stream::sequencer::Why;
+use sterna_stream::{Reason, Refusal, mutant};
 
 use crate::Inner;
+use crate::sequencer::{INGRESS, LOG};
 
 /// How often the log is asked.
 const LOOK: Duration = Duration::from_secs(1);
@@ -55,11 +59,35 @@ impl Load {
     }
 }
 
+/// A topic that was seen once stays there and stays the same.
+fn same(
+    role: &Inner,
+    name: &'static str,
+    first: &mut Option<Identity>,
+    now: &Result<Description, sterna_log::Error>,
+) {
+    match (now, *first) {
+        (Ok(now), None) => *first = Some(now.identity),
+        _ if mutant!("bare_offsets") => {}
+        (Ok(now), Some(first)) if now.identity != first => {
+            role.alarms.raise_for_all(Why::TopicOther(name));
+        }
+        (Err(sterna_log::Error::MissingTopic(..)), Some(_)) => {
+            role.alarms.raise_for_all(Why::TopicMissing(name));
+        }
+        (Ok(_) | Err(_), _) => {}
+    }
+}
+
 /// Looks again and again, for the role's life.
 pub(crate) async fn watch(role: Arc<Inner>) {
     let drain = role.process.drain_signal();
+    let (mut ingress, mut log) = (None, None);
     while !drain.is_raised() {
-        match role.log.describe(&role.config.ingress, Some(&role.config.group)).await {
+        let described = role.log.describe(&role.config.ingress, Some(&role.config.group)).await;
+        same(&role, INGRESS, &mut ingress, &described);
+        same(&role, LOG, &mut log, &role.log.describe(&role.config.log, None).await);
+        match described {
             Ok(described) => {
                 for (of, extent) in role.load.partitions.iter().zip(&described.partitions) {
                     let done = extent.committed.unwrap_or(extent.earliest);

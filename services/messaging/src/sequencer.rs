@@ -29,6 +29,10 @@ const ORDERS: usize = 256;
 /// Pause before the ingress is joined again.
 const JOIN_PAUSE: Duration = Duration::from_millis(200);
 
+/// What an alarm calls the topics.
+pub(crate) const INGRESS: &str = "ingress";
+pub(crate) const LOG: &str = "log";
+
 /// Pause between two commits while nothing else happens.
 const COMMIT_REST: Duration = Duration::from_millis(20);
 
@@ -51,7 +55,11 @@ pub struct Machines(Mutex<Map<u16, Weak<Mutex<Partition>>>>);
 
 /// Partitions that nothing sequences, and why.
 #[derive(Default)]
-pub struct Alarms(Mutex<Map<u16, Why>>);
+pub struct Alarms {
+    partitions: Mutex<Map<u16, Why>>,
+    /// Why none of the region's partitions may be sequenced.
+    all: Mutex<Option<Why>>,
+}
 
 /// What a driver asks of the consumer.
 pub(crate) enum Order {
@@ -133,6 +141,9 @@ impl Sequencer {
                         Err(sterna_log::Error::OutOfRange { partition, asked, earliest, end, .. }) => {
                             self.lost(partition, Why::IngressLost { resume: asked, earliest, end });
                         }
+                        Err(sterna_log::Error::MissingTopic(_, partition)) => {
+                            self.lost(partition, Why::TopicMissing(INGRESS));
+                        }
                         Err(error) => {
                             tracing::error!(%error, "the ingress cannot be consumed");
                             tokio::time::sleep(JOIN_PAUSE).await;
@@ -159,7 +170,16 @@ impl Sequencer {
         let config = &self.shared.config;
         loop {
             match self.shared.log.join(&config.group, std::slice::from_ref(&config.ingress)).await {
-                Ok(consumer) => return consumer,
+                Ok(consumer) => {
+                    (0..config.partitions).for_each(|partition| self.shared.alarms.clear(partition));
+                    return consumer;
+                }
+                Err(sterna_log::Error::MissingTopic(topic, _)) => {
+                    tracing::error!(%topic, "alarm: the ingress is missing: nothing can be accepted");
+                    for partition in 0..config.partitions {
+                        self.shared.alarms.raise(partition, Why::TopicMissing(INGRESS));
+                    }
+                }
                 Err(error) => tracing::warn!(%error, "the ingress cannot be joined yet"),
             }
             tokio::time::sleep(JOIN_PAUSE).await;
@@ -334,20 +354,35 @@ impl Machines {
 
 impl Alarms {
     pub(crate) fn raise(&self, partition: u16, why: Why) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(partition, why);
+        self.partitions.lock().unwrap_or_else(PoisonError::into_inner).insert(partition, why);
     }
 
     pub(crate) fn clear(&self, partition: u16) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&partition);
+        self.partitions.lock().unwrap_or_else(PoisonError::into_inner).remove(&partition);
+    }
+
+    /// Nothing of the region may be sequenced any more; the first reason stays.
+    pub(crate) fn raise_for_all(&self, why: Why) {
+        let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        if all.is_none() {
+            tracing::error!(%why, "alarm: nothing is sequenced any more: the region has to be rebuilt");
+            *all = Some(why);
+        }
+    }
+
+    /// Why nothing of the region may be sequenced.
+    pub fn of_all(&self) -> Option<Why> {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// How many partitions have an alarm.
     pub fn count(&self) -> usize {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).len()
+        self.partitions.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
 
     /// The alarm of a partition that nothing sequences any more, or not now ([`Why::LogRefuses`]).
     pub fn of(&self, partition: u16) -> Option<Why> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&partition).cloned()
+        let partitions = self.partitions.lock().unwrap_or_else(PoisonError::into_inner);
+        partitions.get(&partition).cloned().or_else(|| self.of_all())
     }
 }

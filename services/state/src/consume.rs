@@ -21,7 +21,7 @@ use crate::ensure::Ticket;
 use crate::fill::{Ask, Round};
 use crate::handled::Handled;
 use crate::marks::{Begin, Counts};
-use crate::{Inner, attach, marks};
+use crate::{Inner, Mirror, attach, marks};
 use begin::starts;
 use records::Owned;
 
@@ -36,8 +36,12 @@ const SECOND: Duration = Duration::from_secs(1);
 /// Pause before the logs are joined again.
 const JOIN_PAUSE: Duration = Duration::from_millis(200);
 
-/// The topics consumed, in the order of the join, each with the region whose log it is.
-struct Topics(Vec<(Topic, Region)>);
+/// The topics consumed, in the order of the join: the own log, then the mirrors. Each with the region whose
+/// log it is.
+struct Topics {
+    all: Vec<(Topic, Region)>,
+    mirrors: Arc<[Mirror]>,
+}
 
 /// The way to whoever reads what mirrors lack: one hole at a time.
 pub(crate) struct Filling {
@@ -50,7 +54,7 @@ pub(crate) struct Filling {
 /// Consumes for the role's life: the logs, what `arrivals` brings by express, and what `filling` finds.
 pub(crate) async fn run(role: Arc<Inner>, mut arrivals: mpsc::Receiver<Stored>, mut filling: Filling) {
     let drain = role.process.drain_signal();
-    let topics = Topics::of(&role);
+    let mut topics = Topics::of(&role);
     let mut consumer = join(&role, &topics.names()).await;
     let mut owned: Map<u16, Owned> = Map::default();
     let mut second = tokio::time::interval(SECOND);
@@ -63,6 +67,12 @@ pub(crate) async fn run(role: Arc<Inner>, mut arrivals: mpsc::Receiver<Stored>, 
                 every_second(&role, &topics, &mut *consumer, &mut owned).await;
                 look_again(&role).await;
                 filling.ask(&role, &mut owned);
+            }
+            () = role.lives.changed() => {
+                give_up_all(&role, &topics, &mut *consumer, &mut owned).await;
+                drop(consumer);
+                topics = Topics::of(&role);
+                consumer = join(&role, &topics.names()).await;
             }
             done = role.ensure.finished() => finished(&role, done, &mut *consumer, &mut owned).await,
             Some(round) = filling.rounds.recv() => {
@@ -94,7 +104,7 @@ async fn take(
     match polled {
         Polled::Assigned { partition, generation, committed } => {
             let known: Vec<bool> = committed.iter().skip(1).map(|(_, offset)| offset.is_some()).collect();
-            let Begin { counts, lost } = Counts::load(role, partition, &known).await;
+            let Begin { counts, lost } = Counts::load(role, &topics.mirrors, partition, &known).await;
             let starts = starts(role, partition, committed, &lost).await;
             consumer.start(partition, &starts);
             let starts = starts.into_iter().map(|(_, at)| at).collect();
@@ -120,6 +130,24 @@ async fn take(
                 pause_or_go_on(consumer, own);
             }
         }
+    }
+}
+
+/// There are more topics than those that were joined: each partition is given up, and assigned anew with
+/// all.
+async fn give_up_all(
+    role: &Inner,
+    topics: &Topics,
+    consumer: &mut dyn Consumer,
+    owned: &mut Map<u16, Owned>,
+) {
+    let mut partitions: Vec<u16> = owned.keys().copied().collect();
+    partitions.sort_unstable();
+    for partition in partitions {
+        let Some(mut own) = owned.remove(&partition) else { continue };
+        settle(role, topics, consumer, &mut own).await;
+        role.hub.lock().disown(partition);
+        role.watch.lock().disown(partition, role.config.partitions);
     }
 }
 
@@ -256,27 +284,27 @@ impl Filling {
 
 impl Topics {
     fn of(role: &Inner) -> Self {
-        let mut topics = vec![(role.config.log.clone(), role.config.origin.region())];
-        topics
-            .extend(role.config.mirrors.iter().map(|mirror| (mirror.topic.clone(), mirror.origin.region())));
-        Self(topics)
+        let mirrors = role.lives.mirrors();
+        let mut all = vec![(role.config.log.clone(), role.config.origin.region())];
+        all.extend(mirrors.iter().map(|mirror| (mirror.topic.clone(), mirror.origin.region())));
+        Self { all, mirrors }
     }
 
     fn names(&self) -> Vec<Topic> {
-        self.0.iter().map(|(topic, _)| topic.clone()).collect()
+        self.all.iter().map(|(topic, _)| topic.clone()).collect()
     }
 
     fn position(&self, topic: &Topic) -> Option<usize> {
-        self.0.iter().position(|(name, _)| name == topic)
+        self.all.iter().position(|(name, _)| name == topic)
     }
 
     /// A log holds its own region's events only, whatever a mirror's name says (A6).
     fn may_hold(&self, topic: usize, stored: &Stored) -> bool {
-        stored.segment.origin.region() == self.0[topic].1
+        stored.segment.origin.region() == self.all[topic].1
     }
 
     /// A log holds its own region's marks only, and each partition its own.
     fn may_say(&self, topic: usize, partition: u16, mark: &v1::Mark) -> bool {
-        marks::is_of(mark, &self.0[topic].1, partition)
+        marks::is_of(mark, &self.all[topic].1, partition)
     }
 }

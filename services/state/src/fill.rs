@@ -82,7 +82,8 @@ pub(crate) async fn run(role: Arc<Inner>, mut asks: mpsc::Receiver<Ask>, rounds:
 }
 
 async fn look(role: &Inner, ask: &Ask) -> Result<(Vec<Found>, bool), String> {
-    let Some(mirror) = role.config.mirrors.get(ask.mirror) else { return Ok((Vec::new(), false)) };
+    let mirrors = role.lives.mirrors();
+    let Some(mirror) = mirrors.get(ask.mirror) else { return Ok((Vec::new(), false)) };
     let (origin, at) = (&mirror.origin, ask.from);
     let Some(number) = beginning(role, origin, ask).await? else { return Ok((Vec::new(), false)) };
     let range = layout::checkpoints_from(origin, ask.partition, at.term, number).limit(HOLE_CHECKPOINTS);

@@ -7,8 +7,8 @@
 //!
 //! Reading order: [`hub`] (interest, joins and pushes; no I/O), [`attach`] (one shard), [`consume`] (the
 //! log), [`marks`] (how far the mirrors are counted), [`covered`] (what another region has), [`express`] (the
-//! lanes between regions); beside them [`registry`] (sessions) and [`presence`] (who is there). It authorises
-//! nothing and decodes no payload but that of members.
+//! lanes between regions); beside them [`registry`] (sessions), [`presence`] (who is there) and [`lives`]
+//! (which regions' logs there are). It authorises nothing and decodes no payload but that of members.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
@@ -36,6 +36,7 @@ pub mod express;
 mod fill;
 pub mod handled;
 pub mod hub;
+pub mod lives;
 pub mod marks;
 pub mod positions;
 pub mod presence;
@@ -54,7 +55,8 @@ pub struct Config {
     pub partitions: u16,
     /// The region's own log.
     pub log: Topic,
-    /// The mirrors of the other regions' logs.
+    /// The mirrors of the other regions' logs, in the lives that they were in when this was written; later
+    /// ones are found ([`lives`]).
     pub mirrors: Vec<Mirror>,
     /// The consumer group of its instances.
     pub group: Group,
@@ -67,7 +69,7 @@ pub struct Config {
 /// A copy of another region's log.
 #[derive(Clone, Debug)]
 pub struct Mirror {
-    /// Whose log it is, in its present life.
+    /// Whose log it is, in one of its lives.
     pub origin: Origin,
     /// Its topic here.
     pub topic: Topic,
@@ -110,6 +112,7 @@ pub(crate) struct Inner {
     pub(crate) watch: watch::Shared,
     pub(crate) positions: positions::Positions,
     mirrors: Mutex<marks::Counters>,
+    pub(crate) lives: lives::Lives,
 }
 
 impl Config {
@@ -118,10 +121,9 @@ impl Config {
     /// # Panics
     /// Never: the topic and group names are constants.
     pub fn new(origin: Origin) -> Self {
-        let log: Topic = "sterna-log".parse().expect("a topic's name");
         Self {
             partitions: 4,
-            log: log.in_incarnation(origin.incarnation()),
+            log: log_of(&origin),
             mirrors: Vec::new(),
             group: "sterna-state".parse().expect("a group's name"),
             push_queue: limits::PUSH_QUEUE,
@@ -129,6 +131,22 @@ impl Config {
             origin,
         }
     }
+}
+
+impl Mirror {
+    /// The mirror of a region's log in this life, by its usual name (E1).
+    ///
+    /// # Panics
+    /// Never: the topic's name is a constant.
+    pub fn of(origin: Origin) -> Self {
+        Self { topic: log_of(&origin).mirrored_from(&origin.region()), origin }
+    }
+}
+
+/// The log's name at home, in one of its region's lives.
+fn log_of(origin: &Origin) -> Topic {
+    let log: Topic = "sterna-log".parse().expect("a topic's name");
+    log.in_incarnation(origin.incarnation())
 }
 
 impl State {
@@ -140,11 +158,13 @@ impl State {
         let (lanes, jobs) = registry::Lanes::new();
         let folds = Folds::new(StoredEvents::new(parts.persistence.clone()));
         let watch = watch::Shared::new(presence::Presence::new(config.mirrors.is_empty()));
+        let lives = lives::Lives::new(&config.mirrors);
         let inner = Arc::new(Inner {
             config,
             sessions: parts.sessions,
             lanes,
             watch,
+            lives,
             process: parts.process.clone(),
             log: parts.log,
             table: parts.table,
@@ -161,6 +181,7 @@ impl State {
         let filling = consume::Filling { asks, rounds, asking: false };
         parts.process.spawn("filling holes of mirrors", End::Fatal, fill::run(inner.clone(), asked, answers));
         parts.process.spawn("the table's second way", End::Fatal, ensure::run(inner.clone()));
+        parts.process.spawn("other regions' lives", End::Expected, lives::watch(inner.clone()));
         parts.process.spawn("presence", End::Fatal, watch::run(inner.clone(), folds));
         for jobs in jobs {
             parts.process.spawn("a lane of the registry", End::Fatal, registry::run(inner.clone(), jobs));
@@ -223,19 +244,19 @@ impl Service for State {
 
     type ExpressStream = ReceiverStream<express::incoming::News>;
 
-    /// The caller's own segments alone are taken, as what its region is called in its present life (E19).
+    /// The caller's own segments alone are taken, of any life of its region that is known here (E19).
     async fn express(
         &self,
         request: Request<Streaming<v1::Carry>>,
     ) -> Result<Response<Self::ExpressStream>, Status> {
         let caller = Caller::of(&request)?;
         caller.must_be(&["state"])?;
-        let mut origins = self.0.config.mirrors.iter().map(|mirror| &mirror.origin);
-        let origin = origins.find(|origin| origin.region().as_str() == caller.region());
-        let origin = origin.cloned().ok_or_else(|| Status::permission_denied("not a peer region"))?;
+        let mut peers = self.0.config.mirrors.iter().map(|mirror| mirror.origin.region());
+        let region = peers.find(|region| region.as_str() == caller.region());
+        let region = region.ok_or_else(|| Status::permission_denied("not a peer region"))?;
         if !self.0.config.express {
             return Err(Status::failed_precondition("this region takes nothing by express"));
         }
-        Ok(Response::new(express::incoming::receive(self.0.clone(), origin, request.into_inner())))
+        Ok(Response::new(express::incoming::receive(self.0.clone(), region, request.into_inner())))
     }
 }

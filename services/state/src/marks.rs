@@ -16,11 +16,11 @@ use sterna_proto::v1;
 use sterna_storage::{Consistency, Expect, Key, Put, layout};
 use sterna_stream::digest::LogHash;
 use sterna_stream::watermark::{Seen, Watermark};
-use sterna_stream::{LogPos, Region};
+use sterna_stream::{LogPos, Origin, Region};
 
-use crate::Inner;
 use crate::covered::Covered;
 use crate::positions::{Of, Position};
+use crate::{Inner, Mirror};
 
 pub(crate) mod holes;
 
@@ -51,7 +51,7 @@ pub struct Counters {
 /// The counts of one owned partition.
 #[derive(Default)]
 pub(crate) struct Counts {
-    /// Per mirror, in the order of the configuration.
+    /// Per mirror, in the order in which they are followed.
     mirrors: Vec<Mirrored>,
     /// What of the own ingress another region has.
     covered: Covered,
@@ -59,6 +59,7 @@ pub(crate) struct Counts {
 
 /// The count of one mirror, and what of it is stored.
 struct Mirrored {
+    origin: Origin,
     watermark: Watermark,
     /// The hole that is waited or asked for.
     open: Option<holes::Open>,
@@ -78,14 +79,15 @@ pub(crate) struct Begin {
 
 impl Counts {
     /// Goes on from the stored counts. `known` says per mirror whether the group has read it before.
-    pub(crate) async fn load(role: &Inner, partition: u16, known: &[bool]) -> Begin {
+    pub(crate) async fn load(role: &Inner, mirrors_of: &[Mirror], partition: u16, known: &[bool]) -> Begin {
         let (mut mirrors, mut lost) = (Vec::new(), Vec::new());
-        for (at, mirror) in role.config.mirrors.iter().enumerate() {
+        for (at, mirror) in mirrors_of.iter().enumerate() {
             let (stored, expect) = stored(role, &key(role, &mirror.origin, partition)).await;
             lost.push(stored.is_none() && known.get(at).copied().unwrap_or(false));
             let watermark = stored.unwrap_or_default();
             let stored = watermark.pos();
-            mirrors.push(Mirrored { watermark, open: None, stored, expect: Some(expect) });
+            let origin = mirror.origin.clone();
+            mirrors.push(Mirrored { origin, watermark, open: None, stored, expect: Some(expect) });
         }
         Begin { counts: Self { mirrors, ..Self::default() }, lost }
     }
@@ -119,9 +121,9 @@ impl Counts {
     /// may be committed.
     pub(crate) async fn store(&mut self, role: &Inner, partition: u16) -> bool {
         let mut all = true;
-        for (at, mirrored) in self.mirrors.iter_mut().enumerate() {
+        for mirrored in &mut self.mirrors {
             if mirrored.watermark.pos() != mirrored.stored {
-                let key = key(role, &role.config.mirrors[at].origin, partition);
+                let key = key(role, &mirrored.origin, partition);
                 all &= mirrored.store(role, key).await;
             }
         }
@@ -134,22 +136,22 @@ impl Counts {
         self.covered.news().map(|below| v1::Covered { partition, incarnation, below })
     }
 
-    fn positions(&self, role: &Inner, partition: u16) -> Vec<Position> {
+    fn positions(&self, partition: u16) -> Vec<Position> {
         let at = |of, pos: LogPos| Position { partition, of, n: pos.n };
         let own = [at(Of::Own, self.covered.consumed()), at(Of::Covered, self.covered.furthest())];
-        let peers = self.mirrors.iter().zip(&role.config.mirrors);
-        let peers = peers.map(|(mirrored, of)| at(Of::Peer(of.origin.to_string()), mirrored.watermark.pos()));
+        let peer = |of: &Mirrored| at(Of::Peer(of.origin.to_string()), of.watermark.pos());
+        let peers = self.mirrors.iter().map(peer);
         own.into_iter().chain(peers).collect()
     }
 
     /// Says in the own log how far this region has the others'. Alone it has nothing to say.
     pub(crate) fn write_mark(&self, role: &Inner, partition: u16) {
-        role.positions.are(partition, self.positions(role, partition));
+        role.positions.are(partition, self.positions(partition));
         if self.mirrors.is_empty() {
             return;
         }
-        let watermark = |(at, mirrored): (usize, &Mirrored)| v1::Watermark {
-            origin: role.config.mirrors[at].origin.to_string(),
+        let watermark = |mirrored: &Mirrored| v1::Watermark {
+            origin: mirrored.origin.to_string(),
             term: mirrored.watermark.pos().term,
             n: mirrored.watermark.pos().n,
         };
@@ -158,7 +160,7 @@ impl Counts {
             origin: role.config.origin.to_string(),
             partition: partition.into(),
             wall_unix_ms,
-            watermarks: self.mirrors.iter().enumerate().map(watermark).collect(),
+            watermarks: self.mirrors.iter().map(watermark).collect(),
             ..v1::Mark::default()
         };
         // Nobody waits for it: the next second's mark says the same and more.
@@ -175,12 +177,18 @@ impl Counts {
 
 /// Whether a mark of a partition's log is of the region whose log it is.
 pub(crate) fn is_of(mark: &v1::Mark, region: &Region, partition: u16) -> bool {
-    let origin = mark.origin.parse::<sterna_stream::Origin>();
+    let origin = mark.origin.parse::<Origin>();
     origin.is_ok_and(|origin| origin.region() == *region) && mark.partition == u32::from(partition)
 }
 
-fn key(role: &Inner, of: &sterna_stream::Origin, partition: u16) -> Key {
-    layout::control(&role.config.origin.region(), &format!("watermark#{of}#{partition:05}"))
+/// A rebuilt region counts anew: what its former life had, its log and table need not have (E1).
+fn key(role: &Inner, of: &Origin, partition: u16) -> Key {
+    let own = &role.config.origin;
+    let life = match own.incarnation() {
+        1 => String::new(),
+        n => format!("-g{n}"),
+    };
+    layout::control(&own.region(), &format!("watermark{life}#{of}#{partition:05}"))
 }
 
 impl Mirrored {

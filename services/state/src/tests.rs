@@ -32,6 +32,7 @@ use crate::{Config, Mirror, Parts, State};
 mod attach;
 mod express;
 mod holes;
+mod lives;
 mod mirrors;
 mod owners;
 mod sessions;

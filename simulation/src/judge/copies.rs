@@ -105,11 +105,11 @@ async fn segments(site: &Site, partition: u16) -> Result<Vec<Logged>, String> {
     Ok(counted.collect())
 }
 
-/// Everything that was accepted, in the ingress' order.
-pub(super) async fn ingress(site: &Site) -> Vec<(StreamId, EventId, ContentHash)> {
+/// Everything that an ingress holds, in its order.
+pub(super) async fn ingress(site: &Site, topic: &Topic) -> Vec<(StreamId, EventId, ContentHash)> {
     let mut records = Vec::new();
     for partition in 0..site.plan.partitions {
-        let entries = all(site, &site.topic(true), partition).await;
+        let entries = all(site, topic, partition).await;
         records.extend(entries.iter().filter_map(|entry| accepted(&entry.record)));
     }
     records

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sterna_stream::invariants::{acked_is_durable, acked_is_shown, causal, display_equal, shown_once};
 use sterna_stream::order::{Entry, Place};
-use sterna_stream::{EventId, Origin, StreamId};
+use sterna_stream::{EventId, Hlc, Origin, StreamId};
 
 use super::chains::timeline;
-use super::{Accepted, Chains, Standing};
+use super::{Accepted, Chains, Standing, lives};
 use crate::paths::Path;
 use crate::person::Book;
 use crate::world::World;
@@ -37,7 +37,7 @@ pub(super) fn judge(
         match world.standing(chains, room, stream, number) {
             Standing::PutOut => kept_out(world, chains, stream, &person.card.name, book)?,
             Standing::Member => {
-                everything(chains, stream, events, book).map_err(name_of)?;
+                everything(world, chains, (stream, events), book).map_err(name_of)?;
                 all_acked(world, events, stream)?;
             }
             Standing::Stranger if book.shown.is_empty() => {}
@@ -55,7 +55,12 @@ pub(super) fn judge(
 }
 
 /// G2 and G4: the device shows what the table has, in the same order; what it lacks, a gap told.
-fn everything(chains: &Chains, stream: &StreamId, events: &[Entry], book: &Book) -> Result<(), String> {
+fn everything(
+    world: &World,
+    chains: &Chains,
+    (stream, events): (&StreamId, &[Entry]),
+    book: &Book,
+) -> Result<(), String> {
     let holes: BTreeMap<&Origin, Vec<(u64, u64)>> =
         book.tilings.iter().map(|(origin, tiling)| (origin, tiling.holes().collect())).collect();
     let told = |place: &Place| {
@@ -63,17 +68,22 @@ fn everything(chains: &Chains, stream: &StreamId, events: &[Entry], book: &Book)
         holes.iter().any(|(first, last)| (*first..=*last).contains(&place.seq))
     };
     let head = chains.head(stream);
+    let end = |origin: &Origin, seq| Place { hlc: Hlc::ZERO, origin: origin.clone(), seq };
     for (origin, tiling) in &book.tilings {
+        if world.is_lost(chains, stream, &end(origin, tiling.at())) {
+            continue;
+        }
         tiling.ends_at(head.get(origin)).map_err(|violation| violation.to_string())?;
     }
     let stored: Vec<Entry> = events.iter().filter(|event| !told(&event.place)).cloned().collect();
-    let (theirs, ours) = (timeline(&stored), timeline(&book.shown));
+    let shown = lives::without_lost(world, chains, stream, &book.shown)?;
+    let (theirs, ours) = (timeline(&stored), timeline(&shown));
     let places = |of: &sterna_stream::order::Timeline| -> Vec<Place> {
         of.shown().map(|entry| entry.place.clone()).collect()
     };
     display_equal(&places(&ours), &places(&theirs)).map_err(|violation| violation.to_string())?;
     let by_place: BTreeMap<&Place, &Entry> = events.iter().map(|event| (&event.place, event)).collect();
-    for shown in &book.shown {
+    for shown in &shown {
         if by_place.get(&shown.place).is_none_or(|event| *event != shown) {
             return Err(format!("{:?} is shown otherwise than it is stored", shown.place));
         }

@@ -148,6 +148,8 @@ pub(super) async fn mirrors(world: &World) -> Result<(), String> {
         for to in world.sites.iter().filter(|to| to.origin() != from.origin()) {
             for partition in 0..from.plan.partitions {
                 mirror(from, to, partition).await?;
+                let counted = watermark(to, &from.origin(), partition).await > LogPos::default();
+                world.paths.add(Path::LifeFollowed, u64::from(!from.former.is_empty() && counted));
             }
         }
     }

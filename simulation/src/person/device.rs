@@ -265,6 +265,7 @@ impl<'a> Connection<'a> {
         let own = self.person.clock.wall_ms();
         self.offset_ms = welcome.time_unix_ms.cast_signed() - own.cast_signed();
         self.welcomed.get_or_insert_with(Instant::now);
+        self.person.welcomed_by(welcome.origin.as_ref());
         self.person.line("is welcome", format_args!("{}", welcome.session));
     }
 

@@ -9,12 +9,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use sterna_protocol::Payload;
 use sterna_protocol::frame::{Ack, ClientFrame, Durability, Error, Event, Publish};
-use sterna_stream::{Cursor, EventId, Hlc, Reason, Retry, StreamId};
+use sterna_stream::{Cursor, EventId, Hlc, Origin, Reason, Retry, StreamId};
 use tokio::time::Instant;
 
 use super::{Book, Inner};
 use crate::paths::Path;
-use crate::setting::REGIONS;
 
 /// Publishes without an ack at once; below the server's bound.
 const IN_FLIGHT: usize = 16;
@@ -85,16 +84,30 @@ impl Inner {
         if region == self.at.get() {
             return;
         }
+        let again = self.offer_again();
+        self.line("crosses", format_args!("to region {region} with {again} accepted letters"));
+        self.at.set(region);
+        self.paths.took(Path::Crossing);
+    }
+
+    /// The region says who it is. If it is another one than before, it may not have what that one accepted:
+    /// everything is offered again (rule 13).
+    pub(super) fn welcomed_by(&self, origin: Option<&Origin>) {
+        let before = self.origin.replace(origin.cloned());
+        if before.is_some() && before.as_ref() != origin {
+            let again = self.offer_again();
+            self.line("is at another origin", format_args!("{origin:?} with {again} accepted letters"));
+        }
+    }
+
+    fn offer_again(&self) -> usize {
         let mut ledger = self.ledger.borrow_mut();
         let mut again = 0;
         for letter in ledger.outbox.iter_mut().filter(|letter| letter.accepted.is_some()) {
             (letter.accepted, letter.sent) = (None, None);
             again += 1;
         }
-        drop(ledger);
-        self.line("crosses", format_args!("to region {region} with {again} accepted letters"));
-        self.at.set(region);
-        self.paths.took(Path::Crossing);
+        again
     }
 
     /// One more socket, to the region with this number.
@@ -117,7 +130,7 @@ impl Inner {
     pub(super) fn came_back(&self, events: &[Event]) {
         let mut ledger = self.ledger.borrow_mut();
         for event in events.iter().filter(|event| event.author.as_str() == self.card.name) {
-            if event.origin.region().as_str() != REGIONS[self.at.get()] {
+            if self.origin.borrow().as_ref().is_some_and(|here| *here != event.origin) {
                 ledger.outbox.retain(|letter| letter.id != event.event_id || letter.accepted.is_none());
             }
         }

@@ -25,6 +25,10 @@ impl WitnessTable {
     }
 
     fn answered(&self, key: &Key, value: &Bytes, answer: &Result<Put, Error>) {
+        let opens = |(_, _, number, _): (u16, u64, u64, u16)| number == 0;
+        if key.table == Name::Checkpoints && layout::parse_checkpoint(&key.sort).is_some_and(opens) {
+            self.witness.seen().openings += u64::from(matches!(answer, Ok(Put::Done(_))));
+        }
         if key.table != Name::Events {
             return;
         }

@@ -5,7 +5,7 @@
 //! to wake at.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::Waker;
 
@@ -37,12 +37,26 @@ pub(super) struct Partition {
     bytes: usize,
     /// How many of `entries`, from the front, all replicas have.
     visible: usize,
-    /// When all replicas will have the others; never falls.
-    hidden: VecDeque<Instant>,
+    /// What will become of the others.
+    hidden: VecDeque<Hidden>,
     earliest: Offset,
     next: Offset,
     random: Seed,
     followers: Vec<(Arc<Wake>, u32)>,
+}
+
+/// A record that not all replicas have yet.
+struct Hidden {
+    /// When they will; never falls from one record to the next.
+    at: Instant,
+    /// What its producer waits for.
+    lost: Arc<AtomicBool>,
+}
+
+/// When all replicas will have a record, unless it is lost before.
+pub(super) struct Durable {
+    pub(super) at: Instant,
+    lost: Arc<AtomicBool>,
 }
 
 /// What a reader asks for at most.
@@ -108,6 +122,15 @@ impl TopicState {
     }
 }
 
+// === impl Durable ===
+
+impl Durable {
+    /// Whether it was lost before all replicas had it, so that nothing is promised of it.
+    pub(super) fn is_lost(&self) -> bool {
+        self.lost.load(Ordering::Acquire)
+    }
+}
+
 // === impl Partition ===
 
 impl Partition {
@@ -131,7 +154,7 @@ impl Partition {
         record: Record,
         config: &Config,
         wakers: &mut Wakers,
-    ) -> Result<(Offset, Option<Instant>), Error> {
+    ) -> Result<(Offset, Option<Durable>), Error> {
         self.reveal();
         let durable = self.durable_at(config);
         if durable.is_some() && self.hidden.len() >= config.unacked_records_max {
@@ -144,10 +167,12 @@ impl Partition {
         }
         self.bytes += record.size();
         self.entries.push_back(Entry { offset, record });
-        match durable {
-            Some(at) => self.hidden.push_back(at),
-            None => self.visible += 1,
-        }
+        let durable = durable.map(|at| {
+            let lost = Arc::default();
+            self.hidden.push_back(Hidden { at, lost: Arc::clone(&lost) });
+            Durable { at, lost }
+        });
+        self.visible += usize::from(durable.is_none());
         self.keep(config);
         self.wake(wakers);
         Ok((offset, durable))
@@ -163,7 +188,7 @@ impl Partition {
         let spread = longest.saturating_sub(shortest).as_micros() as u64;
         let latency = shortest + Duration::from_micros(self.random.below(spread + 1));
         let at = Instant::now() + latency;
-        Some(self.hidden.back().map_or(at, |&last| last.max(at)))
+        Some(self.hidden.back().map_or(at, |last| last.at.max(at)))
     }
 
     fn keep(&mut self, config: &Config) {
@@ -190,7 +215,7 @@ impl Partition {
             return;
         }
         let now = Instant::now();
-        while self.hidden.front().is_some_and(|&at| at <= now) {
+        while self.hidden.front().is_some_and(|first| first.at <= now) {
             self.hidden.pop_front();
             self.visible += 1;
         }
@@ -221,7 +246,7 @@ impl Partition {
         let entries = self.entries.range(first..until).cloned().collect();
         let more = until < self.visible;
         let next = if more { self.entries[until].offset } else { end };
-        Ok(Fetched { entries, next, more, later: self.hidden.front().copied() })
+        Ok(Fetched { entries, next, more, later: self.hidden.front().map(|first| first.at) })
     }
 
     /// Index of the first visible record at or after `from`: gallops from the end, where readers usually are.
@@ -257,13 +282,16 @@ impl Partition {
         self.visible.checked_sub(1).map(|index| self.entries[index].clone())
     }
 
-    /// Loses every record at and after `end`, whose offsets will be given again.
+    /// Loses every record at and after `end`, whose offsets will be given again. Whoever produced one that
+    /// not all replicas had is told nothing of it for certain.
     pub(super) fn truncate(&mut self, end: Offset, wakers: &mut Wakers) {
+        self.reveal();
         while self.entries.back().is_some_and(|entry| entry.offset >= end) {
             let Some(lost) = self.entries.pop_back() else { break };
             self.bytes -= lost.record.size();
-            if self.hidden.pop_back().is_none() {
-                self.visible -= 1;
+            match self.hidden.pop_back() {
+                Some(hidden) => hidden.lost.store(true, Ordering::Release),
+                None => self.visible -= 1,
             }
         }
         self.next = self.next.min(end);

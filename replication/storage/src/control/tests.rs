@@ -15,6 +15,27 @@ fn golden_items_never_change() {
     let incarnation = encode_incarnation(2, &region("eu-west-1"));
     assert_eq!(incarnation, "v=1 incarnation=2 witness=eu-west-1");
     assert!(matches!(parse_incarnation(b"v=1 incarnation=0"), Err(Error::Corrupt(_))));
+    let topics = encode_topics((0xab, u128::MAX));
+    let text = "v=1 ingress=000000000000000000000000000000ab log=ffffffffffffffffffffffffffffffff";
+    assert_eq!(topics, text);
+    assert_eq!(parse_topics(&topics).unwrap(), (0xab, u128::MAX));
+    assert!(matches!(parse_topics(b"v=1 ingress=0"), Err(Error::Corrupt(_))));
+}
+
+/// E1: a life's topics are those that it was first seen with, whoever asks later and with whatever.
+#[tokio::test(start_paused = true)]
+async fn the_first_that_see_a_lifes_topics_decide_which_they_are() {
+    let table = crate::memory::MemoryTable::new();
+    let origin: Origin = "us-east-1~2".parse().unwrap();
+    assert_eq!(topics(&table, &origin, (1, 2)).await.unwrap(), (1, 2));
+    assert_eq!(topics(&table, &origin, (3, 2)).await.unwrap(), (1, 2));
+    let next: Origin = "us-east-1~3".parse().unwrap();
+    assert_eq!(topics(&table, &next, (3, 4)).await.unwrap(), (3, 4), "another life's are its own");
+    assert!(is_opened(&table, &"us-east-1".parse().unwrap()).await.unwrap(), "the first needs no opening");
+    assert!(!is_opened(&table, &origin).await.unwrap());
+    open(&table, &origin).await.unwrap();
+    open(&table, &origin).await.unwrap();
+    assert!(is_opened(&table, &origin).await.unwrap() && !is_opened(&table, &next).await.unwrap());
 }
 
 /// E1: the witness alone raises an incarnation; the others see it when it has arrived.

@@ -164,6 +164,11 @@ impl Faults {
         lock(&self.state).late.len()
     }
 
+    /// Those that wait to land late never do: what they were to land in was destroyed.
+    pub fn forget_late(&self) {
+        lock(&self.state).late.clear();
+    }
+
     /// Lands late writes as they become due, for ever. Dropped, those that wait are kept for the next run.
     pub async fn run(&self) {
         loop {

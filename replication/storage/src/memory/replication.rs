@@ -63,6 +63,8 @@ struct Link {
     delay: Delay,
     paused: bool,
     held_back: u64,
+    /// How many had been sent when they began to be held back.
+    held_since: u64,
 }
 
 impl Replication {
@@ -73,8 +75,15 @@ impl Replication {
 
     /// As [`Self::new`], with another bound than [`IN_FLIGHT_MAX`].
     pub fn with_limit(regions: &[Region], delay: Delay, seed: u64, limit: usize) -> Self {
-        let link =
-            || Link { queue: BTreeMap::new(), in_flight: 0, sent: 0, delay, paused: false, held_back: 0 };
+        let link = || Link {
+            queue: BTreeMap::new(),
+            in_flight: 0,
+            sent: 0,
+            delay,
+            paused: false,
+            held_back: 0,
+            held_since: 0,
+        };
         let links = (0..regions.len() * regions.len()).map(|_| link()).collect();
         let state = State { rng: Pcg64Mcg::seed_from_u64(seed), links, limit, sleeps_until: None };
         let queues = Arc::new(Queues {
@@ -153,7 +162,9 @@ impl Replication {
 
     /// Keeps the newest `items` writes of one direction from arriving; 0 lets all arrive.
     pub fn hold_back(&self, from: &Region, to: &Region, items: u64) {
-        self.link(from, to, |link| link.held_back = items);
+        self.link(from, to, |link| {
+            (link.held_back, link.held_since) = (items, link.sent);
+        });
     }
 
     /// The region is destroyed: its tables are empty and what was on its way out of it is lost. Says how many
@@ -170,6 +181,24 @@ impl Replication {
             table.wipe();
         }
         lost
+    }
+
+    /// The region is destroyed while the others are behind it: its tables are empty, and what is held back
+    /// from another region since [`Self::hold_back`] never arrives there; all before it had been sent, and
+    /// is there.
+    pub fn destroy_behind(&self, region: &Region) {
+        for to in &self.queues.regions {
+            let mut sent = Vec::new();
+            self.link(region, to, |link| sent = link.break_off());
+            if let Some(table) = self.table(to) {
+                sent.iter().for_each(|change| {
+                    table.merge(change);
+                });
+            }
+        }
+        if let Some(table) = self.table(region) {
+            table.wipe();
+        }
     }
 
     /// Copies what `from` holds into `region`, as adding a replica does; what is on its way there still
@@ -246,6 +275,16 @@ impl Link {
         self.sent += 1;
         self.in_flight += 1;
         self.queue.entry(due_ms).or_default().push((self.sent, change));
+    }
+
+    /// Nothing is sent any more: what had been sent, in order. What is held back is lost.
+    fn break_off(&mut self) -> Vec<Arc<Change>> {
+        let newest = self.sent.saturating_sub(self.held_back).max(self.held_since);
+        let mut left: Vec<_> = std::mem::take(&mut self.queue).into_values().flatten().collect();
+        self.in_flight = 0;
+        left.retain(|(n, _)| *n <= newest);
+        left.sort_unstable_by_key(|(n, _)| *n);
+        left.into_iter().map(|(_, change)| change).collect()
     }
 
     /// What arrives by `now_ms`, and the millisecond of what arrives next.

@@ -221,6 +221,19 @@ pub enum Why {
         /// The offset after its last.
         end: u64,
     },
+    /// A topic of this life is not there (E1): its ingress, or its log.
+    #[error("the {0} is missing")]
+    TopicMissing(&'static str),
+    /// A topic of this name is there and is not the one that this life began with (E1): its ingress, or its
+    /// log.
+    #[error("the {0} is another topic than the one that this life began with")]
+    TopicOther(&'static str),
+    /// The witness has raised the region's incarnation to this: a later life is the present one (E1).
+    #[error("this life has ended: the region is in life {0}")]
+    LifeEnded(u32),
+    /// The life was raised and its rebuild did not end (E1).
+    #[error("this life was not opened: its rebuild has to be run again")]
+    Unopened,
     /// A stream's own chain is not one.
     #[error("the chain of {0} is broken: {1}")]
     Chain(StreamId, Broken),

@@ -65,15 +65,25 @@ impl Connector for Through {
 impl Door {
     /// A door to these shards; the first is in front.
     pub(crate) fn new(owner: &Process, shards: Vec<Gateway<DuplexStream>>) -> Self {
-        let (opens, mut sockets) = mpsc::channel(16);
         let front = Rc::new(Cell::new(0));
         let at = front.clone();
+        Self { front, ..Self::leading(owner, move || shards.get(at.get()).cloned()) }
+    }
+
+    /// A door to whichever shard `find` finds; where there is none the connection ends.
+    pub(crate) fn leading(
+        owner: &Process,
+        find: impl Fn() -> Option<Gateway<DuplexStream>> + 'static,
+    ) -> Self {
+        let (opens, mut sockets) = mpsc::channel(16);
         owner.spawn_local("a door", End::Expected, async move {
             while let Some(socket) = sockets.recv().await {
-                shards[at.get()].accept(socket, wire::Encoding::Json, Vec::new()).unwrap();
+                if let Some(shard) = find() {
+                    let _ = shard.accept(socket, wire::Encoding::Json, Vec::new());
+                }
             }
         });
-        Self { opens, front }
+        Self { opens, front: Rc::default() }
     }
 
     /// New connections go to this shard from now on.

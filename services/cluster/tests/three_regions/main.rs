@@ -2,10 +2,13 @@
 //! them.
 #![allow(clippy::unwrap_used)]
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use sterna_cluster::{Plan, Regions, Tenant};
+use sterna_gateway::gateway::Gateway;
 use sterna_process::{Clock, ManualClock};
 use sterna_protocol::Encoding;
 use sterna_regions::RoundTrips;
@@ -15,12 +18,17 @@ use tokio::io::DuplexStream;
 use tokio::time::{Duration, Instant};
 
 mod access;
+#[allow(dead_code, reason = "one region asks more of its devices than three")]
+#[path = "../one_region/device.rs"]
+mod device;
 mod express;
 #[allow(dead_code, reason = "one region hears and says more than is asked of three")]
 #[path = "../one_region/person.rs"]
 mod person;
 mod second_acks;
 mod since_joined;
+
+mod rebuild;
 
 use person::Person;
 
@@ -32,6 +40,8 @@ struct World {
     clock: ManualClock,
     regions: Regions<DuplexStream>,
     minted: u128,
+    /// Where devices' connections go.
+    front: Rc<RefCell<Option<Gateway<DuplexStream>>>>,
 }
 
 impl World {
@@ -53,7 +63,7 @@ impl World {
         let shared: Arc<dyn Clock> = Arc::new(clock.clone());
         let regions = Regions::start(plans.clone(), &RoundTrips::typical(), &shared);
         let plans = plans.into_iter().map(|plan| (plan.region.clone(), plan)).collect();
-        Self { plans, clock, regions, minted: 0 }
+        Self { plans, clock, regions, minted: 0, front: Rc::default() }
     }
 
     fn id(&mut self) -> EventId {

@@ -243,6 +243,7 @@ impl<'a> Term<'a> {
 
     async fn tick(&mut self) {
         self.appends.look();
+        self.broken = self.broken.take().or_else(|| self.driver.shared.alarms.of_all());
         self.send_commit().await;
         let tip = self.machine.lock().unwrap_or_else(PoisonError::into_inner).tip();
         let mark = tip.map(|(_, log_hash)| self.mark(&log_hash));

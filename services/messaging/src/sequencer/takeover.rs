@@ -1,5 +1,5 @@
 //! Taking a partition over: gathers the evidence in the order that makes it consistent, and raises the term
-//! (E10, E21).
+//! (E10, E21). Before that, whether ingress and log are those that this life of the region began with (E1).
 //!
 //! The pure judgement is `sterna_stream::sequencer::takeover`; this file reads stores until they answer.
 
@@ -8,12 +8,13 @@ use std::ops::Range;
 use sterna_log::{Error, Offset};
 use sterna_proto::checkpoint;
 use sterna_proto::record::{LOG_POS, LogRecord, Placed};
-use sterna_storage::{Expect, Item, Put, Range as TableRange, layout};
+use sterna_storage::{Expect, Item, Put, Range as TableRange, control, layout};
+use sterna_stream::mutant;
 use sterna_stream::sequencer::takeover::{Evidence, LogEnd, Opening, Tail, open};
 use sterna_stream::sequencer::{Checkpoint, Why};
 
-use super::Shared;
 use super::driver::Driver;
+use super::{INGRESS, LOG, Shared};
 
 /// Bytes of the log read at once.
 const PAGE_BYTES: usize = 1024 * 1024;
@@ -43,6 +44,9 @@ pub(super) async fn take(driver: &Driver) -> Taken {
 
 async fn try_take(driver: &Driver) -> Result<Taken, String> {
     let (shared, partition) = (&*driver.shared, driver.partition);
+    if let Err(why) = own_topics(shared).await? {
+        return Ok(Taken::Refused(why));
+    }
     let checkpoint = newest_checkpoint(shared, partition).await?;
     let log = match log_tail(shared, partition, checkpoint.as_ref()).await? {
         Ok(tail) => tail,
@@ -85,6 +89,43 @@ async fn put_part(shared: &Shared, partition: u16, part: &Checkpoint) -> Result<
         }
     }
     Err("a checkpoint has no room for another part".to_owned())
+}
+
+/// Whether this life is the one that the region is in, as far as its table knows, and was opened.
+async fn own_life(shared: &Shared) -> Result<Result<(), Why>, String> {
+    let (table, own) = (&*shared.table, &shared.config.origin);
+    let present = control::incarnation(table, &own.region()).await.map_err(|error| error.to_string())?;
+    if present > own.incarnation() {
+        return Ok(Err(Why::LifeEnded(present)));
+    }
+    let opened = control::is_opened(table, own).await.map_err(|error| error.to_string())?;
+    Ok(if opened { Ok(()) } else { Err(Why::Unopened) })
+}
+
+/// Whether ingress and log are there, and those that this life began with. Offsets say nothing of another
+/// topic of the same name, however well they fit (E1).
+async fn own_topics(shared: &Shared) -> Result<Result<(), Why>, String> {
+    let config = &shared.config;
+    if let Err(why) = own_life(shared).await? {
+        return Ok(Err(why));
+    }
+    let mut found = [0; 2];
+    for (at, (topic, name)) in [(&config.ingress, INGRESS), (&config.log, LOG)].into_iter().enumerate() {
+        found[at] = match shared.log.describe(topic, None).await {
+            Ok(described) => described.identity.0,
+            Err(Error::MissingTopic(..)) => return Ok(Err(Why::TopicMissing(name))),
+            Err(error) => return Err(error.to_string()),
+        };
+    }
+    let [ingress, log] = found;
+    let own = control::topics(&*shared.table, &config.origin, (ingress, log)).await;
+    let own = own.map_err(|error| error.to_string())?;
+    Ok(match (own.0 == ingress, own.1 == log) {
+        _ if mutant!("bare_offsets") => Ok(()),
+        (true, true) => Ok(()),
+        (false, _) => Err(Why::TopicOther(INGRESS)),
+        (_, false) => Err(Why::TopicOther(LOG)),
+    })
 }
 
 /// The newest checkpoint, or a part of it, which claims the same.

@@ -9,11 +9,12 @@ use sterna_log::faulty::ProduceFault;
 use sterna_process::State;
 use sterna_proto::checkpoint;
 use sterna_proto::record::{LOG_POS, LogRecord, Placed};
-use sterna_storage::{Expect, Put, Table, layout};
+use sterna_storage::{Expect, Put, Table, control, layout};
 use sterna_stream::sequencer::{Checkpoint, Why};
 use sterna_stream::watermark::{Seen, Watermark};
 
 use super::{World, config, pass, stream_in, streams, until};
+use crate::Config;
 
 /// E10, E12, E21, E34: an instance that dies at any await is succeeded by one that goes on where it stood.
 #[tokio::test(start_paused = true)]
@@ -123,7 +124,8 @@ async fn a_lost_ingress_is_an_alarm_at_takeover_and_underway() {
         world.produce(&[stream_in(0), stream_in(1)], 1).await;
         for partition in 0..2 {
             until("the alarm", async || match running.messaging.alarms().of(partition) {
-                Some(Why::IngressLost { .. }) => Ok(()),
+                Some(Why::IngressLost { .. }) if underway => Ok(()),
+                Some(Why::TopicOther("ingress")) if !underway => Ok(()),
                 other => Err((underway, partition, other)),
             })
             .await;
@@ -131,6 +133,109 @@ async fn a_lost_ingress_is_an_alarm_at_takeover_and_underway() {
         world.accepted = accepted;
         pass(30).await;
         world.judge().await;
+    }
+}
+
+/// E1: what the control items say is what starts: a life that the witness has ended sequences nothing, nor
+/// does one whose rebuild did not end; once it is opened it goes on.
+#[tokio::test(start_paused = true)]
+async fn only_the_present_and_opened_life_sequences() {
+    let mut world = World::new(config());
+    let [witness, region] = ["eu-west-1", "us-east-1"].map(|name| name.parse().unwrap());
+    let raised = control::raise_incarnation(&*world.table, &witness, &region, 1).await.unwrap();
+    assert_eq!(raised, control::Raised::Done(2));
+    world.produce(&[stream_in(0)], 3).await;
+    let ended = world.start("messaging-0");
+    until("the alarm", async || match ended.messaging.alarms().of(0) {
+        Some(Why::LifeEnded(2)) => Ok(()),
+        other => Err(other),
+    })
+    .await;
+    pass(30).await;
+    assert_eq!(world.ids().await.len(), 0, "nothing is sequenced");
+    ended.process.kill();
+
+    let next = Config { origin: "us-east-1~2".parse().unwrap(), ..world.config.clone() };
+    world.config =
+        Config { partitions: 2, ..Config::new(next.origin, next.content_secret, next.grant_secret) };
+    world.log.create(&world.config.ingress, 2);
+    world.log.create(&world.config.log, 2);
+    world.accepted.clear();
+    world.produce(&[stream_in(0)], 3).await;
+    let unopened = world.start("messaging-1");
+    until("the alarm", async || match unopened.messaging.alarms().of(0) {
+        Some(Why::Unopened) => Ok(()),
+        other => Err(other),
+    })
+    .await;
+    unopened.process.kill();
+    control::open(&*world.table, &world.config.origin).await.unwrap();
+    let _opened = world.start("messaging-2");
+    world.settled().await;
+    world.judge().await;
+}
+
+/// E1, E10: offsets of another topic of the same name say nothing, however well they fit: an ingress that was
+/// made anew and holds more than the old one had is an alarm, and nothing of it is passed over. So is a log,
+/// and a topic that is missing.
+#[tokio::test(start_paused = true)]
+async fn a_topic_made_anew_is_told_by_its_identity_and_never_by_offsets() {
+    for log in [false, true] {
+        let mut world = World::new(config());
+        let first = world.start("messaging-0#1");
+        world.produce(&[stream_in(0)], 3).await;
+        world.settled().await;
+        pass(3).await;
+        first.process.kill();
+        world.log.recreate(if log { &world.config.log } else { &world.config.ingress }).unwrap();
+        world.produce(&[stream_in(0)], 20).await;
+        let (before, second) = (world.ids().await.len(), world.start("messaging-0#2"));
+        until("the alarm", async || match second.messaging.alarms().of(0) {
+            Some(Why::TopicOther(name)) if (name == "log") == log => Ok(()),
+            other => Err((log, other)),
+        })
+        .await;
+        pass(60).await;
+        assert_eq!(world.ids().await.len(), before, "nothing is sequenced");
+    }
+}
+
+/// E1: ingress and log that are gone, or are made anew, under a running sequencer end its work within
+/// seconds.
+#[tokio::test(start_paused = true)]
+async fn a_topic_that_goes_or_changes_underway_ends_the_work() {
+    for gone in [false, true] {
+        let mut world = World::new(config());
+        let running = world.start("messaging-0");
+        world.produce(&[stream_in(0), stream_in(1)], 3).await;
+        world.settled().await;
+        pass(3).await;
+        if gone {
+            world.log.wipe();
+        } else {
+            world.log.recreate(&world.config.log).unwrap();
+        }
+        pass(3).await;
+        match running.messaging.alarms().of_all() {
+            Some(Why::TopicMissing("ingress")) if gone => {}
+            Some(Why::TopicOther("log")) if !gone => {}
+            other => panic!("gone {gone}: {other:?}"),
+        }
+        if !gone {
+            let (before, logged) = (world.ids().await.len(), world.records(true, 0).await.len());
+            world.produce(&[stream_in(0)], 3).await;
+            pass(30).await;
+            assert_eq!(world.ids().await.len(), before, "nothing is sequenced");
+            assert_eq!(world.records(true, 0).await.len(), logged, "and nothing is logged");
+        }
+        running.process.kill();
+        let next = world.start("messaging-1");
+        until("the alarm of whoever comes next", async || match next.messaging.alarms().of(0) {
+            Some(Why::TopicMissing("ingress")) if gone => Ok(()),
+            Some(Why::TopicOther("log")) if !gone => Ok(()),
+            other => Err((gone, other)),
+        })
+        .await;
     }
 }
 

@@ -141,7 +141,7 @@ impl Owned {
         let decoded = match LogRecord::decode(bytes.clone()) {
             Ok(decoded) => decoded,
             Err(error) => {
-                tracing::error!(topic = %topics.0[topic].0, %error, "a log holds what is no record");
+                tracing::error!(topic = %topics.all[topic].0, %error, "a log holds what is no record");
                 return self.topics[topic].done(number);
             }
         };
@@ -154,7 +154,7 @@ impl Owned {
         }
         match decoded {
             LogRecord::Segment(stored) if !topics.may_hold(topic, &stored) => {
-                let topic = &topics.0[topic].0;
+                let topic = &topics.all[topic].0;
                 tracing::error!(%topic, "alarm: a log holds another region's events; they are refused");
             }
             LogRecord::Segment(stored) if topic > 0 => {
@@ -168,7 +168,7 @@ impl Owned {
             }
             LogRecord::Mark(mark) if !topics.may_say(topic, self.partition, &mark) => {
                 role.mirrors().strange += 1;
-                let (topic, origin) = (&topics.0[topic].0, &mark.origin);
+                let (topic, origin) = (&topics.all[topic].0, &mark.origin);
                 tracing::error!(%topic, %origin, "alarm: a log holds another's mark; it is ignored");
             }
             LogRecord::Mark(mark) => self.counts.heard(role.config.origin.as_str(), &mark),

@@ -1,15 +1,15 @@
 //! One state instance of another region that sends its segments here, and is told which are wanted: the union
 //! of what this instance's shards follow.
 //!
-//! Whatever comes that is not a segment of the caller's region, in its present life, ends the lane: who sends
-//! such a thing is not what it says it is.
+//! Whatever comes that is not a segment of the caller's region, in a life that is known here, ends the
+//! lane: who sends such a thing is not what it says it is.
 
 use std::sync::Arc;
 
 use sterna_process::End;
 use sterna_proto::record::{LogRecord, Stored};
 use sterna_proto::v1;
-use sterna_stream::Origin;
+use sterna_stream::Region;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_stream::wrappers::ReceiverStream;
@@ -26,21 +26,21 @@ const NEWS: usize = 4;
 /// What a peer reads.
 pub(crate) type News = Result<v1::Carried, Status>;
 
-/// Takes what a state of the region whose present origin is `origin` carries.
+/// Takes what a state of `region` carries.
 pub(crate) fn receive(
     role: Arc<Inner>,
-    origin: Origin,
+    region: Region,
     carries: Streaming<v1::Carry>,
 ) -> ReceiverStream<News> {
     let (news, queue) = mpsc::channel(NEWS);
-    let listening = listen(role.clone(), origin, carries, news);
+    let listening = listen(role.clone(), region, carries, news);
     role.process.spawn("a peer's express lane", End::Expected, listening);
     ReceiverStream::new(queue)
 }
 
 async fn listen(
     role: Arc<Inner>,
-    origin: Origin,
+    region: Region,
     mut carries: Streaming<v1::Carry>,
     news: mpsc::Sender<News>,
 ) {
@@ -55,7 +55,7 @@ async fn listen(
             carry = carries.message() => {
                 let Ok(Some(carry)) = carry else { break };
                 heard = Instant::now();
-                if let Err(refusal) = arrive(&role, &origin, carry) {
+                if let Err(refusal) = arrive(&role, &region, carry) {
                     let _ = news.try_send(Err(refusal));
                     break;
                 }
@@ -89,11 +89,11 @@ fn told(changes: Vec<(sterna_stream::StreamId, bool)>) -> v1::Carried {
 }
 
 /// A segment for the consumer, if it has room for one; a heartbeat is none.
-fn arrive(role: &Inner, origin: &Origin, carry: v1::Carry) -> Result<(), Status> {
+fn arrive(role: &Inner, region: &Region, carry: v1::Carry) -> Result<(), Status> {
     if carry.record.is_empty() {
         return Ok(());
     }
-    match segment(carry, origin) {
+    match segment(role, carry, region) {
         Some(stored) => {
             if role.express.arrivals.try_send(stored).is_err() {
                 role.express.count().shed += 1;
@@ -102,15 +102,19 @@ fn arrive(role: &Inner, origin: &Origin, carry: v1::Carry) -> Result<(), Status>
         }
         None => {
             role.express.count().refused += 1;
-            tracing::error!(%origin, "alarm: what came by express is no segment of its sender's");
+            tracing::error!(%region, "alarm: what came by express is no segment of its sender's");
             Err(Status::permission_denied("express carries segments of the caller's region alone"))
         }
     }
 }
 
-fn segment(carry: v1::Carry, origin: &Origin) -> Option<Stored> {
+fn segment(role: &Inner, carry: v1::Carry, region: &Region) -> Option<Stored> {
+    let theirs = |stored: &Stored| {
+        let origin = &stored.segment.origin;
+        origin.region() == *region && role.lives.knows(origin)
+    };
     match LogRecord::decode(carry.record) {
-        Ok(LogRecord::Segment(stored)) if stored.segment.origin == *origin => Some(stored),
+        Ok(LogRecord::Segment(stored)) if theirs(&stored) => Some(stored),
         Ok(LogRecord::Segment(_) | LogRecord::Mark(_) | LogRecord::Unknown) | Err(_) => None,
     }
 }

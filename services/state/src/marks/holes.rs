@@ -66,7 +66,8 @@ impl Counts {
         role.mirrors().rounds += 1;
         if !std::mem::replace(&mut open.told, true) {
             role.mirrors().holes += 1;
-            let origin = role.config.mirrors[ask.mirror].origin.as_str();
+            let mirrors = role.lives.mirrors();
+            let origin = mirrors[ask.mirror].origin.as_str();
             tracing::error!(
                 origin,
                 partition = ask.partition,
@@ -88,7 +89,8 @@ impl Counts {
                 open.next = Instant::now();
             }
         }
-        let origin = role.config.mirrors[ask.mirror].origin.as_str();
+        let mirrors = role.lives.mirrors();
+        let origin = mirrors[ask.mirror].origin.as_str();
         let partition = ask.partition;
         let counters = &mut *role.mirrors();
         counters.limited += u64::from(limited);

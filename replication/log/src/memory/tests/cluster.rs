@@ -21,6 +21,30 @@ async fn a_record_is_unseen_until_every_replica_has_it() {
     assert_eq!(log.last(&topic(), 0).await.unwrap().unwrap().offset, offset);
 }
 
+/// L2: what is lost before every replica has it is never acknowledged, whatever offset is given again and
+/// however late its producer asks; what stood before it is.
+#[tokio::test(start_paused = true)]
+async fn a_record_that_is_lost_before_every_replica_has_it_is_not_acknowledged() {
+    let latency = Duration::from_millis(5);
+    let log = cluster(1, |config| {
+        config.produce_latency = (latency, latency);
+        config.hole_per_mille = 0;
+    });
+    let kept = log.produce(record("0"));
+    tokio::time::sleep(latency).await;
+    let (before, lost) = (log.produce(record("1")), log.produce(record("2")));
+    log.truncate(&topic(), 0, 2).unwrap();
+    let again = log.produce(record("3"));
+    assert_eq!((kept.await, before.await, again.await), (Ok(0), Ok(1), Ok(2)));
+    assert!(matches!(lost.await, Err(Error::Unknown(_))));
+    for end in [MemoryLog::wipe as fn(&MemoryLog), |log| log.recreate(&topic()).unwrap()] {
+        log.create(&topic(), 1);
+        let lost = log.produce(record("4"));
+        end(&log);
+        assert!(matches!(lost.await, Err(Error::Unknown(_))));
+    }
+}
+
 /// L1 where every record draws another latency, which then falls to none: the order stays.
 #[tokio::test(start_paused = true)]
 async fn latencies_do_not_reorder() {
@@ -138,7 +162,8 @@ async fn truncation_loses_the_end() {
     log.tune(|config| config.produce_latency = (second, second));
     let lost = log.produce(record("10"));
     log.truncate(&topic(), 0, offsets[7]).unwrap();
-    assert!(lost.await.is_ok(), "acknowledged and lost: that is what makes it unclean");
+    assert!(matches!(lost.await, Err(Error::Unknown(_))), "it was never on all replicas");
+    // Three that were acknowledged are gone, too: that is what makes it unclean.
     assert_eq!(
         numbers(&log.read(&topic(), 0, 0, 1_024).await.unwrap().entries),
         (0..7).collect::<Vec<u64>>()

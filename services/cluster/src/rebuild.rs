@@ -1,0 +1,151 @@
+//! Rebuilding a region: a new life, after its log, its ingress or its table was not continuously its own
+//! (E1).
+//!
+//! The witness raises the incarnation; the new life gets an ingress and a log of its own; what of the ended
+//! lives some table has and another lacks is put there ([`union`]); and all that is still readable of the old
+//! ingress and unsequenced is produced again, marked `resend`, into the new one ([`carry`]). Then, and not
+//! before, the region may start under its new origin: [`life`] says so to whoever starts it.
+//!
+//! Whoever rebuilds names the life that ends. So two that do it at once, or one that does it twice, raise one
+//! incarnation; and each step may be repeated, so a rebuild that was interrupted is simply run again. It is
+//! not for a region whose roles still run: nothing of the ended life may go on.
+//!
+//! What was acked and stood nowhere else than in what was destroyed is not here: its authors' devices keep it
+//! and offer it again (E9).
+
+use std::sync::Arc;
+
+use sterna_log::{Error as LogError, Log, Topic};
+use sterna_storage::control::{self, Raised};
+use sterna_storage::{Error as TableError, Table};
+use sterna_stream::{Origin, Region};
+
+use crate::stores::{ingress, own_log};
+
+mod carry;
+mod union;
+
+pub use carry::Carried;
+pub use union::United;
+
+/// What is needed to rebuild a region.
+#[derive(Clone)]
+pub struct Rebuild {
+    /// Which one.
+    pub region: Region,
+    /// The life that ends.
+    pub ends: u32,
+    /// Its witness, and the witness' table.
+    pub witness: (Region, Arc<dyn Table>),
+    /// The region's table as it is now, perhaps a copy of another's that lacks the newest items.
+    pub table: Arc<dyn Table>,
+    /// The region's log, with whatever is left in it.
+    pub log: Arc<dyn Log>,
+    /// The tables of the other regions.
+    pub others: Vec<Arc<dyn Table>>,
+    /// Unix milliseconds, for records that are produced again.
+    pub wall_ms: u64,
+}
+
+/// What a rebuild did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rebuilt {
+    /// Who the region is from now on.
+    pub origin: Origin,
+    /// Whether this call raised the incarnation; another one had, otherwise.
+    pub raised: bool,
+    /// What tables had of the ended lives.
+    pub united: United,
+    /// What became of the ended lives' ingress.
+    pub carried: Carried,
+}
+
+/// Why a region is not rebuilt. Nothing was lost; what was done is not done again by the next call.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Another life than the named one is the present one: look again at what is to end.
+    #[error("{region} is in life {present}, not {named}: nothing was changed")]
+    NotPresent {
+        /// The region.
+        region: Region,
+        /// Its present life.
+        present: u32,
+        /// The life that was to end.
+        named: u32,
+    },
+    /// A region is not its own witness.
+    #[error("{0} cannot be its own witness")]
+    NotWitness(Region),
+    /// A table did not answer: run it again.
+    #[error("a table did not answer; run it again")]
+    Table(#[from] TableError),
+    /// A log did not answer: run it again.
+    #[error("a log did not answer; run it again")]
+    Log(#[from] LogError),
+    /// A stored item or record is of a form that this version does not know.
+    #[error("{0} cannot be read")]
+    Unreadable(String),
+    /// A life was raised and not opened: its rebuild was interrupted; run it again.
+    #[error("{0} was never opened: its rebuild was interrupted; run it again")]
+    Unopened(Origin),
+}
+
+/// Who a region is now, as its witness' table says, or, where that cannot be asked, its own.
+///
+/// # Errors
+/// [`Error::Unopened`] if its rebuild did not end: nothing may start; [`Error::Table`].
+pub async fn life(region: &Region, witness: Option<&dyn Table>, own: &dyn Table) -> Result<Origin, Error> {
+    let here = control::incarnation(own, region).await?;
+    let incarnation = match witness {
+        Some(witness) => control::incarnation(witness, region).await?.max(here),
+        None => here,
+    };
+    let origin = Origin::of(region, incarnation);
+    if control::is_opened(own, &origin).await? { Ok(origin) } else { Err(Error::Unopened(origin)) }
+}
+
+impl Rebuild {
+    /// Rebuilds it; `make` makes those of the topics that are not there yet, ready to be used.
+    ///
+    /// # Errors
+    /// [`Error`]; after each it may be run again, with the same life to end.
+    pub async fn run(
+        &self,
+        make: impl AsyncFnOnce(&[Topic]) -> Result<(), LogError>,
+    ) -> Result<Rebuilt, Error> {
+        let (origin, raised) = self.raise().await?;
+        make(&[ingress(&origin), own_log(&origin)]).await?;
+        let united = union::unite(self).await?;
+        let carried = carry::carry(self, &origin).await?;
+        control::open(&*self.table, &origin).await?;
+        tracing::warn!(
+            %origin, raised, ?united, ?carried,
+            "a region was rebuilt; what only its former life had is offered again by its authors' devices"
+        );
+        Ok(Rebuilt { origin, raised, united, carried })
+    }
+
+    async fn raise(&self) -> Result<(Origin, bool), Error> {
+        let (witness, table) = &self.witness;
+        let raised = control::raise_incarnation(&**table, witness, &self.region, self.ends).await?;
+        let (present, raised) = match raised {
+            Raised::Done(present) => (present, true),
+            Raised::Is(present) => (present, false),
+            Raised::NotWitness => return Err(Error::NotWitness(self.region.clone())),
+        };
+        if present.checked_sub(1) != Some(self.ends) {
+            let (region, named) = (self.region.clone(), self.ends);
+            return Err(Error::NotPresent { region, present, named });
+        }
+        Ok((Origin::of(&self.region, present), raised))
+    }
+
+    /// The lives that have ended, oldest first.
+    fn ended(&self) -> impl Iterator<Item = Origin> {
+        (1..=self.ends).map(|life| Origin::of(&self.region, life))
+    }
+
+    fn has_ended(&self, origin: &Origin) -> bool {
+        origin.region() == self.region && origin.incarnation() <= self.ends
+    }
+}

@@ -1,0 +1,180 @@
+//! What a region's ended lives accepted and did not sequence is produced again, marked `resend`, into the new
+//! life's ingress, as far as it can still be read (E1).
+//!
+//! Order is kept within each partition. What the ended lives' chains, or the new one's, already hold is
+//! left out; what is carried twice, because a rebuild was interrupted, is a proven duplicate (E13). The
+//! policy that a record was authorised against may name member events that were lost with the table: it is
+//! lowered to what the region still has, because nobody will ever hold more, and whatever those said was
+//! lost with them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+use prost::Message;
+use sterna_log::{Entry, Error as LogError, Offset, Record};
+use sterna_proto::record::{Body, Stored, peek};
+use sterna_proto::{convert, v1};
+use sterna_storage::layout;
+use sterna_stream::{ContentHash, Cursor, EventId, Hlc, Origin, Policy, StreamId, limits};
+
+use super::{Error, Rebuild};
+use crate::stores;
+
+/// Bytes of an old ingress that are read at once.
+const PAGE_BYTES: usize = 1024 * 1024;
+/// How far before its id's time an event's stamp may be, milliseconds (E13).
+const MARGIN_MS: u64 = limits::CLOCK_BOUND_MS + limits::ID_LEAD_MS;
+/// Attempts of one produce whose outcome is unknown.
+const TRIES: u32 = 5;
+
+/// What became of the ended lives' ingress.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Carried {
+    /// Records that were produced again.
+    pub records: u64,
+    /// Records whose events the region has already.
+    pub sequenced: u64,
+    /// Records that no version of ours wrote.
+    pub unreadable: u64,
+}
+
+/// An accepted event.
+struct Accepted {
+    message: v1::IngressRecord,
+    stream: StreamId,
+    id: EventId,
+    content: ContentHash,
+}
+
+/// Events of a stream that stand in the region's chains.
+type Known = BTreeSet<(EventId, ContentHash)>;
+
+pub(super) async fn carry(rebuild: &Rebuild, to: &Origin) -> Result<Carried, Error> {
+    let mut carried = Carried::default();
+    for life in rebuild.ended() {
+        let ingress = stores::ingress(&life);
+        let described = match rebuild.log.describe(&ingress, None).await {
+            Ok(described) => described,
+            Err(LogError::MissingTopic(..)) => continue,
+            Err(error) => return Err(error.into()),
+        };
+        for (partition, extent) in (0..).zip(&described.partitions) {
+            let mut next: Offset = extent.earliest;
+            loop {
+                let page = rebuild.log.read(&ingress, partition, next, PAGE_BYTES).await?;
+                if page.entries.is_empty() {
+                    break;
+                }
+                next = page.next;
+                self::page(rebuild, to, partition, page.entries, &mut carried).await?;
+            }
+        }
+    }
+    Ok(carried)
+}
+
+async fn page(
+    rebuild: &Rebuild,
+    to: &Origin,
+    partition: u16,
+    entries: Vec<Entry>,
+    carried: &mut Carried,
+) -> Result<(), Error> {
+    let read = entries.len();
+    let accepted: Vec<Accepted> = entries.into_iter().filter_map(accepted).collect();
+    carried.unreadable += (read - accepted.len()) as u64;
+    let mut since: BTreeMap<&StreamId, u64> = BTreeMap::new();
+    for one in &accepted {
+        let first = since.entry(&one.stream).or_insert(u64::MAX);
+        *first = one.id.time_ms().min(*first);
+    }
+    let mut known: BTreeMap<StreamId, (Known, Cursor)> = BTreeMap::new();
+    for (stream, first_ms) in since {
+        let held = held(rebuild, to, stream, Hlc::at(first_ms.saturating_sub(MARGIN_MS))).await?;
+        known.insert(stream.clone(), held);
+    }
+    for one in accepted {
+        let (events, held) = &known[&one.stream];
+        if events.contains(&(one.id, one.content)) {
+            carried.sequenced += 1;
+            continue;
+        }
+        let value = resent(rebuild, one.message, held)?;
+        let record = Record {
+            topic: stores::ingress(to),
+            partition,
+            key: Bytes::copy_from_slice(one.stream.as_str().as_bytes()),
+            value,
+            headers: Default::default(),
+            timestamp_ms: rebuild.wall_ms,
+        };
+        produce(rebuild, record).await?;
+        carried.records += 1;
+    }
+    Ok(())
+}
+
+/// Produces a record. One that is produced twice is recognised by its mark.
+async fn produce(rebuild: &Rebuild, record: Record) -> Result<(), Error> {
+    for _ in 1..TRIES {
+        match rebuild.log.produce(record.clone()).await {
+            Ok(_) => return Ok(()),
+            Err(LogError::Unknown(_)) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    rebuild.log.produce(record).await?;
+    Ok(())
+}
+
+fn accepted(entry: Entry) -> Option<Accepted> {
+    let message = v1::IngressRecord::decode(entry.record.value).ok()?;
+    let known = peek(&message.body)?;
+    let stream = message.stream.parse().ok()?;
+    Some(Accepted { message, stream, id: known.id, content: known.content })
+}
+
+/// What the region's chains of a stream hold with stamps from `since` on, and how far each ended life's
+/// reaches.
+async fn held(
+    rebuild: &Rebuild,
+    to: &Origin,
+    stream: &StreamId,
+    since: Hlc,
+) -> Result<(Known, Cursor), Error> {
+    let (mut known, mut ends) = (Known::new(), Cursor::new());
+    for origin in rebuild.ended().chain([to.clone()]) {
+        let mut below = Some(u64::MAX);
+        while let Some(seq) = below.take() {
+            let page = rebuild.table.query(layout::segment_at(stream, &origin, seq)).await?;
+            let Some(item) = page.items.into_iter().next() else { break };
+            let stored = Stored::decode(item.value)
+                .map_err(|_| Error::Unreadable(format!("{stream} {origin} {}", item.key.sort)))?;
+            let segment = &stored.segment;
+            ends.advance(&origin, segment.last());
+            if segment.stamps.last().is_some_and(|last| *last < since) {
+                break;
+            }
+            for (_, _, body) in segment.events() {
+                known.extend(peek(body).map(|event| (event.id, event.content)));
+            }
+            below = segment.first.checked_sub(1).filter(|seq| *seq > 0);
+        }
+    }
+    Ok((known, ends))
+}
+
+/// The record as a repeat, resting on nothing that the ended lives lost.
+fn resent(rebuild: &Rebuild, message: v1::IngressRecord, held: &Cursor) -> Result<Bytes, Error> {
+    let unreadable = |what: &str| Error::Unreadable(format!("{what} of an ingress record"));
+    let mut body = Body::decode(&message.body).map_err(|_| unreadable("the body"))?;
+    body.resend = true;
+    let policy = convert::policy(message.policy.as_ref()).map_err(|_| unreadable("the policy"))?;
+    let mut member = Cursor::new();
+    for (origin, seq) in policy.member.iter() {
+        let seq = if rebuild.has_ended(origin) { held.get(origin).min(seq) } else { seq };
+        member.advance(origin, seq);
+    }
+    let policy = convert::policy_field(&Policy { member, access: policy.access });
+    Ok(v1::IngressRecord { body: body.encode(), policy, ..message }.encode_to_vec().into())
+}

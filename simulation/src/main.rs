@@ -129,8 +129,8 @@ fn report(outcome: &Outcome, asked: Asked, show: Show) {
             println!("again: cargo xtask sim --seeds 1 --seed {seed} --regions {regions} --show trace\n")
         }
         true => println!(
-            "again: cargo run -p sterna-simulation -- run --seeds 1 --seed {seed} --regions {regions} --lives \
-             --show trace\n"
+            "again: cargo run -p sterna-simulation -- run --seeds 1 --seed {seed} --regions {regions} \
+             --lives --show trace\n"
         ),
     }
 }

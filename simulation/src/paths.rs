@@ -100,8 +100,8 @@ const BETWEEN: [Path; 7] = [
 /// Paths that only a region's end opens.
 const LIVES: [Path; 2] = [Path::NewIncarnation, Path::LifeFollowed];
 
-/// Paths that must be taken; those between regions only where `several` regions are in some run, those after a
-/// region's end only if `lives` could end there, too.
+/// Paths that must be taken; those between regions only where `several` regions are in some run, those after
+/// a region's end only if `lives` could end there, too.
 pub fn required(several: bool, lives: bool) -> impl Iterator<Item = Path> {
     let between = BETWEEN.into_iter().filter(move |_| several);
     WITHIN.into_iter().chain(between).chain(LIVES.into_iter().filter(move |_| several && lives))

@@ -71,6 +71,8 @@ pub enum Path {
     United,
     /// Somebody was shown what was lost with its region since, and it is there again.
     OfferedAgain,
+    /// What was lost with its region stays lost: its author was put out of the stream meanwhile.
+    Silenced,
 }
 
 /// Paths that must be taken, in runs of any number of regions.

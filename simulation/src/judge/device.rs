@@ -38,7 +38,7 @@ pub(super) fn judge(
             Standing::PutOut => kept_out(world, chains, stream, &person.card.name, book)?,
             Standing::Member => {
                 everything(world, chains, (stream, events), book).map_err(name_of)?;
-                all_acked(world, events, stream)?;
+                all_acked(world, chains, events, stream)?;
             }
             Standing::Stranger if book.shown.is_empty() => {}
             Standing::Stranger => return Err(format!("A8: {stream}: shown to somebody never let in")),
@@ -91,12 +91,17 @@ fn everything(
     Ok(())
 }
 
-/// G2: what anybody was acked in this stream is in what every member is shown.
-fn all_acked(world: &World, events: &[Entry], stream: &StreamId) -> Result<(), String> {
+/// G2: what anybody was acked in this stream is in what every member is shown; not what was lost with its region
+/// and is refused now, because its author was put out.
+fn all_acked(world: &World, chains: &Chains, events: &[Entry], stream: &StreamId) -> Result<(), String> {
     let there: BTreeSet<EventId> = events.iter().map(|event| event.id).collect();
     for author in &world.people {
         let ledger = author.ledger.borrow();
-        let acked = ledger.acked.iter().filter(|(of, _)| of == stream).map(|(_, id)| *id).collect();
+        let acked = ledger.acked.iter().filter(|(of, _)| of == stream).map(|(_, id)| *id);
+        let silenced =
+            |id: &EventId| !there.contains(id) && world.is_silenced(chains, stream, &author.card.name, *id);
+        let (gone, acked): (BTreeSet<EventId>, BTreeSet<EventId>) = acked.partition(silenced);
+        world.paths.add(Path::Silenced, gone.len() as u64);
         acked_is_shown(&acked, &there).map_err(|violation| violation.to_string())?;
     }
     Ok(())

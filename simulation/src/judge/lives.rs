@@ -7,7 +7,7 @@ use sterna_proto::record;
 use sterna_stream::order::{Entry, Place};
 use sterna_stream::{ContentHash, EventId, StreamId};
 
-use super::{Accepted, Chains, copies};
+use super::{Accepted, Chains, Standing, copies};
 use crate::paths::Path;
 use crate::site::{Former, Site};
 use crate::world::World;
@@ -49,10 +49,23 @@ impl World {
         self.sites.iter().any(|site| site.former.iter().any(destroyed))
             && place.seq > chains.head(stream).get(&place.origin)
     }
+
+    /// Whether what a destroyed life had accepted is gone with it for good: its author was put out of the stream
+    /// and is refused when they offer it again.
+    pub(super) fn is_silenced(&self, chains: &Chains, stream: &StreamId, author: &str, id: EventId) -> bool {
+        let had = |former: &Former| {
+            former.destroyed && former.accepted.iter().any(|(of, event, _)| of == stream && *event == id)
+        };
+        let room = self.rooms.borrow().iter().position(|room| room.as_ref() == Some(stream));
+        let person = self.people.iter().position(|person| person.card.name == author);
+        let (Some(room), Some(person)) = (room, person) else { return false };
+        self.sites.iter().any(|site| site.former.iter().any(had))
+            && self.standing(chains, room, stream, person) == Standing::PutOut
+    }
 }
 
 /// What a device was shown, without what was lost since. Each of that must be there again, from its author's
-/// outbox; hostile clients keep none.
+/// outbox; hostile clients keep none, and who was put out since is refused.
 ///
 /// # Errors
 /// The first that is not.
@@ -70,6 +83,10 @@ pub(super) fn without_lost(
         let same = |again: &&Entry| {
             (&again.author, again.id, again.content) == (&entry.author, entry.id, entry.content)
         };
+        if world.is_silenced(chains, stream, entry.author.as_str(), entry.id) {
+            world.paths.took(Path::Silenced);
+            continue;
+        }
         if !events.iter().filter(same).any(|again| again.resend || entry.resend) {
             return Err(format!("E9: {} was shown, was lost, and was not offered again", entry.id));
         }

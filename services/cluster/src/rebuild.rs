@@ -2,8 +2,8 @@
 //! (E1).
 //!
 //! The witness raises the incarnation; the new life gets an ingress and a log of its own; what of the ended
-//! lives some table has and another lacks is put there ([`union`]); and all that is still readable of the old
-//! ingress and unsequenced is produced again, marked `resend`, into the new one ([`carry`]). Then, and not
+//! lives some table has and another lacks is put there (`union`); and all that is still readable of the old
+//! ingress and unsequenced is produced again, marked `resend`, into the new one (`carry`). Then, and not
 //! before, the region may start under its new origin: [`life`] says so to whoever starts it.
 //!
 //! Whoever rebuilds names the life that ends. So two that do it at once, or one that does it twice, raise one

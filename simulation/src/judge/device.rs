@@ -91,8 +91,8 @@ fn everything(
     Ok(())
 }
 
-/// G2: what anybody was acked in this stream is in what every member is shown; not what was lost with its region
-/// and is refused now, because its author was put out.
+/// G2: what anybody was acked in this stream is in what every member is shown; not what was lost with its
+/// region and is refused now, because its author was put out.
 fn all_acked(world: &World, chains: &Chains, events: &[Entry], stream: &StreamId) -> Result<(), String> {
     let there: BTreeSet<EventId> = events.iter().map(|event| event.id).collect();
     for author in &world.people {

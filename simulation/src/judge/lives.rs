@@ -50,8 +50,8 @@ impl World {
             && place.seq > chains.head(stream).get(&place.origin)
     }
 
-    /// Whether what a destroyed life had accepted is gone with it for good: its author was put out of the stream
-    /// and is refused when they offer it again.
+    /// Whether what a destroyed life had accepted is gone with it for good: its author was put out of the
+    /// stream and is refused when they offer it again.
     pub(super) fn is_silenced(&self, chains: &Chains, stream: &StreamId, author: &str, id: EventId) -> bool {
         let had = |former: &Former| {
             former.destroyed && former.accepted.iter().any(|(of, event, _)| of == stream && *event == id)

@@ -31,8 +31,7 @@ const FROM_MS: u64 = 5_000;
 const FAR_MS: i64 = 5 * 60_000;
 
 /// Faults that no run injects yet, and what each waits for.
-pub const WAITING: [(&str, &str); 6] = [
-    ("a region destroyed or its topics harmed, unless `--lives` asks for it", "200 green seeds with it"),
+pub const WAITING: [(&str, &str); 5] = [
     ("a life that ends in a region that is an hour ahead", "clocks clamped by other regions' marks (E14)"),
     ("the access stream delayed", "the gate on the tenant's access stream (E24)"),
     ("one alias made in two regions", "aliases in the access stream (E3)"),

@@ -125,12 +125,10 @@ fn report(outcome: &Outcome, asked: Asked, show: Show) {
     }
     let (seed, regions) = (outcome.seed, outcome.regions);
     match asked.lives {
-        false => {
-            println!("again: cargo xtask sim --seeds 1 --seed {seed} --regions {regions} --show trace\n")
-        }
-        true => println!(
+        true => println!("again: cargo xtask sim --seeds 1 --seed {seed} --regions {regions} --show trace\n"),
+        false => println!(
             "again: cargo run -p sterna-simulation -- run --seeds 1 --seed {seed} --regions {regions} \
-             --lives --show trace\n"
+             --show trace\n"
         ),
     }
 }

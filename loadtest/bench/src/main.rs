@@ -31,10 +31,6 @@ mod traffic;
 
 use clap::{Parser, Subcommand};
 
-/// As in `sterna` itself: what is measured is what runs.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 #[derive(Parser)]
 struct Command {
     /// `all` if none is named.

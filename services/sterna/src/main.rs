@@ -12,11 +12,6 @@ use sterna_process::{End, Process, SystemClock};
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::oneshot;
 
-/// A paced event costs 15 % and a saturated one 20 % less CPU with it than with the system's
-/// (loadtest/RESULTS.md).
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// What a command comes to: `Ok(false)` is a failure that was already told.
 type Done = Result<bool, Box<dyn std::error::Error>>;
 

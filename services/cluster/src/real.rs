@@ -90,14 +90,18 @@ pub async fn log(plan: &Plan, at: &Kafka) -> Result<Arc<dyn Log>, Error> {
     Ok(log)
 }
 
-/// The region's table; `seed` is of the pauses between repetitions.
+/// The region's table; `seed` is of the pauses between repetitions. Who asks for what is missing to be made
+/// says that there is nothing older to carry over: the plan's life is opened (E1).
 ///
 /// # Errors
 /// [`Error`]; nothing was made that was not asked for.
-pub async fn table(at: &Dynamo, seed: u64) -> Result<Arc<dyn Table>, Error> {
+pub async fn table(plan: &Plan, at: &Dynamo, seed: u64) -> Result<Arc<dyn Table>, Error> {
     let table = open(at, seed).await?;
     for name in Name::ALL {
         table.query(Range::new(name, "is it there").limit(1)).await?;
+    }
+    if at.provision {
+        sterna_storage::control::open(&*table, &plan.origin()).await?;
     }
     Ok(table)
 }

@@ -131,7 +131,7 @@ impl Chosen {
         let mut stores = MemoryStores::new(plan).stores();
         if let Self::Real(kafka, dynamo) = self {
             stores.log = real::log(plan, kafka).await?;
-            stores.table = real::table(dynamo, plan.seed).await?;
+            stores.table = real::table(plan, dynamo, plan.seed).await?;
         }
         Ok(stores)
     }

@@ -1,7 +1,8 @@
 //! Role services and stored records: generated code, and total conversions to the core's types.
 //!
-//! [`v1`] is what protox and tonic make of `sterna/v1/*.proto`. [`record`] turns records into bytes and back;
-//! [`refusal`] carries a refusal through gRPC. Clients' frames are not here: `clients/protocol` owns them.
+//! [`v1`] is what protox and tonic make of `sterna/v1/*.proto`. [`record`] turns records into bytes and
+//! back, [`checkpoint`] checkpoints; [`refusal`] carries a refusal through gRPC. Clients' frames are not
+//! here: `clients/protocol` owns them.
 
 pub mod checkpoint;
 pub mod convert;

@@ -1,4 +1,5 @@
-//! Records and their bytes: body, ingress record, segment, mark, log position, checkpoint.
+//! Records and their bytes: body, segment, mark, log position, and what is read of an ingress record.
+//! Checkpoints are [`crate::checkpoint`]'s; ingress records are made by messaging.
 //!
 //! A segment's bytes are made once, by the sequencer's driver, and carried from then on ([`Stored`]); a
 //! body's once, by Publish. Decoding slices the input and copies no payload.

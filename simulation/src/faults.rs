@@ -4,6 +4,9 @@
 //! the traffic everything is healed, whatever is still under way. Each has a name under which it is counted;
 //! [`WAITING`] names those that the product cannot take yet.
 //!
+//! A new kind of fault draws from dice of a name of its own: one more draw from dice that are here already
+//! would change what every known seed does.
+//!
 //! Reading order: [`inside`] one region, [`between`] regions, what goes ahead by [`express`], and what ends a
 //! region's [`lives`].
 

@@ -1,9 +1,10 @@
 //! Kinds of streams: which events they take, who may write them, how long they stay, what newcomers see
 //! (E31).
 //!
-//! One trait, one registry: a new kind of stream is one file that implements [`Kind`] and one line where the
-//! registry is built. Whether a payload is one JSON value is checked before it comes here, once for both
-//! encodings.
+//! One trait, one registry: a new kind of stream is one file that implements [`Kind`] and one line where
+//! the registry is built. [`Chat`] is in this file: it takes event kinds that nobody here knows, so a
+//! client's new event kind needs no change; one that the engine acts on is an [`Effect`]. Whether a payload
+//! is one JSON value is checked before it comes here, once for both encodings.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -31,7 +31,7 @@ pub(crate) struct Rules<'a> {
     pub(crate) config: &'a Config,
     pub(crate) kinds: &'a Kinds,
     pub(crate) content: &'a ContentKey,
-    /// The clamped wall, Unix milliseconds.
+    /// The clamped wall, Unix milliseconds; the process's own clock as long as nothing clamps it (E14).
     pub(crate) now_ms: u64,
 }
 

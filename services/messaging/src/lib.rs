@@ -6,8 +6,8 @@
 //! error to the other's users: accepted events wait.
 //!
 //! Reading order: `admit` (what is refused), `publish`, `load`; then `sequencer` and its `driver`,
-//! `takeover`, `stored`. The rules of sequencing are `sterna_stream::sequencer`; this crate decides nothing
-//! about them.
+//! `takeover`, `appends` (puts), `stored`. The rules of sequencing are `sterna_stream::sequencer`; this
+//! crate decides nothing about them.
 
 use std::pin::Pin;
 use std::sync::Arc;

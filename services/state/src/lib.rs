@@ -6,9 +6,10 @@
 //! the region's tail. Ahead of the mirrors, segments go from region to region by express.
 //!
 //! Reading order: [`hub`] (interest, joins and pushes; no I/O), [`attach`] (one shard), [`consume`] (the
-//! log), [`marks`] (how far the mirrors are counted), [`covered`] (what another region has), [`express`] (the
-//! lanes between regions); beside them [`registry`] (sessions), [`presence`] (who is there) and [`lives`]
-//! (which regions' logs there are). It authorises nothing and decodes no payload but that of members.
+//! log, and what came by express), [`handled`] and [`ensure`] (what may be committed), `recover`, [`marks`]
+//! (how far the mirrors are counted), [`covered`] (what another region has), [`express`] (the lanes between
+//! regions); beside them [`registry`] (sessions), [`presence`] (who is there) and [`lives`] (which regions'
+//! logs there are). It authorises nothing and decodes no payload but that of members.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};

@@ -1,5 +1,7 @@
 //! The configuration of `serve`: the embedded defaults, a file, the environment, laid over each other in this
 //! order, then checked as a whole.
+//!
+//! A key is a field here and a line in `default.toml` that explains it; [`Config::plan`] hands it on.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};

@@ -8,6 +8,7 @@ use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
 use sterna_stream::{Reason, Refusal, UserId, fixed};
 
+use crate::hs256;
 use crate::identity::{Identity, Verifier};
 
 /// Longest token that is looked at, bytes.
@@ -43,6 +44,7 @@ struct Claims {
 impl DevelopmentIssuer {
     /// An issuer with this secret.
     pub fn new(secret: &[u8]) -> Self {
+        hs256::install();
         Self { key: EncodingKey::from_secret(secret) }
     }
 
@@ -68,6 +70,7 @@ impl DevelopmentIssuer {
 impl TokenVerifier {
     /// A verifier of tokens signed with this secret.
     pub fn new(secret: &[u8]) -> Self {
+        hs256::install();
         let mut checks = Validation::new(Algorithm::HS256);
         checks.set_issuer(&[ISSUER]);
         checks.set_audience(&[AUDIENCE]);

@@ -10,6 +10,7 @@
 
 pub mod authorizer;
 pub mod grant;
+mod hs256;
 pub mod identity;
 pub mod issuer;
 pub mod members;

@@ -52,7 +52,7 @@ pub(crate) fn protocol_mutants(root: &Path) -> Cargo {
 
 /// All benchmarks, or one.
 pub(crate) fn bench(root: &Path, what: Option<&str>) -> Cargo {
-    Cargo::new(root, &format!("run --release --package sterna-bench -- {}", what.unwrap_or_default()))
+    Cargo::new(root, &format!("run --profile dist --package sterna-bench -- {}", what.unwrap_or_default()))
 }
 
 #[cfg(test)]

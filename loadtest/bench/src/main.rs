@@ -30,6 +30,7 @@ mod session;
 mod traffic;
 
 use clap::{Parser, Subcommand};
+use tokio::runtime::LocalRuntime;
 
 #[derive(Parser)]
 struct Command {
@@ -84,8 +85,8 @@ fn main() -> Outcome {
         .unwrap_or_else(|| Command::parse_from(["sterna-bench", "all"]).what.expect("it was named"));
     match what {
         What::All(options) => all::run(&options),
-        What::Serve { port } => on_one_thread(server::serve(port)),
-        What::Region(options) => on_one_thread(region::serve(options)),
+        What::Serve { port } => as_server(server::serve(port)),
+        What::Region(options) => as_server(region::serve(options)),
         What::Path(options) => on_one_thread(path::run(options)),
         What::Resume(options) => on_one_thread(resume::run(options)),
         What::Sequencer(options) => on_one_thread(sequencer::run(options)),
@@ -98,9 +99,19 @@ fn main() -> Outcome {
     }
 }
 
-/// Runs `work` as a task: the root of `block_on` is woken by a system call each time.
+/// Runs the load of a benchmark: its thread looks for news whenever it can, so that it measures no waiting of
+/// its own.
 fn on_one_thread(work: impl Future<Output = Outcome> + 'static) -> Outcome {
     let mut builder = tokio::runtime::Builder::new_current_thread();
-    let runtime = builder.enable_all().build_local(tokio::runtime::LocalOptions::default())?;
+    run_on(&builder.enable_all().build_local(tokio::runtime::LocalOptions::default())?, work)
+}
+
+/// Runs a server as the product's threads do.
+fn as_server(work: impl Future<Output = Outcome> + 'static) -> Outcome {
+    run_on(&sterna_process::runtime()?, work)
+}
+
+/// Runs `work` as a task: the root of `block_on` is woken by a system call each time.
+fn run_on(runtime: &LocalRuntime, work: impl Future<Output = Outcome> + 'static) -> Outcome {
     runtime.block_on(async { tokio::task::spawn_local(work).await })?
 }

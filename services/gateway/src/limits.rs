@@ -10,9 +10,6 @@ use sterna_stream::limits;
 pub const SLICE_SESSIONS: usize = 64;
 /// Sessions of one ring per turn within a slice: dirty rings take turns, so a huge room holds up nobody.
 pub const TURN_SESSIONS: usize = 32;
-/// Visits that a slice may make without letting others go first afterwards: beyond it, what comes meanwhile
-/// is worth waiting for, because it is written together.
-pub const FEW_VISITS: usize = 4;
 /// Buffers handed to one vectored write.
 pub const WRITE_BUFFERS: usize = 64;
 /// Several buffers of at most so many bytes together are copied into one: a plain send costs less than a

@@ -21,7 +21,7 @@ use tokio::task::coop::unconstrained;
 use tokio::time::MissedTickBehavior;
 
 use crate::contents::{Contents, Counters, Request};
-use crate::limits::{FEW_VISITS, Limits};
+use crate::limits::Limits;
 use crate::reader::Reader;
 use crate::seams::{Encode, Page, Upstream};
 use crate::session::{Ended, SessionId};
@@ -197,13 +197,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Shard<S> {
                 biased;
                 _ = second.tick() => self.with(|contents| contents.second()),
                 () = self.dirty() => {
-                    // Who has much to write lets others go first, and finds more to write together then.
-                    let busy = |contents: &mut Contents<S>| {
-                        contents.slice() > FEW_VISITS || contents.is_dirty()
-                    };
-                    if self.with(busy) {
-                        tokio::task::yield_now().await;
-                    }
+                    // Others go first: what they find to be written goes out together, and wakes a reader that
+                    // sleeps once instead of each time.
+                    tokio::task::yield_now().await;
+                    self.with(|contents| contents.slice());
                 }
             }
         }

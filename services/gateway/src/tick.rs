@@ -49,8 +49,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Contents<S> {
     }
 
     /// At most [`SLICE_SESSIONS`] visits: own frames first, up to half of them; then dirty rings in turns.
-    /// How many.
-    pub(crate) fn slice(&mut self) -> usize {
+    pub(crate) fn slice(&mut self) {
         let mut left = SLICE_SESSIONS;
         while left > SLICE_SESSIONS / 2
             && let Some(id) = self.pending.pop_front()
@@ -66,7 +65,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Contents<S> {
         {
             left -= self.turn(ring, left.min(TURN_SESSIONS));
         }
-        SLICE_SESSIONS - left
     }
 
     /// One turn of a dirty ring; returns how many visits it cost, at least one.

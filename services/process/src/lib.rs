@@ -43,5 +43,6 @@ pub use link::{CONNECTION_WINDOW, Dial, Io, Link, LinkSwitch, Pipe, PipeListener
 pub use process::{Drained, End, Exit, Process, State};
 pub use seeded::Seeded;
 pub use serve::{CONNECTIONS_MAX, Incoming, STREAMS_PER_CONNECTION_MAX, serve};
-pub use thread::Thread;
+pub use thread::rounds::{ROUND, ROUNDS_AT_ONCE};
+pub use thread::{Thread, runtime};
 pub use ways::Way;

@@ -1,12 +1,43 @@
 //! A thread with a runtime of its own, for work that lives there and nowhere else: a gateway's shard.
+//! [`runtime`] is that runtime, also for the thread a process begins with.
 //!
 //! The work is one future; when it returns, the runtime ends and drops whatever it still held, on that
 //! thread. Deliberately absent: stopping it from outside. Whoever starts one gives it a way to be told.
 
 use std::io;
+use std::sync::{Mutex, PoisonError};
 
-use tokio::runtime::{Builder, LocalOptions};
+use tokio::runtime::{Builder, LocalOptions, LocalRuntime};
 use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use rounds::Rounds;
+
+pub(crate) mod rounds;
+
+/// The runtime of one thread, which keeps its rounds apart when they are many ([`crate::ROUND`]). Its timers and its
+/// wake-ups from other threads may so be late by as much.
+///
+/// # Errors
+/// The system's: it gives none.
+pub fn runtime() -> io::Result<LocalRuntime> {
+    let rounds = Mutex::new(None::<Rounds>);
+    Builder::new_current_thread()
+        .enable_all()
+        .on_thread_park(move || {
+            let now = Instant::now();
+            let mut rounds = rounds.lock().unwrap_or_else(PoisonError::into_inner);
+            let wait = rounds.get_or_insert_with(|| Rounds::new(now)).wait(now);
+            if !wait.is_zero() {
+                #[allow(
+                    clippy::disallowed_methods,
+                    reason = "no task can run: this is the thread's own rest"
+                )]
+                std::thread::sleep(wait);
+            }
+        })
+        .build_local(LocalOptions::default())
+}
 
 /// A running thread. Dropping it leaves the thread to itself.
 #[derive(Debug)]
@@ -28,8 +59,7 @@ impl Thread {
         let (end, ended) = oneshot::channel();
         let (started, start) = std::sync::mpsc::sync_channel(1);
         std::thread::Builder::new().name(name.to_owned()).spawn(move || {
-            let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
-            let runtime = match runtime {
+            let runtime = match runtime() {
                 Ok(runtime) => runtime,
                 Err(error) => return drop(started.send(Err(error))),
             };

@@ -9,7 +9,6 @@ use sterna::demo::screen::Screen;
 use sterna::program::program;
 use sterna::{chat, config, demo, logs, serve, stop, tokens};
 use sterna_process::{End, Process, SystemClock};
-use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::oneshot;
 
 /// What a command comes to: `Ok(false)` is a failure that was already told.
@@ -76,8 +75,7 @@ fn perform(command: Option<Command>) -> Done {
 
 /// Runs a command as a task of this thread's runtime: the root future of a runtime is a slow place.
 fn on_runtime<F: Future<Output = Done> + 'static>(command: impl FnOnce(Process) -> F) -> Done {
-    let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
-    runtime.block_on(async {
+    sterna_process::runtime()?.block_on(async {
         let owner = Process::new("sterna", 0, Arc::new(SystemClock));
         let (send, done) = oneshot::channel();
         let command = command(owner.clone());

@@ -22,7 +22,9 @@ static HS256: CryptoProvider = CryptoProvider {
 pub(crate) fn install() {
     static ONCE: Once = Once::new();
     // One that somebody installed before knows HS256 as well.
-    ONCE.call_once(|| drop(HS256.install_default()));
+    ONCE.call_once(|| {
+        let _ = HS256.install_default();
+    });
 }
 
 struct Key(Hmac<Sha256>);

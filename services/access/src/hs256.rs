@@ -1,7 +1,8 @@
 //! HS256, handed to the token library as all the cryptography there is in this process.
 //!
-//! Its own provider brings RSA and three elliptic curves, a tenth of a cold build, for tokens that nobody issues
-//! here. Whoever checks tokens of an issuer outside turns that provider on instead and removes this file.
+//! Its own provider brings RSA and three elliptic curves, a tenth of a cold build, for tokens that nobody
+//! issues here. Whoever checks tokens of an issuer outside turns that provider on instead and removes this
+//! file.
 
 use std::sync::Once;
 

@@ -197,8 +197,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Shard<S> {
                 biased;
                 _ = second.tick() => self.with(|contents| contents.second()),
                 () = self.dirty() => {
-                    // Others go first: what they find to be written goes out together, and wakes a reader that
-                    // sleeps once instead of each time.
+                    // Others go first: what they find to be written goes out together, and wakes a reader
+                    // that sleeps once instead of each time.
                     tokio::task::yield_now().await;
                     self.with(|contents| contents.slice());
                 }

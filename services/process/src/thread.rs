@@ -15,8 +15,8 @@ use rounds::Rounds;
 
 pub(crate) mod rounds;
 
-/// The runtime of one thread, which keeps its rounds apart when they are many ([`crate::ROUND`]). Its timers and its
-/// wake-ups from other threads may so be late by as much.
+/// The runtime of one thread, which keeps its rounds apart when they are many ([`crate::ROUND`]). Its timers
+/// and its wake-ups from other threads may so be late by as much.
 ///
 /// # Errors
 /// The system's: it gives none.

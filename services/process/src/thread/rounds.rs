@@ -1,10 +1,10 @@
 //! How often a thread asks the system for news: the pure rule.
 //!
-//! A thread that wakes for each small packet alone pays, for each, the waking and code that went cold meanwhile:
-//! four to six times what the same packet costs among others (loadtest/RESULTS.md). So rounds that follow each
-//! other closely keep a distance, and what arrives meanwhile is handled together; network cards moderate their
-//! interrupts in the same way. A thread with few rounds never waits, nor does one whose rounds take longer than
-//! the distance because there is much to do.
+//! A thread that wakes for each small packet alone pays, for each, the waking and code that went cold
+//! meanwhile: four to six times what the same packet costs among others (loadtest/RESULTS.md). So rounds that
+//! follow each other closely keep a distance, and what arrives meanwhile is handled together; network cards
+//! moderate their interrupts in the same way. A thread with few rounds never waits, nor does one whose rounds
+//! take longer than the distance because there is much to do.
 
 use std::time::Duration;
 
@@ -42,7 +42,7 @@ fn saved(now: Instant) -> Instant {
 mod tests {
     use super::*;
 
-    /// Asks for rounds `apart` for a second, each waiting as told; returns how many began and the longest wait.
+    /// Asks for rounds `apart` for a second, each waiting as told: how many began, and the longest wait.
     fn second(apart: Duration) -> (u32, Duration) {
         let began = Instant::now();
         let mut rounds = Rounds::new(began);

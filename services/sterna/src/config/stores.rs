@@ -85,7 +85,8 @@ fn has_clients() -> Result<(), Error> {
         (false, false) => "kafka,dynamodb",
     };
     let problem = format!(
-        "this build lacks clients for it: `cargo build --profile dist --features {missing}` makes one with them"
+        "this build lacks clients for it: \
+         `cargo build --profile dist --features {missing}` makes one with them"
     );
     Err(Error::Value { field: "stores.kind", problem })
 }

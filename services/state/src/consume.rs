@@ -112,16 +112,14 @@ async fn take(
             role.hub.lock().own(partition);
         }
         Polled::Revoked { partition, generation, lost } => {
-            let Some(mut own) = owned.remove(&partition) else { return };
-            if own.generation != generation {
-                owned.insert(partition, own);
+            let Some(own) = owned.get_mut(&partition).filter(|own| own.generation == generation) else {
                 return;
-            }
+            };
             if !lost {
-                settle(role, topics, consumer, &mut own).await;
+                settle(role, topics, consumer, own).await;
             }
-            role.hub.lock().disown(partition);
-            role.watch.lock().disown(partition, role.config.partitions);
+            owned.remove(&partition);
+            disowned(role, partition);
         }
         Polled::Records(batch) => {
             let own = owned.get_mut(&batch.partition).filter(|own| own.generation == batch.generation);
@@ -141,14 +139,24 @@ async fn give_up_all(
     consumer: &mut dyn Consumer,
     owned: &mut Map<u16, Owned>,
 ) {
-    let mut partitions: Vec<u16> = owned.keys().copied().collect();
-    partitions.sort_unstable();
-    for partition in partitions {
+    for partition in in_order(owned) {
         let Some(mut own) = owned.remove(&partition) else { continue };
         settle(role, topics, consumer, &mut own).await;
-        role.hub.lock().disown(partition);
-        role.watch.lock().disown(partition, role.config.partitions);
+        disowned(role, partition);
     }
+}
+
+/// A partition is not this instance's any more: its shards and watchers are told to ask whose it is.
+fn disowned(role: &Inner, partition: u16) {
+    role.hub.lock().disown(partition);
+    role.watch.lock().disown(partition, role.config.partitions);
+    role.positions.forget(partition);
+}
+
+fn in_order(owned: &Map<u16, Owned>) -> Vec<u16> {
+    let mut partitions: Vec<u16> = owned.keys().copied().collect();
+    partitions.sort_unstable();
+    partitions
 }
 
 async fn join(role: &Inner, topics: &[Topic]) -> Box<dyn Consumer> {
@@ -168,9 +176,7 @@ async fn every_second(
     consumer: &mut dyn Consumer,
     owned: &mut Map<u16, Owned>,
 ) {
-    let mut partitions: Vec<u16> = owned.keys().copied().collect();
-    partitions.sort_unstable();
-    for partition in partitions {
+    for partition in in_order(owned) {
         let Some(own) = owned.get_mut(&partition) else { continue };
         settle(role, topics, consumer, own).await;
         own.counts.write_mark(role, partition);
@@ -260,9 +266,7 @@ impl Filling {
     /// Asks for the hole whose turn it is, if none is being asked for.
     fn ask(&mut self, role: &Inner, owned: &mut Map<u16, Owned>) {
         let mut chosen: Option<(Instant, Ask)> = None;
-        let mut partitions: Vec<u16> = owned.keys().copied().collect();
-        partitions.sort_unstable();
-        for partition in partitions {
+        for partition in in_order(owned) {
             let Some(own) = owned.get_mut(&partition) else { continue };
             let overdue = own.counts.overdue(role, (partition, own.generation));
             let first = |(due, _): &(Instant, Ask)| chosen.as_ref().is_none_or(|(first, _)| due < first);

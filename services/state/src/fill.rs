@@ -34,7 +34,7 @@ const DEADLINE: Duration = Duration::from_secs(10);
 pub(crate) struct Ask {
     pub(crate) partition: u16,
     pub(crate) generation: u32,
-    /// The mirror, in the order of the configuration.
+    /// The mirror, in the order in which they are followed.
     pub(crate) mirror: usize,
     /// What comes behind this place is missing,
     pub(crate) from: LogPos,

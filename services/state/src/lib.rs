@@ -182,7 +182,7 @@ impl State {
         let filling = consume::Filling { asks, rounds, asking: false };
         parts.process.spawn("filling holes of mirrors", End::Fatal, fill::run(inner.clone(), asked, answers));
         parts.process.spawn("the table's second way", End::Fatal, ensure::run(inner.clone()));
-        parts.process.spawn("other regions' lives", End::Expected, lives::watch(inner.clone()));
+        parts.process.spawn("other regions' lives", End::Fatal, lives::watch(inner.clone()));
         parts.process.spawn("presence", End::Fatal, watch::run(inner.clone(), folds));
         for jobs in jobs {
             parts.process.spawn("a lane of the registry", End::Fatal, registry::run(inner.clone(), jobs));

@@ -36,6 +36,11 @@ impl Positions {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(partition, positions);
     }
 
+    /// Nothing is known of a partition that is not owned any more.
+    pub(crate) fn forget(&self, partition: u16) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&partition);
+    }
+
     /// All of them, in the order of partitions.
     pub(crate) fn all(&self) -> Vec<Position> {
         let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,5 +1,7 @@
 //! Partitions that go to another instance.
 
+use std::collections::BTreeSet;
+
 use super::*;
 
 /// E15: an instance that is gone is followed by another, which answers with what it knows itself.
@@ -35,6 +37,8 @@ async fn a_partition_that_moves_is_told_and_committed() {
         let offset = world.sequenced(&Chain::in_stream(US, stream).next()).await;
         assert_eq!(shard.told(1).await, ["us-east-1:1"], "{offset}");
     }
+    let measured = || first.state.positions().iter().map(|at| at.partition).collect::<BTreeSet<u16>>();
+    until("positions of both", async || measured() == BTreeSet::from([0, 1])).await;
     let second = world.start();
     let both = async || {
         let owned = |instance: &Instance| {
@@ -47,6 +51,7 @@ async fn a_partition_that_moves_is_told_and_committed() {
     for shard in &mut shards {
         assert_eq!(shard.told(1).await, [format!("resync [{moved}]")]);
     }
+    assert_eq!(measured(), BTreeSet::from([1 - moved]), "the other's progress is another's to tell");
     let stream = streams.into_iter().find(|s| partition::of(&s.parse().unwrap(), 2) == moved).unwrap();
     let mut shard = world.shard(&second, stream).await;
     assert_eq!(shard.told(1).await, ["joined us-east-1:1"]);

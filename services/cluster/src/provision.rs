@@ -72,16 +72,28 @@ impl Provisioner {
         Self { process: process.clone(), links, partitions, grants, folds }
     }
 
-    /// Provisions each of `tenants`, and tries until it is done.
-    pub async fn all(self, tenants: Vec<Tenant>) {
-        for tenant in &tenants {
-            let mut pause = LOOK[0];
-            while let Err(refusal) = self.provision(tenant).await {
-                let (tenant, reason) = (&tenant.name, refusal.reason.code());
-                tracing::warn!(tenant, reason, "a tenant is not provisioned yet; it is tried again");
-                sleep(pause).await;
-                pause = (pause * 2).min(LOOK[1]);
+    /// Provisions `tenants`, and tries until all are; one that cannot be now keeps no other waiting.
+    pub async fn all(self, mut tenants: Vec<Tenant>) {
+        let mut pause = LOOK[0];
+        loop {
+            let mut left = Vec::new();
+            for tenant in tenants {
+                if let Err(refusal) = self.provision(&tenant).await {
+                    let (name, reason) = (&tenant.name, refusal.reason.code());
+                    tracing::warn!(
+                        tenant = name,
+                        reason,
+                        "a tenant is not provisioned yet; it is tried again"
+                    );
+                    left.push(tenant);
+                }
             }
+            if left.is_empty() {
+                return;
+            }
+            tenants = left;
+            sleep(pause).await;
+            pause = (pause * 2).min(LOOK[1]);
         }
     }
 

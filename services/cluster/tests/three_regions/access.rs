@@ -1,6 +1,7 @@
 //! In paused time: a tenant's access stream in three regions, provisioned by all at once.
 
 use sterna_cluster::region::Place;
+use sterna_storage::{Expect, Put, layout};
 use sterna_stream::fixed;
 
 use super::*;
@@ -67,6 +68,24 @@ fn a_region_that_is_cut_off_provisions_by_itself() {
         assert_eq!(world.foundings(NAMES[1]).await, 1, "its own");
         world.regions.between.cut_off(&eu, false);
         ops.until("the others' foundings", |p| p.shown[&stream].len() == NAMES.len()).await;
+    });
+}
+
+/// E3, G9: a tenant that cannot be provisioned now, because of what stands in its stream's place, keeps no
+/// other from it.
+#[test]
+fn a_tenant_that_cannot_be_provisioned_keeps_no_other_waiting() {
+    run(async {
+        let stuck = |_: &Region| vec![Tenant::new("stuck", "ops").unwrap(), acme("ops").remove(0)];
+        let world = World::of(14, true, stuck);
+        let (region, origin) = (NAMES[0].parse::<Region>().unwrap(), NAMES[0].parse().unwrap());
+        let place = layout::segment(&fixed::access("stuck").unwrap(), &origin, 1);
+        // By itself: another region's founding of the other tenant would do as well.
+        world.regions.between.cut_off(&region, true);
+        let table = &world.regions.between.stores[&region].table;
+        assert_eq!(table.put(place, "no segment".into(), Expect::Absent).await.unwrap(), Put::Done(1));
+        let mut ops = world.person("ops", NAMES[0]).await;
+        ops.subscribe_when_there(&fixed::access("acme").unwrap()).await;
     });
 }
 

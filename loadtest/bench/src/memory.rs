@@ -18,6 +18,9 @@ const FURTHER_PRIVATE: usize = 400;
 const PRIVATE_SESSIONS: usize = 100;
 /// Streams named in one `follow`.
 const PER_FOLLOW: usize = 20;
+/// Between two looks at the memory, and how many there are at most until it stands still.
+const LOOK: Duration = Duration::from_millis(300);
+const LOOKS: u32 = 200;
 /// `ok` in a text frame.
 const ANSWER_BYTES: usize = 4;
 
@@ -82,13 +85,14 @@ async fn follow(session: &mut TcpStream, streams: &[String]) -> std::io::Result<
 
 /// Resident memory once it stands still.
 async fn resident(server: &Server) -> std::io::Result<u64> {
-    let mut last = 0;
-    loop {
-        tokio::time::sleep(Duration::from_millis(300)).await;
-        let now = server.resident_bytes()?;
-        if now == last {
+    let (mut before, mut now) = (0, server.resident_bytes()?);
+    for _ in 0..LOOKS {
+        tokio::time::sleep(LOOK).await;
+        (before, now) = (now, server.resident_bytes()?);
+        if now == before {
             return Ok(now);
         }
-        last = now;
     }
+    let last = format!("resident memory does not stand still: {before} bytes, {LOOK:?} later {now}");
+    Err(std::io::Error::other(last))
 }

@@ -3,19 +3,21 @@
 //!
 //! Order is kept within each partition. What the ended lives' chains, or the new one's, already hold is
 //! left out; what is carried twice, because a rebuild was interrupted, is a proven duplicate (E13). The
-//! policy that a record was authorised against may name member events that were lost with the table: it is
-//! lowered to what the region still has, because nobody will ever hold more, and whatever those said was
-//! lost with them.
+//! policy that a record was authorised against may name member events, of its stream and of its tenant's
+//! access stream, that were lost with the table: it is lowered to the newest that the region still has,
+//! because nobody will ever hold more, and whatever those said was lost with them.
 
+use std::collections::btree_map::Entry::Vacant;
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use prost::Message;
 use sterna_log::{Entry, Error as LogError, Offset, Record};
-use sterna_proto::record::{Body, Stored, peek};
+use sterna_persistence::chain::{self, Chain};
+use sterna_proto::record::{Body, peek};
 use sterna_proto::{convert, v1};
-use sterna_storage::layout;
-use sterna_stream::{ContentHash, Cursor, EventId, Hlc, Origin, Policy, StreamId, limits};
+use sterna_storage::Consistency;
+use sterna_stream::{ContentHash, Cursor, EventId, Hlc, Origin, Policy, StreamId, fixed, limits};
 
 use super::{Error, Rebuild};
 use crate::stores;
@@ -46,8 +48,14 @@ struct Accepted {
     content: ContentHash,
 }
 
-/// Events of a stream that stand in the region's chains.
-type Known = BTreeSet<(EventId, ContentHash)>;
+/// What the region's chains of a stream hold.
+#[derive(Default)]
+struct Held {
+    /// Events, from a time on.
+    events: BTreeSet<(EventId, ContentHash)>,
+    /// The newest member event of each life.
+    members: Cursor,
+}
 
 pub(super) async fn carry(rebuild: &Rebuild, to: &Origin) -> Result<Carried, Error> {
     let mut carried = Carried::default();
@@ -88,18 +96,22 @@ async fn page(
         let first = since.entry(&one.stream).or_insert(u64::MAX);
         *first = one.id.time_ms().min(*first);
     }
-    let mut known: BTreeMap<StreamId, (Known, Cursor)> = BTreeMap::new();
+    let (mut streams, mut tenants) = (BTreeMap::new(), BTreeMap::new());
     for (stream, first_ms) in since {
-        let held = held(rebuild, to, stream, Hlc::at(first_ms.saturating_sub(MARGIN_MS))).await?;
-        known.insert(stream.clone(), held);
+        let since = Hlc::at(first_ms.saturating_sub(MARGIN_MS));
+        streams.insert(stream.clone(), held(rebuild, to, stream, since).await?);
+        if let Vacant(place) = tenants.entry(access(stream)?) {
+            let held = held(rebuild, to, place.key(), Hlc(u64::MAX)).await?;
+            place.insert(held);
+        }
     }
     for one in accepted {
-        let (events, held) = &known[&one.stream];
-        if events.contains(&(one.id, one.content)) {
+        let held = &streams[&one.stream];
+        if held.events.contains(&(one.id, one.content)) {
             carried.sequenced += 1;
             continue;
         }
-        let value = resent(rebuild, one.message, held)?;
+        let value = resent(rebuild, one.message, held, &tenants[&access(&one.stream)?])?;
         let record = Record {
             topic: stores::ingress(to),
             partition,
@@ -134,47 +146,50 @@ fn accepted(entry: Entry) -> Option<Accepted> {
     Some(Accepted { message, stream, id: known.id, content: known.content })
 }
 
-/// What the region's chains of a stream hold with stamps from `since` on, and how far each ended life's
-/// reaches.
-async fn held(
-    rebuild: &Rebuild,
-    to: &Origin,
-    stream: &StreamId,
-    since: Hlc,
-) -> Result<(Known, Cursor), Error> {
-    let (mut known, mut ends) = (Known::new(), Cursor::new());
+/// What the ended lives' chains of a stream, and the new one's, hold; events with stamps from `since` on.
+async fn held(rebuild: &Rebuild, to: &Origin, stream: &StreamId, since: Hlc) -> Result<Held, Error> {
+    let mut held = Held::default();
     for origin in rebuild.ended().chain([to.clone()]) {
-        let mut below = Some(u64::MAX);
-        while let Some(seq) = below.take() {
-            let page = rebuild.table.query(layout::segment_at(stream, &origin, seq)).await?;
-            let Some(item) = page.items.into_iter().next() else { break };
-            let stored = Stored::decode(item.value)
-                .map_err(|_| Error::Unreadable(format!("{stream} {origin} {}", item.key.sort)))?;
+        let chain = Chain { stream: stream.clone(), origin, read: Consistency::Consistent };
+        let mut newest_first = chain.down(&*rebuild.table, u64::MAX);
+        while let Some(stored) = newest_first.next().await.map_err(unread)? {
             let segment = &stored.segment;
-            ends.advance(&origin, segment.last());
+            held.members.advance(&chain.origin, segment.member_last());
             if segment.stamps.last().is_some_and(|last| *last < since) {
                 break;
             }
             for (_, _, body) in segment.events() {
-                known.extend(peek(body).map(|event| (event.id, event.content)));
+                held.events.extend(peek(body).map(|event| (event.id, event.content)));
             }
-            below = segment.first.checked_sub(1).filter(|seq| *seq > 0);
         }
     }
-    Ok((known, ends))
+    Ok(held)
+}
+
+fn unread(error: chain::Error) -> Error {
+    match error {
+        chain::Error::Table(error) => Error::Table(error),
+        other => Error::Unreadable(format!("a chain of events ({other})")),
+    }
+}
+
+/// The access stream of a stream's tenant.
+fn access(stream: &StreamId) -> Result<StreamId, Error> {
+    fixed::access(stream.tenant()).map_err(|_| Error::Unreadable(format!("the tenant of {stream}")))
 }
 
 /// The record as a repeat, resting on nothing that the ended lives lost.
-fn resent(rebuild: &Rebuild, message: v1::IngressRecord, held: &Cursor) -> Result<Bytes, Error> {
+fn resent(rebuild: &Rebuild, message: v1::IngressRecord, held: &Held, tenant: &Held) -> Result<Bytes, Error> {
     let unreadable = |what: &str| Error::Unreadable(format!("{what} of an ingress record"));
     let mut body = Body::decode(&message.body).map_err(|_| unreadable("the body"))?;
     body.resend = true;
     let policy = convert::policy(message.policy.as_ref()).map_err(|_| unreadable("the policy"))?;
-    let mut member = Cursor::new();
-    for (origin, seq) in policy.member.iter() {
-        let seq = if rebuild.has_ended(origin) { held.get(origin).min(seq) } else { seq };
-        member.advance(origin, seq);
-    }
-    let policy = convert::policy_field(&Policy { member, access: policy.access });
+    let lowered = |named: &Cursor, held: &Held| -> Cursor {
+        let ended = |origin: &Origin, seq: u64| held.members.get(origin).min(seq);
+        let low = |origin, seq| if rebuild.has_ended(origin) { ended(origin, seq) } else { seq };
+        named.iter().map(|(origin, seq)| (origin.clone(), low(origin, seq))).collect()
+    };
+    let (member, access) = (lowered(&policy.member, held), lowered(&policy.access, tenant));
+    let policy = convert::policy_field(&Policy { access, member });
     Ok(v1::IngressRecord { body: body.encode(), policy, ..message }.encode_to_vec().into())
 }

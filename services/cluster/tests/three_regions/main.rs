@@ -18,6 +18,7 @@ use tokio::io::DuplexStream;
 use tokio::time::{Duration, Instant};
 
 mod access;
+mod carried;
 #[allow(dead_code, reason = "one region asks more of its devices than three")]
 #[path = "../one_region/device.rs"]
 mod device;

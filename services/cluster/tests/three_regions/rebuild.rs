@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use sterna_client::Config;
 use sterna_client::config::KeepUntil;
-use sterna_cluster::rebuild::{Error, Rebuild, life};
+use sterna_cluster::rebuild::{Error, Rebuild, may_start};
 use sterna_cluster::region::Place;
 use sterna_cluster::stores::{ingress, own_log};
 use sterna_log::{Log, MemoryLog};
@@ -13,7 +13,7 @@ use sterna_process::Process;
 use sterna_proto::{record, v1};
 use sterna_storage::control;
 use sterna_storage::faulty::{Chances, Faults, FaultyTable};
-use sterna_stream::Origin;
+use sterna_stream::{Origin, Policy};
 
 use super::device::{Device, Door};
 use super::*;
@@ -193,30 +193,37 @@ fn what_was_accepted_and_not_sequenced_comes_first_in_the_new_life() {
     });
 }
 
+/// What us-east-1 accepted as number `n` in stream `acme/chat/a`, authorised against `policy`.
+pub(crate) fn accepted(n: u8, policy: &Policy) -> sterna_log::Record {
+    let body = record::Body {
+        id: EventId::mint(NOW, n.into()),
+        author: "ana".parse().unwrap(),
+        kind: "message".parse().unwrap(),
+        payload: bytes::Bytes::from(n.to_string()),
+        content: sterna_stream::ContentHash([n; 16]),
+        resend: false,
+        key: String::new(),
+        deps: None,
+    };
+    let message = v1::IngressRecord {
+        stream: "acme/chat/a".into(),
+        body: body.encode(),
+        policy: sterna_proto::convert::policy_field(policy),
+        ..Default::default()
+    };
+    let (topic, value) =
+        (ingress(&NAMES[0].parse().unwrap()), prost::Message::encode_to_vec(&message).into());
+    let (key, headers) = (bytes::Bytes::new(), Default::default());
+    sterna_log::Record { topic, partition: 2, key, value, headers, timestamp_ms: NOW }
+}
+
 /// A region's stores by themselves, with an ingress of ten records that nothing sequenced.
-async fn broken(faults: Option<&Arc<Faults>>) -> (Rebuild, MemoryLog) {
+pub(crate) async fn broken(faults: Option<&Arc<Faults>>) -> (Rebuild, MemoryLog) {
     let [region, witness] = [0, 1].map(|at: usize| NAMES[at].parse::<Region>().unwrap());
     let plan = Plan::small(region.clone(), 9);
     let stores = sterna_cluster::MemoryStores::new(&plan);
-    let stream: StreamId = "acme/chat/a".parse().unwrap();
-    for n in 0..10u128 {
-        let body = record::Body {
-            id: EventId::mint(NOW, n),
-            author: "ana".parse().unwrap(),
-            kind: "message".parse().unwrap(),
-            payload: bytes::Bytes::from(n.to_string()),
-            content: sterna_stream::ContentHash([n as u8; 16]),
-            resend: false,
-            key: String::new(),
-            deps: None,
-        };
-        let message =
-            v1::IngressRecord { stream: stream.to_string(), body: body.encode(), ..Default::default() };
-        let value = prost::Message::encode_to_vec(&message).into();
-        let topic = ingress(&plan.origin());
-        let (key, headers) = (bytes::Bytes::new(), Default::default());
-        let record = sterna_log::Record { topic, partition: 2, key, value, headers, timestamp_ms: NOW };
-        stores.log.produce(record).await.unwrap();
+    for n in 0..10 {
+        stores.log.produce(accepted(n, &Policy::default())).await.unwrap();
     }
     let there: Arc<dyn Table> = Arc::new(sterna_storage::memory::MemoryTable::new());
     let table: Arc<dyn Table> = match faults {
@@ -280,11 +287,30 @@ fn two_operators_at_once_raise_one_incarnation() {
     });
 }
 
+/// E1: nothing starts in a life that has ended, nor in one that nobody opened, unless its stores are new.
+#[test]
+fn only_the_present_life_starts() {
+    run(async {
+        let table = sterna_storage::memory::MemoryTable::new();
+        let [first, again]: [Origin; 2] = [NAMES[0], AGAIN].map(|origin| origin.parse().unwrap());
+        may_start(&table, &first, false).await.unwrap();
+        assert!(matches!(may_start(&table, &again, false).await, Err(Error::Unopened(_))));
+        may_start(&table, &again, true).await.unwrap();
+        may_start(&table, &again, false).await.unwrap();
+        let (witness, region) = (NAMES[1].parse().unwrap(), first.region());
+        control::raise_incarnation(&table, &witness, &region, 1).await.unwrap();
+        for are_new in [false, true] {
+            let refused = may_start(&table, &first, are_new).await.unwrap_err().to_string();
+            assert!(refused.ends_with("set [region] incarnation to 2"), "{refused}");
+        }
+    });
+}
+
 /// E1: interrupted anywhere, a rebuild is run again; until it has ended nothing may start.
 #[test]
 fn a_rebuild_that_was_interrupted_anywhere_is_run_again() {
     run(async {
-        let mut interrupted = BTreeSet::new();
+        let (mut interrupted, again) = (BTreeSet::new(), AGAIN.parse::<Origin>().unwrap());
         for after_ms in (0..200).step_by(7) {
             let faults = Faults::new(Chances::default(), 1);
             let slow = Duration::from_millis(5);
@@ -296,19 +322,16 @@ fn a_rebuild_that_was_interrupted_anywhere_is_run_again() {
                 Ok(())
             };
             let first = tokio::time::timeout(Duration::from_millis(after_ms), rebuild.run(make)).await;
-            let witness = Some(&*rebuild.witness.1);
-            let now = life(&rebuild.region, witness, &*rebuild.table).await;
-            match (&first, &now) {
-                (Err(_), Ok(origin)) if origin.incarnation() == 1 => interrupted.insert("before"),
-                (Err(_), Err(Error::Unopened(origin))) if origin.as_str() == AGAIN => {
-                    interrupted.insert("within")
-                }
-                (_, Ok(origin)) if origin.as_str() == AGAIN => interrupted.insert("behind"),
-                _ => panic!("after {after_ms} ms: {first:?}, {now:?}"),
+            let raised = control::incarnation(&*rebuild.witness.1, &rebuild.region).await.unwrap();
+            let now = may_start(&*rebuild.table, &again, false).await;
+            match (&first, raised, &now) {
+                (Err(_), 1, Err(Error::Unopened(_))) => interrupted.insert("before"),
+                (Err(_), 2, Err(Error::Unopened(origin))) if *origin == again => interrupted.insert("within"),
+                (_, 2, Ok(())) => interrupted.insert("behind"),
+                _ => panic!("after {after_ms} ms: {first:?}, {raised}, {now:?}"),
             };
-            assert_eq!(rebuild.run(make).await.unwrap().origin.as_str(), AGAIN);
-            let now = life(&rebuild.region, witness, &*rebuild.table).await.unwrap();
-            assert_eq!(now.as_str(), AGAIN);
+            assert_eq!(rebuild.run(make).await.unwrap().origin, again);
+            may_start(&*rebuild.table, &again, false).await.unwrap();
             let (numbers, marked) = carried(&log).await;
             let mut once = Vec::new();
             for number in numbers {

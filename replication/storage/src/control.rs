@@ -1,9 +1,9 @@
 //! The control items of a region's life (E1): its incarnation, which its witness alone writes; that a new
 //! life was opened, and which topics each life's are, which the region itself writes.
 //!
-//! Each has one writing region, so a condition that only holds locally suffices. Their
-//! values are ASCII text, for the operator who looks at the table at night: `v=1` and `name=value` fields,
-//! separated by single spaces; unknown fields are ignored.
+//! Each has one writing region, so a condition that only holds locally suffices. Their values are ASCII text,
+//! for the operator who looks at the table at night: `v=1` and `name=value` fields, separated by single
+//! spaces; unknown fields are ignored.
 
 use bytes::Bytes;
 use sterna_stream::{Origin, Region};
@@ -24,6 +24,17 @@ pub enum Raised {
     Is(u32),
     /// The caller is the region itself: only its witness may.
     NotWitness,
+}
+
+/// How a life of a region stands, as far as a table says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// No later one is known, and it was opened: it may go on.
+    Present,
+    /// This one has followed.
+    Ended(u32),
+    /// Its rebuild did not end, or never began.
+    Unopened,
 }
 
 /// The incarnation of `region` as this region's table has it; 1 if nobody ever raised it. In the witness' own
@@ -63,17 +74,21 @@ pub async fn raise_incarnation(
     }
 }
 
-/// Whether the region's present table says that this life of it was opened: all that was readable of its
-/// former ones had been produced again before. The first life needs no opening.
+/// How this life of a region stands, as the region's own table says. One is opened when all that was readable
+/// of the former ones has been produced again; the first needs no opening.
 ///
 /// # Errors
-/// As [`Table::get`].
-pub async fn is_opened(table: &dyn Table, origin: &Origin) -> Result<bool, Error> {
-    let first = origin.incarnation() == 1;
-    Ok(first || read(table, layout::opened(origin)).await?.is_some())
+/// As [`incarnation`].
+pub async fn standing(table: &dyn Table, origin: &Origin) -> Result<Standing, Error> {
+    let present = incarnation(table, &origin.region()).await?;
+    if present > origin.incarnation() {
+        return Ok(Standing::Ended(present));
+    }
+    let opened = origin.incarnation() == 1 || read(table, layout::opened(origin)).await?.is_some();
+    Ok(if opened { Standing::Present } else { Standing::Unopened })
 }
 
-/// Says so. Saying it again changes nothing.
+/// Opens a life. Doing it again changes nothing.
 ///
 /// # Errors
 /// As [`Table::put`].

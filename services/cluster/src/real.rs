@@ -12,6 +12,7 @@ use sterna_storage::key::Name;
 use sterna_storage::table::Range;
 
 use crate::plan::Plan;
+use crate::rebuild;
 use crate::stores::{ingress, own_log};
 
 /// Whether this build has the Kafka client.
@@ -71,6 +72,9 @@ pub enum Error {
     /// The tables.
     #[error("the table cannot be used: is its endpoint right, are the tables made, are the keys good?")]
     Table(#[from] sterna_storage::Error),
+    /// What they hold is of another life than the plan's.
+    #[error(transparent)]
+    Life(#[from] rebuild::Error),
 }
 
 /// The region's log.
@@ -90,18 +94,14 @@ pub async fn log(plan: &Plan, at: &Kafka) -> Result<Arc<dyn Log>, Error> {
     Ok(log)
 }
 
-/// The region's table; `seed` is of the pauses between repetitions. Who asks for what is missing to be made
-/// says that there is nothing older to carry over: the plan's life is opened (E1).
+/// The region's table; `seed` is of the pauses between repetitions.
 ///
 /// # Errors
 /// [`Error`]; nothing was made that was not asked for.
-pub async fn table(plan: &Plan, at: &Dynamo, seed: u64) -> Result<Arc<dyn Table>, Error> {
+pub async fn table(at: &Dynamo, seed: u64) -> Result<Arc<dyn Table>, Error> {
     let table = open(at, seed).await?;
     for name in Name::ALL {
         table.query(Range::new(name, "is it there").limit(1)).await?;
-    }
-    if at.provision {
-        sterna_storage::control::open(&*table, &plan.origin()).await?;
     }
     Ok(table)
 }

@@ -4,7 +4,7 @@
 //! The witness raises the incarnation; the new life gets an ingress and a log of its own; what of the ended
 //! lives some table has and another lacks is put there (`union`); and all that is still readable of the old
 //! ingress and unsequenced is produced again, marked `resend`, into the new one (`carry`). Then, and not
-//! before, the region may start under its new origin: [`life`] says so to whoever starts it.
+//! before, the region may start under its new origin: [`may_start`] says so to whoever starts it.
 //!
 //! Whoever rebuilds names the life that ends. So two that do it at once, or one that does it twice, raise one
 //! incarnation; and each step may be repeated, so a rebuild that was interrupted is simply run again. It is
@@ -16,7 +16,7 @@
 use std::sync::Arc;
 
 use sterna_log::{Error as LogError, Log, Topic};
-use sterna_storage::control::{self, Raised};
+use sterna_storage::control::{self, Raised, Standing};
 use sterna_storage::{Error as TableError, Table};
 use sterna_stream::{Origin, Region};
 
@@ -60,7 +60,8 @@ pub struct Rebuilt {
     pub carried: Carried,
 }
 
-/// Why a region is not rebuilt. Nothing was lost; what was done is not done again by the next call.
+/// Why a region is not rebuilt, or may not start. Nothing was lost; what was done is not done again by the
+/// next call.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Another life than the named one is the present one: look again at what is to end.
@@ -85,23 +86,36 @@ pub enum Error {
     /// A stored item or record is of a form that this version does not know.
     #[error("{0} cannot be read")]
     Unreadable(String),
-    /// A life was raised and not opened: its rebuild was interrupted; run it again.
-    #[error("{0} was never opened: its rebuild was interrupted; run it again")]
+    /// A life was not opened: its rebuild was interrupted, or never run.
+    #[error(
+        "{0} was never opened: what former lives accepted may be missing in it; run its rebuild to the end"
+    )]
     Unopened(Origin),
+    /// A life that may not start, because a later one is the present one.
+    #[error(
+        "{ended} has ended: the region is in life {present}, and nothing of a former one may start; \
+         set [region] incarnation to {present}"
+    )]
+    Ended {
+        /// The one that was to start.
+        ended: Origin,
+        /// The present one.
+        present: u32,
+    },
 }
 
-/// Who a region is now, as its witness' table says, or, where that cannot be asked, its own.
+/// Whether a region may start as `origin`, as far as its own table says. `opens`: its stores are new, so that
+/// there is nothing of a former life to carry over, and its start opens it.
 ///
 /// # Errors
-/// [`Error::Unopened`] if its rebuild did not end: nothing may start; [`Error::Table`].
-pub async fn life(region: &Region, witness: Option<&dyn Table>, own: &dyn Table) -> Result<Origin, Error> {
-    let here = control::incarnation(own, region).await?;
-    let incarnation = match witness {
-        Some(witness) => control::incarnation(witness, region).await?.max(here),
-        None => here,
-    };
-    let origin = Origin::of(region, incarnation);
-    if control::is_opened(own, &origin).await? { Ok(origin) } else { Err(Error::Unopened(origin)) }
+/// [`Error::Ended`], [`Error::Unopened`]: nothing of it may start; [`Error::Table`].
+pub async fn may_start(table: &dyn Table, origin: &Origin, opens: bool) -> Result<(), Error> {
+    match control::standing(table, origin).await? {
+        Standing::Present => Ok(()),
+        Standing::Ended(present) => Err(Error::Ended { ended: origin.clone(), present }),
+        Standing::Unopened if opens => Ok(control::open(table, origin).await?),
+        Standing::Unopened => Err(Error::Unopened(origin.clone())),
+    }
 }
 
 impl Rebuild {

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sterna_cluster::real;
+use sterna_cluster::{real, rebuild};
 use sterna_gateway::leaving::Leaving;
 use sterna_process::{Drain, Process, SystemClock};
 use tokio::net::TcpStream;
@@ -32,7 +32,10 @@ pub enum Error {
     Operator(SocketAddr, #[source] std::io::Error),
     /// The stores.
     #[error("cannot start on these stores; `[stores] provision = true` makes what is missing")]
-    Stores(#[from] real::Error),
+    Stores(#[source] real::Error),
+    /// The stores are of another life of the region.
+    #[error("cannot start in this life of the region")]
+    Life(#[source] rebuild::Error),
     /// No thread.
     #[error("the system gives no thread for a gateway shard: set [listen] shards to fewer")]
     Shard(#[source] std::io::Error),
@@ -42,6 +45,15 @@ pub enum Error {
     /// A role ended by itself.
     #[error("a role ended by itself: {0}; the region was ended, start it again")]
     Role(String),
+}
+
+impl From<real::Error> for Error {
+    fn from(error: real::Error) -> Self {
+        match error {
+            real::Error::Life(error) => Self::Life(error),
+            error => Self::Stores(error),
+        }
+    }
 }
 
 /// What was bound.

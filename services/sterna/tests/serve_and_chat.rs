@@ -29,12 +29,20 @@ fn person(owner: &Process, address: SocketAddr, name: &str, stream: Option<&str>
 
 /// Serves on a free port.
 async fn region(owner: &Process) -> (Addresses, Drain, oneshot::Receiver<Result<(), serve::Error>>) {
+    region_with(owner, "").await
+}
+
+/// The same, as `section` says beside.
+async fn region_with(
+    owner: &Process,
+    section: &str,
+) -> (Addresses, Drain, oneshot::Receiver<Result<(), serve::Error>>) {
     // Tests of one process run side by side: each has a file of its own.
     static FILES: AtomicU32 = AtomicU32::new(0);
     let number = FILES.fetch_add(1, Ordering::Relaxed);
     let file = std::env::temp_dir().join(format!("sterna-serve-{}-{number}.toml", std::process::id()));
-    std::fs::write(&file, "[listen]\naddress = \"127.0.0.1:0\"\n[operator]\naddress = \"127.0.0.1:0\"\n")
-        .unwrap();
+    let addresses = "[listen]\naddress = \"127.0.0.1:0\"\n[operator]\naddress = \"127.0.0.1:0\"\n";
+    std::fs::write(&file, format!("{addresses}{section}")).unwrap();
     let config = Config::read(Some(Path::new(&file))).unwrap();
     std::fs::remove_file(&file).unwrap();
     let (bound, address) = oneshot::channel();
@@ -83,6 +91,21 @@ fn what_one_types_the_other_reads_with_the_history() {
         stop.raise();
         served.await.unwrap().unwrap();
         ana.terminal.shows("-- connection lost, coming back").await;
+    });
+}
+
+/// E1: a region that comes back with nothing, as one in memory does, goes on in the life that is configured.
+#[test]
+fn a_region_in_memory_serves_a_later_life() {
+    run(async {
+        let owner = Process::new("test", 1, Arc::new(SystemClock));
+        let (at, stop, served) = region_with(&owner, "[region]\nincarnation = 2\n").await;
+        let ana = person(&owner, at.clients, "ana", None);
+        ana.terminal.shows("-- live").await;
+        ana.types.send("hello".to_owned()).await.unwrap();
+        ana.terminal.shows("ana: hello").await;
+        stop.raise();
+        served.await.unwrap().unwrap();
     });
 }
 

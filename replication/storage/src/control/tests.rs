@@ -31,11 +31,22 @@ async fn the_first_that_see_a_lifes_topics_decide_which_they_are() {
     assert_eq!(topics(&table, &origin, (3, 2)).await.unwrap(), (1, 2));
     let next: Origin = "us-east-1~3".parse().unwrap();
     assert_eq!(topics(&table, &next, (3, 4)).await.unwrap(), (3, 4), "another life's are its own");
-    assert!(is_opened(&table, &"us-east-1".parse().unwrap()).await.unwrap(), "the first needs no opening");
-    assert!(!is_opened(&table, &origin).await.unwrap());
-    open(&table, &origin).await.unwrap();
-    open(&table, &origin).await.unwrap();
-    assert!(is_opened(&table, &origin).await.unwrap() && !is_opened(&table, &next).await.unwrap());
+}
+
+/// E1: a life stands until a later one is raised, and does not before it is opened; the first needs no
+/// opening.
+#[tokio::test(start_paused = true)]
+async fn a_life_may_go_on_from_its_opening_to_its_end() {
+    let table = crate::memory::MemoryTable::new();
+    let [first, second]: [Origin; 2] = ["us-east-1", "us-east-1~2"].map(|origin| origin.parse().unwrap());
+    assert_eq!(standing(&table, &first).await.unwrap(), Standing::Present);
+    assert_eq!(standing(&table, &second).await.unwrap(), Standing::Unopened);
+    raise_incarnation(&table, &region("eu-west-1"), &region("us-east-1"), 1).await.unwrap();
+    assert_eq!(standing(&table, &first).await.unwrap(), Standing::Ended(2));
+    assert_eq!(standing(&table, &second).await.unwrap(), Standing::Unopened);
+    open(&table, &second).await.unwrap();
+    open(&table, &second).await.unwrap();
+    assert_eq!(standing(&table, &second).await.unwrap(), Standing::Present);
 }
 
 /// E1: the witness alone raises an incarnation; the others see it when it has arrived.

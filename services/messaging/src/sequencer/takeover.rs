@@ -1,5 +1,6 @@
 //! Taking a partition over: gathers the evidence in the order that makes it consistent, and raises the term
-//! (E10, E21). Before that, whether ingress and log are those that this life of the region began with (E1).
+//! (E10, E21). Before that, whether this life of the region may go on, and whether ingress and log are those
+//! that it began with (E1).
 //!
 //! The pure judgement is `sterna_stream::sequencer::takeover`; this file reads stores until they answer.
 
@@ -8,6 +9,7 @@ use std::ops::Range;
 use sterna_log::{Error, Offset};
 use sterna_proto::checkpoint;
 use sterna_proto::record::{LOG_POS, LogRecord, Placed};
+use sterna_storage::control::Standing;
 use sterna_storage::{Expect, Item, Put, Range as TableRange, control, layout};
 use sterna_stream::mutant;
 use sterna_stream::sequencer::takeover::{Evidence, LogEnd, Opening, Tail, open};
@@ -44,6 +46,9 @@ pub(super) async fn take(driver: &Driver) -> Taken {
 
 async fn try_take(driver: &Driver) -> Result<Taken, String> {
     let (shared, partition) = (&*driver.shared, driver.partition);
+    if let Err(why) = own_life(shared).await? {
+        return Ok(Taken::Refused(why));
+    }
     if let Err(why) = own_topics(shared).await? {
         return Ok(Taken::Refused(why));
     }
@@ -93,22 +98,18 @@ async fn put_part(shared: &Shared, partition: u16, part: &Checkpoint) -> Result<
 
 /// Whether this life is the one that the region is in, as far as its table knows, and was opened.
 async fn own_life(shared: &Shared) -> Result<Result<(), Why>, String> {
-    let (table, own) = (&*shared.table, &shared.config.origin);
-    let present = control::incarnation(table, &own.region()).await.map_err(|error| error.to_string())?;
-    if present > own.incarnation() {
-        return Ok(Err(Why::LifeEnded(present)));
-    }
-    let opened = control::is_opened(table, own).await.map_err(|error| error.to_string())?;
-    Ok(if opened { Ok(()) } else { Err(Why::Unopened) })
+    let standing = control::standing(&*shared.table, &shared.config.origin).await;
+    Ok(match standing.map_err(|error| error.to_string())? {
+        Standing::Present => Ok(()),
+        Standing::Ended(present) => Err(Why::LifeEnded(present)),
+        Standing::Unopened => Err(Why::Unopened),
+    })
 }
 
 /// Whether ingress and log are there, and those that this life began with. Offsets say nothing of another
 /// topic of the same name, however well they fit (E1).
 async fn own_topics(shared: &Shared) -> Result<Result<(), Why>, String> {
     let config = &shared.config;
-    if let Err(why) = own_life(shared).await? {
-        return Ok(Err(why));
-    }
     let mut found = [0; 2];
     for (at, (topic, name)) in [(&config.ingress, INGRESS), (&config.log, LOG)].into_iter().enumerate() {
         found[at] = match shared.log.describe(topic, None).await {

@@ -6,6 +6,7 @@
 
 use serde::Deserialize;
 use sterna_cluster::real::{self, Dynamo, Kafka};
+use sterna_cluster::rebuild::may_start;
 use sterna_cluster::{MemoryStores, Plan, Stores};
 
 use super::Error;
@@ -124,15 +125,23 @@ impl DynamoConfig {
 }
 
 impl Chosen {
-    /// Opens them.
+    /// Opens them, for a life of the region that may start on them (E1). Stores in memory are new; whoever
+    /// asks for what is missing to be made says that all of them are.
     ///
     /// # Errors
-    /// [`real::Error`].
+    /// [`real::Error`]; of a life that may not start no topic was made.
     pub async fn open(&self, plan: &Plan) -> Result<Stores, real::Error> {
         let mut stores = MemoryStores::new(plan).stores();
-        if let Self::Real(kafka, dynamo) = self {
+        let are_new = match self {
+            Self::Memory => true,
+            Self::Real(_, dynamo) => {
+                stores.table = real::table(dynamo, plan.seed).await?;
+                dynamo.provision
+            }
+        };
+        may_start(&*stores.table, &plan.origin(), are_new).await?;
+        if let Self::Real(kafka, _) = self {
             stores.log = real::log(plan, kafka).await?;
-            stores.table = real::table(plan, dynamo, plan.seed).await?;
         }
         Ok(stores)
     }

@@ -55,7 +55,8 @@ pub trait Log: Send + Sync {
     fn produce(&self, record: Record) -> BoxFuture<'static, Result<Offset, Error>>;
 
     /// Becomes a member of `group` for `topics`, which have equal partition counts and are the same for all
-    /// members.
+    /// members; while these change over, one after the other, to a longer list that begins with the shorter
+    /// one, each is delivered of its partitions what it named itself.
     ///
     /// # Errors
     /// `Refused` for unequal partition counts or no topic, `MissingTopic`, `Unavailable`.

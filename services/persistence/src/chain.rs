@@ -1,7 +1,7 @@
 //! One origin's chain of segments in the events table, walked from either end.
 //!
-//! Every step checks density: what is handed out continues what was handed out before, or the walk stops at
-//! the hole and says so (E17).
+//! A walk hands out what stands there, each segment under its own key; whether one continues the other is for
+//! its readers to see, [`crate::read`] and [`crate::lookup`] (E17).
 
 use bytes::Bytes;
 use sterna_proto::convert::Malformed;

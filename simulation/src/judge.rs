@@ -90,6 +90,7 @@ pub async fn verdict(world: &World) -> Result<(), String> {
             return Err(format!("{}: {fault}", person.card.name));
         }
     }
+    regions::walls(world)?;
     let chains = regions::equal_tables(world).await?;
     let mut accepted: Vec<Accepted> = Vec::new();
     for site in &world.sites {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use sterna_cluster::region::{Lens, Place, Reach};
 use sterna_cluster::stores::{self, mirrored_log, own_log};
-use sterna_cluster::{MemoryStores, Plan, Region, Stores};
+use sterna_cluster::{MemoryStores, Plan, Region, Stores, Wall};
 use sterna_log::faulty::{Faults as LogFaults, FaultyLog};
 use sterna_log::{Group, Log, Topic};
 use sterna_process::{Clock, End, Exit, ManualClock, Process, State};
@@ -153,6 +153,11 @@ impl Site {
     /// Its origin.
     pub fn origin(&self) -> Origin {
         self.plan.origin()
+    }
+
+    /// What its roles take for the time.
+    pub fn wall(&self) -> Arc<Wall> {
+        self.region.borrow().wall().clone()
     }
 
     /// Every place of its plan.

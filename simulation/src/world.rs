@@ -12,11 +12,11 @@ use sterna_cluster::Between;
 use sterna_cluster::between::{Direction, Mirror, Replication};
 use sterna_cluster::region::{Place, token_secret};
 use sterna_gateway::wire;
-use sterna_process::{End, ManualClock, Process};
+use sterna_process::{Clock, End, ManualClock, Process};
 use sterna_protocol::Encoding;
 use sterna_regions::RoundTrips;
 use sterna_stream::Region;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::dice::Dice;
 use crate::faults::between::Way;
@@ -34,6 +34,9 @@ mod lives;
 
 /// The wall time at which every run begins: Unix milliseconds.
 const BEGIN_MS: u64 = 1_795_214_400_000;
+/// How long regions are up before anybody comes: until they have heard of each other, each goes by its own
+/// clock, and one that is an hour ahead accepts what it refuses afterwards (E14).
+const ALONE: Duration = Duration::from_secs(4);
 
 /// See the file's head.
 pub struct World {
@@ -71,6 +74,7 @@ pub struct World {
     undos: BTreeMap<(u64, usize), Undo>,
     faults: usize,
     quiet: Rc<Cell<bool>>,
+    /// When people came: from then on script and faults count.
     started: Instant,
 }
 
@@ -85,8 +89,7 @@ impl World {
     pub fn new(seed: u64, asked: Asked, trace: &Trace, paths: &Paths) -> Self {
         let setting = Setting::of(seed, asked);
         trace.line("seed", &seed.to_string(), format_args!("{setting}"));
-        let guests: Vec<String> = (0..setting.hostile).map(|n| format!("x{n}")).collect();
-        let script = Script::of(seed, &setting, &guests);
+        let script = Script::of(seed, &setting, &guests(&setting));
         let clock = ManualClock::new(BEGIN_MS);
         let outside = Process::new("outside", seed, Arc::new(clock.clone()));
         let distances = RoundTrips::typical();
@@ -98,7 +101,7 @@ impl World {
         };
         let sites = plans.into_iter().zip(&setting.regions).map(site).collect();
         let rooms = Rc::new(RefCell::new(vec![None; script.rooms.len()]));
-        let mut world = Self {
+        Self {
             script,
             sites,
             trace: trace.clone(),
@@ -119,12 +122,11 @@ impl World {
             quiet: Rc::default(),
             started: Instant::now(),
             setting,
-        };
-        world.people_come(seed, &guests);
-        world
+        }
     }
 
-    fn people_come(&mut self, seed: u64, guests: &[String]) {
+    fn people_come(&mut self, seed: u64) {
+        self.started = Instant::now();
         let door = self.door();
         let secret = token_secret(&self.sites[0].plan).clone();
         let around = |name: &str| Surroundings {
@@ -154,7 +156,7 @@ impl World {
         for person in &people {
             self.outside.spawn_local("a person", End::Expected, person::live(person.clone()));
         }
-        for guest in guests {
+        for guest in &guests(&self.setting) {
             let hostile = Hostile::new(guest.clone(), self.clock.beside(), token(), around(guest));
             self.outside.spawn_local("a hostile client", End::Expected, hostile.live());
         }
@@ -180,6 +182,8 @@ impl World {
 
     /// Lets script and faults happen, until everything is to heal.
     pub async fn run(&mut self, seed: u64) {
+        sleep(ALONE).await;
+        self.people_come(seed);
         let mut steps: Vec<(u64, Step)> = Vec::new();
         for (at, who, wish) in std::mem::take(&mut self.script.wishes) {
             steps.push((at, Step::Wish(who, wish)));
@@ -222,7 +226,8 @@ impl World {
     /// Makes something good after so many milliseconds, or when everything heals.
     pub fn later(&mut self, after_ms: u64, undo: Undo) {
         self.faults += 1;
-        self.undos.insert((self.trace.elapsed_ms() + after_ms, self.faults), undo);
+        let now_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.undos.insert((now_ms.saturating_add(after_ms), self.faults), undo);
     }
 
     async fn undo_until(&mut self, until: u64) {
@@ -290,6 +295,11 @@ impl World {
         self.broken = self.broken.take().or(broke);
     }
 
+    /// What time it is.
+    pub fn true_ms(&self) -> u64 {
+        self.clock.wall_ms()
+    }
+
     /// The owner of what belongs to nobody in a region.
     pub fn outside(&self) -> &Process {
         &self.outside
@@ -337,6 +347,11 @@ impl World {
         self.wan(way).cut(on);
         self.tables(way, |tables, from, to| tables.pause(from, to, on));
     }
+}
+
+/// The names of the hostile.
+fn guests(setting: &Setting) -> Vec<String> {
+    (0..setting.hostile).map(|n| format!("x{n}")).collect()
 }
 
 fn card(seed: u64, number: usize) -> Card {

@@ -51,9 +51,10 @@ pub struct Echo {
 }
 
 /// What this region may claim about its clock.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Standing {
     /// No peer has ever agreed closely enough to prove anything: the wall stands as it is.
+    #[default]
     Unproven,
     /// The own clock is within half the bound of what peers prove.
     Proven,
@@ -62,6 +63,13 @@ pub enum Standing {
         /// Positive: the own clock is ahead. Milliseconds.
         ahead_ms: i64,
     },
+}
+
+/// Between which offsets to the monotonic clock the wall may be; by default anywhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    low: i64,
+    high: i64,
 }
 
 /// What the marks of all peers prove about this region's clock.
@@ -88,6 +96,18 @@ struct Proof {
 /// Before every offset and after every offset: bounds that say nothing.
 const LOWEST: i64 = i64::MIN / 4;
 const HIGHEST: i64 = i64::MAX / 4;
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self { low: LOWEST, high: HIGHEST }
+    }
+}
+
+/// The own wall, clamped. Unix milliseconds.
+pub fn clamped(now: Now, Bounds { low, high }: Bounds) -> u64 {
+    let clamped = offset(now.wall_ms, now.mono_ms).clamp(low, high);
+    u64::try_from(clamped + i64::try_from(now.mono_ms).unwrap_or(HIGHEST)).unwrap_or(0)
+}
 
 impl ClockWatch {
     /// A watch that has heard nobody; `bound_ms` is how far a stamp may lead the clamped wall.
@@ -132,8 +152,13 @@ impl ClockWatch {
 
     /// The clamped wall, Unix milliseconds.
     pub fn wall_ms(&self, now: Now) -> u64 {
-        let clamped = self.clamped(now) + i64::try_from(now.mono_ms).unwrap_or(HIGHEST);
-        u64::try_from(clamped).unwrap_or(0)
+        clamped(now, self.bounds(now))
+    }
+
+    /// What the wall is clamped into, for whoever reads it more often than marks come.
+    pub fn bounds(&self, now: Now) -> Bounds {
+        let (low, high) = if self.peers.is_empty() { (LOWEST, HIGHEST) } else { self.voices(now) };
+        Bounds { low, high }
     }
 
     /// What the region may claim about its own clock at `now`.
@@ -155,7 +180,8 @@ impl ClockWatch {
 
     /// Remembers the clamped offset while a peer that is bounded closely agrees with it.
     fn agree(&mut self, now: Now) {
-        let clamped = self.clamped(now);
+        let Bounds { low, high } = self.bounds(now);
+        let clamped = offset(now.wall_ms, now.mono_ms).clamp(low, high);
         let agrees = |proof: Proof| {
             let close = proof.high.abs_diff(proof.low) <= self.bound_ms;
             close && outside(clamped, proof.low, proof.high).unsigned_abs() <= self.bound_ms / 2
@@ -163,11 +189,6 @@ impl ClockWatch {
         if self.peers.values().any(|proof| agrees(proof.aged(now))) {
             self.agreed = Some(Proof { low: clamped, high: clamped, at_ms: now.mono_ms, asked_ms: None });
         }
-    }
-
-    fn clamped(&self, now: Now) -> i64 {
-        let (low, high) = self.voices(now);
-        offset(now.wall_ms, now.mono_ms).clamp(low, high)
     }
 
     /// The middle bounds of all voices, the own one included.

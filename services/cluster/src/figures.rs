@@ -6,6 +6,7 @@ pub use sterna_state::ensure::Counters as EnsureCounters;
 pub use sterna_state::express::Counters as ExpressCounters;
 pub use sterna_state::hub::Counters as PushCounters;
 pub use sterna_state::positions::{Of, Position};
+pub use sterna_stream::clock_watch::Standing as ClockStanding;
 use sterna_stream::sequencer;
 
 use crate::region::Place;
@@ -29,6 +30,8 @@ pub struct StateFigures {
     pub ensured: EnsureCounters,
     /// The express lanes.
     pub express: ExpressCounters,
+    /// What the region may claim about its clock.
+    pub clock: ClockStanding,
     /// How far logs are consumed and covered.
     pub positions: Vec<Position>,
 }
@@ -38,6 +41,7 @@ pub(crate) fn of_state(state: &State) -> Figures {
         pushes: state.pushes(),
         express: state.express(),
         ensured: state.ensured(),
+        clock: state.clock(),
         positions: state.positions(),
     }))
 }

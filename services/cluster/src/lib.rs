@@ -28,4 +28,5 @@ pub use plan::{Plan, Secrets};
 pub use provision::{Provisioner, Tenant};
 pub use region::Region;
 pub use regions::Regions;
+pub use sterna_state::wall::Wall;
 pub use stores::{MemoryStores, Neighbours, Stores};

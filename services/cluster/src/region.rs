@@ -18,6 +18,7 @@ use sterna_notification::Notification;
 use sterna_persistence::Persistence;
 use sterna_process::{Caller, CallerKeys, Clock, Dial, End, Link, Process, Slot, require_caller, serve};
 use sterna_state::express::Peer;
+use sterna_state::wall::Wall;
 use sterna_state::{Config as StateConfig, Mirror, Parts as StateParts, State};
 use sterna_stream::Origin;
 use sterna_stream::kind::Kinds;
@@ -60,7 +61,8 @@ pub struct Region<S> {
     stores: Stores,
     lens: Lens,
     reach: Reach,
-    clock: Arc<dyn Clock>,
+    /// What all its roles take for the time.
+    wall: Arc<Wall>,
     keys: CallerKeys,
     slots: BTreeMap<Place, Slot>,
     lives: BTreeMap<Place, (u32, Process)>,
@@ -103,9 +105,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Region<S> {
         places.extend((0..plan.shards).map(Place::Gateway));
         let slots = places.iter().map(|place| (*place, Slot::new())).collect();
         let (lives, gateways, states) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        let messagings = BTreeMap::new();
+        let (wall, messagings) = (Wall::new(clock), BTreeMap::new());
         let mut region =
-            Self { plan, stores, lens, reach, clock, keys, slots, lives, gateways, states, messagings };
+            Self { plan, stores, lens, reach, wall, keys, slots, lives, gateways, states, messagings };
         for place in places {
             region.restart(place);
         }
@@ -120,6 +122,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Region<S> {
     /// The instance of state with this number, for its counters; a dead one until it is built anew.
     pub fn state(&self, instance: usize) -> Option<&State> {
         self.states.get(&instance)
+    }
+
+    /// What its roles take for the time: its own clock, clamped by other regions' marks (E14).
+    pub fn wall(&self) -> &Arc<Wall> {
+        &self.wall
     }
 
     /// The process in a place, if it was ever started.
@@ -155,7 +162,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Region<S> {
         self.kill(place);
         let life = self.lives.get(&place).map_or(0, |(life, _)| *life) + 1;
         let name = format!("{}/{}#{life}", self.plan.region, place.name());
-        let process = Process::new(&name, self.plan.seed, self.clock.clone());
+        let process = Process::new(&name, self.plan.seed, self.wall.clone());
         self.lives.insert(place, (life, process.clone()));
         let stores = (self.lens)(&process, &self.stores);
         let routes = match place {
@@ -272,6 +279,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Region<S> {
             sessions: stores.sessions,
             persistence: self.link(process, place, Place::Persistence),
             peers: stores.neighbours.peers.iter().map(peer).collect(),
+            wall: self.wall.clone(),
         };
         let state = State::start(config, parts);
         let routes = state.routes();

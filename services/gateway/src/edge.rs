@@ -234,9 +234,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Inner<S> {
         Ok(())
     }
 
-    /// What it stands for now: without a shard it serves nobody.
+    /// What it stands for now: without a shard it serves nobody; where the region's clock contradicts the
+    /// others' nobody is to be sent (E14).
     fn standing(&self) -> Standing {
-        if (self.gateway)().is_none() { Standing::Stopping } else { self.standing.get() }
+        match ((self.gateway)(), self.standing.get()) {
+            (None, _) => Standing::Stopping,
+            (Some(gateway), Standing::Serving) if gateway.0.process.clock().is_apart() => Standing::Leaving,
+            (Some(_), standing) => standing,
+        }
     }
 }
 

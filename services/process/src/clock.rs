@@ -4,7 +4,7 @@
 //! may jump and may be wrong. Monotonic time (waits, deadlines, ages) is tokio's and never comes from here.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use tokio::time::Instant;
 
@@ -12,6 +12,8 @@ use tokio::time::Instant;
 pub trait Clock: Send + Sync {
     /// Milliseconds since the Unix epoch, as this instance believes. May step backwards.
     fn wall_ms(&self) -> u64;
+    /// Whether it is known to be wrong: other regions' clocks contradict it by too much (E14).
+    fn is_apart(&self) -> bool;
 }
 
 /// The machine's clock.
@@ -27,6 +29,10 @@ impl Clock for SystemClock {
         let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
         since_epoch.map_or(0, |elapsed| u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX))
     }
+
+    fn is_apart(&self) -> bool {
+        false
+    }
 }
 
 /// A clock for tests and simulation: a base, plus tokio's elapsed time, plus a skew that can be changed at
@@ -39,17 +45,18 @@ pub struct ManualClock {
     base_ms: u64,
     started: Instant,
     skew_ms: Arc<AtomicI64>,
+    apart: Arc<AtomicBool>,
 }
 
 impl ManualClock {
     /// A clock that shows `base_ms` now.
     pub fn new(base_ms: u64) -> ManualClock {
-        ManualClock { base_ms, started: Instant::now(), skew_ms: Arc::default() }
+        ManualClock { base_ms, started: Instant::now(), skew_ms: Arc::default(), apart: Arc::default() }
     }
 
     /// Another clock of the same timeline with no skew yet: the clock of another region or device.
     pub fn beside(&self) -> ManualClock {
-        ManualClock { skew_ms: Arc::default(), ..self.clone() }
+        ManualClock { skew_ms: Arc::default(), apart: Arc::default(), ..self.clone() }
     }
 
     /// Makes the clock wrong by `skew_ms` from now on; 0 makes it right again.
@@ -62,6 +69,11 @@ impl ManualClock {
         self.skew_ms.fetch_add(by_ms, Ordering::AcqRel);
     }
 
+    /// Says that the clock is known to be wrong, or is not.
+    pub fn set_apart(&self, apart: bool) {
+        self.apart.store(apart, Ordering::Release);
+    }
+
     /// How wrong the clock is, in milliseconds.
     pub fn skew_ms(&self) -> i64 {
         self.skew_ms.load(Ordering::Acquire)
@@ -72,6 +84,10 @@ impl Clock for ManualClock {
     fn wall_ms(&self) -> u64 {
         let elapsed_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.base_ms.saturating_add(elapsed_ms).saturating_add_signed(self.skew_ms())
+    }
+
+    fn is_apart(&self) -> bool {
+        self.apart.load(Ordering::Acquire)
     }
 }
 

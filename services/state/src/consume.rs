@@ -64,6 +64,7 @@ pub(crate) async fn run(role: Arc<Inner>, mut arrivals: mpsc::Receiver<Stored>, 
             biased;
             () = drain.raised() => break,
             _ = second.tick() => {
+                role.wall.look();
                 every_second(&role, &topics, &mut *consumer, &mut owned).await;
                 look_again(&role).await;
                 filling.ask(&role, &mut owned);

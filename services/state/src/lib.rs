@@ -7,9 +7,10 @@
 //!
 //! Reading order: [`hub`] (interest, joins and pushes; no I/O), [`attach`] (one shard), [`consume`] (the
 //! log, and what came by express), [`handled`] and [`ensure`] (what may be committed), `recover`, [`marks`]
-//! (how far the mirrors are counted), [`covered`] (what another region has), [`express`] (the lanes between
-//! regions); beside them [`registry`] (sessions), [`presence`] (who is there) and [`lives`] (which regions'
-//! logs there are). It authorises nothing and decodes no payload but that of members.
+//! (how far the mirrors are counted), [`wall`] (what time it is), [`covered`] (what another region has),
+//! [`express`] (the lanes between regions); beside them [`registry`] (sessions), [`presence`] (who is there)
+//! and [`lives`] (which regions' logs there are). It authorises nothing and decodes no payload but that of
+//! members.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
@@ -23,6 +24,7 @@ use sterna_proto::v1;
 use sterna_proto::v1::persistence_client::PersistenceClient;
 use sterna_proto::v1::state_server::{State as Service, StateServer};
 use sterna_storage::{Sessions, Table, Tails};
+use sterna_stream::clock_watch::Standing;
 use sterna_stream::{Origin, limits};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -45,6 +47,7 @@ mod recover;
 pub mod registry;
 #[cfg(test)]
 mod tests;
+pub mod wall;
 mod watch;
 
 /// What a region's state is told at start.
@@ -92,6 +95,8 @@ pub struct Parts {
     pub persistence: Link,
     /// Every state instance of the other regions.
     pub peers: Vec<express::Peer>,
+    /// The region's wall, which its marks feed.
+    pub wall: Arc<wall::Wall>,
 }
 
 /// The role.
@@ -114,6 +119,7 @@ pub(crate) struct Inner {
     pub(crate) positions: positions::Positions,
     mirrors: Mutex<marks::Counters>,
     pub(crate) lives: lives::Lives,
+    pub(crate) wall: Arc<wall::Wall>,
 }
 
 impl Config {
@@ -176,6 +182,7 @@ impl State {
             positions: positions::Positions::default(),
             express,
             mirrors: Mutex::default(),
+            wall: parts.wall,
         });
         let (asks, asked) = mpsc::channel(1);
         let (answers, rounds) = mpsc::channel(1);
@@ -213,6 +220,11 @@ impl State {
     /// How far logs are consumed and covered, as of the last second.
     pub fn positions(&self) -> Vec<positions::Position> {
         self.0.positions.all()
+    }
+
+    /// What the region may claim about its clock (E14).
+    pub fn clock(&self) -> Standing {
+        self.0.wall.standing()
     }
 
     /// What it met in the mirrors so far.

@@ -155,12 +155,13 @@ impl Counts {
             term: mirrored.watermark.pos().term,
             n: mirrored.watermark.pos().n,
         };
-        let wall_unix_ms = role.process.clock().wall_ms();
+        let (wall_unix_ms, echoes) = role.wall.written(partition);
         let mark = v1::Mark {
             origin: role.config.origin.to_string(),
             partition: partition.into(),
             wall_unix_ms,
             watermarks: self.mirrors.iter().map(watermark).collect(),
+            echoes,
             ..v1::Mark::default()
         };
         // Nobody waits for it: the next second's mark says the same and more.
@@ -170,7 +171,7 @@ impl Counts {
             key: Bytes::new(),
             value: sterna_proto::record::encode_mark(mark),
             headers: Default::default(),
-            timestamp_ms: wall_unix_ms,
+            timestamp_ms: role.process.clock().wall_ms(),
         }));
     }
 }

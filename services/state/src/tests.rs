@@ -27,9 +27,11 @@ use tonic::Status;
 
 use crate::express::Peer;
 use crate::hub::tests::words;
+use crate::wall::Wall;
 use crate::{Config, Mirror, Parts, State};
 
 mod attach;
+mod clocks;
 mod express;
 mod holes;
 mod lives;
@@ -68,6 +70,9 @@ struct Instance {
     process: Process,
     state: State,
     link: Link,
+    wall: Arc<Wall>,
+    /// The machine's clock behind the wall.
+    clock: ManualClock,
 }
 
 impl World {
@@ -101,8 +106,9 @@ impl World {
 
     fn start(&mut self) -> Instance {
         self.lives += 1;
-        let clock = Arc::new(ManualClock::new(NOW));
-        let process = Process::new(&format!("state#{}", self.lives), 1, clock);
+        let clock = ManualClock::new(NOW);
+        let wall = Wall::new(Arc::new(clock.clone()));
+        let process = Process::new(&format!("state#{}", self.lives), 1, wall.clone());
         let table = FaultyTable::new(self.table.clone(), self.faults.clone());
         let routes = require_caller(Persistence::new(Arc::new(table)).routes(), &self.keys);
         let caller = Caller::new("state", US).unwrap();
@@ -115,10 +121,11 @@ impl World {
             sessions: self.sessions.clone(),
             persistence,
             peers: self.peers.clone(),
+            wall: wall.clone(),
         };
         let state = State::start(self.config.clone(), parts);
         let link = Link::direct(&process, require_caller(state.routes(), &self.keys));
-        Instance { process, state, link }
+        Instance { process, state, link, wall, clock }
     }
 
     /// A shard that follows `stream`, once the instance owns its partition.

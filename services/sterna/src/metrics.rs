@@ -6,7 +6,8 @@
 //! partitions, origins, never users or streams.
 
 use sterna_cluster::figures::{
-    ByPlace, EnsureCounters, ExpressCounters, Figures as RoleFigures, Of, PushCounters, StateFigures,
+    ByPlace, ClockStanding, EnsureCounters, ExpressCounters, Figures as RoleFigures, Of, PushCounters,
+    StateFigures,
 };
 use sterna_cluster::region::Place;
 use sterna_gateway::edge;
@@ -77,6 +78,22 @@ const EXPRESS: [(&str, &str); 8] = [
     ("sterna_express_shed_total", "Segments that found no room here; the mirror brings them."),
     ("sterna_express_refused_total", "Lanes ended: what came was not the caller's to send."),
     ("sterna_express_differing_total", "Segments of which the mirror brought other bytes: an alarm (E23)."),
+];
+
+/// A gauge of what a region may claim about its clock, and when it is 1.
+type OfClock = (&'static str, &'static str, fn(ClockStanding) -> bool);
+/// What a region may claim about its clock.
+const CLOCK: [OfClock; 2] = [
+    (
+        "sterna_clock_proven",
+        "1: the region's clock agrees with what other regions' marks prove; a region alone stays at 0 (E14).",
+        |clock| matches!(clock, ClockStanding::Proven),
+    ),
+    (
+        "sterna_clock_apart",
+        "1: the region's clock contradicts the other regions': an alarm, nobody is to be sent here (E14).",
+        |clock| matches!(clock, ClockStanding::Apart { .. }),
+    ),
 ];
 
 /// How often a sequencer took which path.
@@ -208,7 +225,7 @@ fn shard(page: &mut Page, labels: Labels<'_>, figures: &Figures) {
 }
 
 fn state(page: &mut Page, number: &str, figures: &StateFigures) {
-    let StateFigures { pushes, ensured, express, positions } = figures;
+    let StateFigures { pushes, ensured, express, clock, positions } = figures;
     let labels = &[("instance", number)][..];
     let PushCounters { pushed, unwanted, repeated, overflows, waited, given_up, shed } = *pushes;
     counters(page, labels, &PUSHES, [pushed, unwanted, repeated, overflows, waited, given_up, shed]);
@@ -216,6 +233,9 @@ fn state(page: &mut Page, number: &str, figures: &StateFigures) {
     counters(page, labels, &ENSURED, [held, forks, recovered]);
     let ExpressCounters { sent, dropped, shown, late, unwanted, shed, refused, differing } = *express;
     counters(page, labels, &EXPRESS, [sent, dropped, shown, late, unwanted, shed, refused, differing]);
+    for (name, help, standing) in CLOCK {
+        page.gauge(name, help, labels, u64::from(standing(*clock)));
+    }
     for position in positions {
         let partition = position.partition.to_string();
         let labels = [("instance", number), ("partition", &partition)];

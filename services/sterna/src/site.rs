@@ -71,9 +71,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Site<S> {
         limits: Limits,
     ) -> Self {
         let seed = plan.seed;
-        let front = Process::new(&format!("{}/edge", plan.region), seed, clock.clone());
         let (name, endpoints) = (plan.region.clone(), plan.endpoints.clone());
-        let region = Rc::new(RefCell::new(Some(Region::start(plan, stores, clock))));
+        let region = Region::start(plan, stores, clock);
+        // The edge, and every shard of its own thread, read the wall that the region's roles read (E14).
+        let front = Process::new(&format!("{name}/edge"), seed, region.wall().clone());
+        let region = Rc::new(RefCell::new(Some(region)));
         let behind = region.clone();
         let gateway = move || behind.borrow().as_ref()?.gateway(SHARD).cloned();
         let parts = Parts { process: front.clone(), gateway: Rc::new(gateway) };

@@ -3,8 +3,8 @@
 //!
 //! Only where it is asked for, and there are several regions: who is alone has nobody to raise its
 //! incarnation, and its people's devices keep nothing that it acked. And not in a region that is an hour
-//! ahead: nobody else would take the ids that its people mint by its clock, until regions' clocks are clamped
-//! by the others' marks (E14).
+//! ahead of the only other one: nobody can tell which of two is right, and the other would not take the ids
+//! that its people mint by its clock (E14).
 
 use crate::dice::Dice;
 use crate::setting::Setting;
@@ -68,7 +68,7 @@ pub fn draw(seed: u64, setting: &Setting) -> Option<(u64, LifeEnds)> {
         return None;
     }
     let region = dice.index(regions);
-    let right = |at: &usize| setting.regions[*at].ahead_ms == 0;
+    let right = |at: &usize| regions > 2 || setting.regions[*at].ahead_ms == 0;
     let region = (region..regions).chain(0..region).find(right)?;
     let behind = dice.between(0, 150);
     let express_alone = Dice::new(seed, "express alone").chance(400);

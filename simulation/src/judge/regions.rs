@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
+use sterna_process::Clock;
 use sterna_proto::record::{LOG_POS, LogRecord, Placed};
 use sterna_storage::{Consistency, Name, Table, layout};
 use sterna_stream::watermark::Watermark;
-use sterna_stream::{LogPos, Origin};
+use sterna_stream::{LogPos, Origin, limits};
 
 use super::{Chains, copies};
 use crate::paths::Path;
@@ -137,6 +138,34 @@ async fn in_table(site: &Site, bytes: &Bytes) -> bool {
     let key = layout::segment(&segment.stream, &segment.origin, segment.first);
     let got = site.stores.table.get(&[key], Consistency::Consistent).await;
     got.is_ok_and(|items| items.into_iter().flatten().any(|item| item.value == *bytes))
+}
+
+/// How far a region's wall may be from what the others prove: marks come each second, over the WAN.
+const WALL_MS: i64 = 5_000;
+
+/// E14: where at most one of three clocks is wrong, no region's wall is; and who is wrong says so.
+///
+/// # Errors
+/// The first region whose wall is, or that says otherwise.
+pub(super) fn walls(world: &World) -> Result<(), String> {
+    let skews: Vec<i64> = world.sites.iter().map(|site| site.clock.skew_ms()).collect();
+    let wrong = skews.iter().filter(|skew| skew.abs() > 1_000).count();
+    if world.sites.len() < 3 || wrong > 1 {
+        return Ok(());
+    }
+    for (site, skew) in world.sites.iter().zip(skews) {
+        let (region, wall) = (&site.plan.region, site.wall());
+        let off = wall.wall_ms().cast_signed() - world.true_ms().cast_signed();
+        if off.abs() > WALL_MS {
+            return Err(format!("E14: {region}'s wall is {off} ms off, its clock {skew} ms"));
+        }
+        let bound = limits::CLOCK_BOUND_MS.cast_signed() / 2;
+        let clear = (skew.abs() - bound).abs() > WALL_MS;
+        if clear && wall.is_apart() != (skew.abs() > bound) {
+            return Err(format!("E14: {region}'s clock is {skew} ms off and it says {:?}", wall.standing()));
+        }
+    }
+    Ok(())
 }
 
 /// Each mirror holds its source's records and none of anybody else's; counts the holes that were met.

@@ -19,6 +19,7 @@ use tokio::time::{Duration, Instant};
 
 mod access;
 mod carried;
+mod clocks;
 #[allow(dead_code, reason = "one region asks more of its devices than three")]
 #[path = "../one_region/device.rs"]
 mod device;

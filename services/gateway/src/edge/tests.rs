@@ -9,7 +9,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures_util::{SinkExt, StreamExt};
 use sterna_access::{Action, Authorizer, DevelopmentIssuer, Grant, GrantKey, Identity, TokenVerifier, View};
-use sterna_process::{Clock, Slot, SystemClock};
+use sterna_process::{Clock, ManualClock, Slot, SystemClock};
 use sterna_protocol::frame::{ClientFrame, Device, Hello, Secret, ServerFrame};
 use sterna_stream::{Cursor, Reason, Refusal, StreamId};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -51,6 +51,7 @@ struct World<S> {
     shard: Process,
     front: Process,
     gateway: Rc<RefCell<Option<Gateway<S>>>>,
+    clock: ManualClock,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin + 'static> World<S> {
@@ -60,9 +61,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> World<S> {
 
     /// One whose shard takes so many sessions.
     fn with_places(limits: Limits, sessions: usize) -> Self {
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let shard = Process::new("shard", 1, clock.clone());
-        let front = Process::new("edge", 1, clock);
+        let clock = ManualClock::new(SystemClock.wall_ms());
+        let shared: Arc<dyn Clock> = Arc::new(clock.clone());
+        let shard = Process::new("shard", 1, shared.clone());
+        let front = Process::new("edge", 1, shared);
         let region: Region = "us-east-1".parse().unwrap();
         let endpoints =
             vec![Endpoint { region: region.clone(), url: "wss://us.example.com/v1/connect".into() }];
@@ -95,7 +97,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> World<S> {
         let origins = Origins::Listed(vec![PAGE.into()]);
         let parts = Parts { process: front.clone(), gateway: Rc::new(move || behind.borrow().clone()) };
         let edge = Edge::new(Config { region, endpoints, origins, limits }, parts);
-        Self { edge, shard, front, gateway }
+        Self { edge, shard, front, gateway, clock }
     }
 }
 

@@ -171,7 +171,13 @@ impl Owned {
                 let (topic, origin) = (&topics.all[topic].0, &mark.origin);
                 tracing::error!(%topic, %origin, "alarm: a log holds another's mark; it is ignored");
             }
-            LogRecord::Mark(mark) => self.counts.heard(role.config.origin.as_str(), &mark),
+            LogRecord::Mark(mark) => {
+                // A sequencer's, which are numbered, carry what its region takes for the time (E14).
+                if topic > 0 && placed.is_none() {
+                    role.wall.heard(&role.config.origin, self.partition, &mark);
+                }
+                self.counts.heard(role.config.origin.as_str(), &mark);
+            }
             LogRecord::Unknown => tracing::debug!("a record of a later version was skipped"),
         }
         self.topics[topic].done(number);

@@ -18,7 +18,7 @@ async fn healthy(address: SocketAddr) -> [bool; 4] {
     good
 }
 
-/// O6: three answers, never one.
+/// O6: three answers, never one. E14: whose clock contradicts the others' leaves.
 #[test]
 fn health_says_who_should_still_send_people_here() {
     run(async {
@@ -29,6 +29,10 @@ fn health_says_who_should_still_send_people_here() {
         world.edge.stand(Standing::Stopping);
         assert_eq!(healthy(address).await, [true, false, false, false]);
         world.edge.stand(Standing::Serving);
+        world.clock.set_apart(true);
+        assert_eq!(healthy(address).await, [true, true, false, false], "E14: its clock is known to be wrong");
+        world.clock.set_apart(false);
+        assert_eq!(healthy(address).await, [true; 4]);
         *world.gateway.borrow_mut() = None;
         assert_eq!(healthy(address).await, [true, false, false, false], "the shard is away");
     });

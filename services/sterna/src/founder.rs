@@ -1,5 +1,5 @@
-//! How a stream is made before REST can: over a WebSocket, by publishing its creation (docs/protocol.md,
-//! section 13: a stream's id follows from its author and the id of its first event).
+//! How a stream is made over a WebSocket; REST has a way of its own: by publishing its creation
+//! (docs/protocol.md, section 13: a stream's id follows from its author and the id of its first event).
 //!
 //! One short session of the owner: create, add members one by one, see the last of it come back, leave.
 

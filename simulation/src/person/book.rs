@@ -22,6 +22,8 @@ pub struct Book {
     pub subscribed: bool,
     /// The newest stamp shown.
     pub newest: Hlc,
+    /// How far the device ever said that it has stored the stream.
+    pub stored: Cursor,
     /// Whether the device asked on this socket as if it had no memory.
     pub forgot: bool,
     /// The last refusal to follow it on this socket, if that stands.
@@ -61,11 +63,13 @@ impl Book {
         if gap.reason == GapReason::Waiting {
             return Ok(());
         }
-        // What was stored was held: a stored cursor is never ahead of what the device said (rule 4).
-        let stored = self.forgot && gap.reason == GapReason::Skipped && gap.from.is_empty();
-        if stored && !self.cursor().covers(&gap.to) && !self.is_cut(&gap.to) {
-            let (id, words) = ("E17", "a stored cursor is ahead of its device");
-            return Err(Violation { id, words, numbers: vec![("stored", gap.to.to_string())] });
+        // A stored cursor moves by what the device says, and by nothing else (rule 4). It is told first: what
+        // is skipped later is of a long backlog.
+        let first = gap.reason == GapReason::Skipped && std::mem::take(&mut self.forgot);
+        let stored = first && gap.from.is_empty();
+        if stored && !self.stored.covers(&gap.to) && !self.is_cut(&gap.to) {
+            let (id, words) = ("E17", "a stored cursor is ahead of what its device said");
+            return Err(Violation { id, words, numbers: vec![("stored", gap.to.to_string()), ("said", self.stored.to_string())] });
         }
         for (origin, to) in gap.to.iter() {
             self.tilings.entry(origin.clone()).or_default().gap(gap.from.get(origin), to)?;

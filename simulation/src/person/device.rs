@@ -18,7 +18,7 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
-use super::{Book, Person, Wish};
+use super::{Person, Wish};
 use crate::paths::Path;
 
 /// Longest that one frame may take to be taken.
@@ -254,10 +254,14 @@ impl<'a> Connection<'a> {
             return Ok(());
         }
         self.stored = Instant::now();
-        let held = |(stream, book): (&StreamId, &Book)| {
-            book.subscribed.then(|| Stored { stream: stream.clone(), cursor: book.cursor() })
-        };
-        let streams: Vec<Stored> = self.person.ledger.borrow().books.iter().filter_map(held).collect();
+        let mut streams = Vec::new();
+        for (stream, book) in &mut self.person.ledger.borrow_mut().books {
+            if book.subscribed {
+                let cursor = book.cursor();
+                book.stored.merge(&cursor);
+                streams.push(Stored { stream: stream.clone(), cursor });
+            }
+        }
         self.send(ClientFrame::Cursor(Cursors { streams })).await
     }
 

@@ -37,9 +37,9 @@ enum What {
         /// How many regions; else as many as each seed draws.
         #[arg(long)]
         regions: Option<usize>,
-        /// Regions may lose their stores, their log or their ingress, and be rebuilt.
+        /// No region loses its stores, its log or its ingress, and none is rebuilt.
         #[arg(long)]
-        lives: bool,
+        no_lives: bool,
         /// What to print of green ones, too.
         #[arg(long, default_value = "nothing")]
         show: Show,
@@ -63,8 +63,8 @@ enum Show {
 
 fn main() -> ExitCode {
     match Arguments::parse().what {
-        What::Run { seeds, seed, regions, lives, show, until_red } => {
-            run_seeds((seed, seeds), Asked { regions, lives }, show, until_red)
+        What::Run { seeds, seed, regions, no_lives, show, until_red } => {
+            run_seeds((seed, seeds), Asked { regions, lives: !no_lives }, show, until_red)
         }
         What::Mutants => run_mutants(),
     }
@@ -128,7 +128,7 @@ fn report(outcome: &Outcome, asked: Asked, show: Show) {
         true => println!("again: cargo xtask sim --seeds 1 --seed {seed} --regions {regions} --show trace\n"),
         false => println!(
             "again: cargo run -p sterna-simulation -- run --seeds 1 --seed {seed} --regions {regions} \
-             --show trace\n"
+             --no-lives --show trace\n"
         ),
     }
 }

@@ -46,7 +46,7 @@ pub struct Asked {
 
 impl From<Option<usize>> for Asked {
     fn from(regions: Option<usize>) -> Self {
-        Self { regions, lives: false }
+        Self { regions, lives: true }
     }
 }
 

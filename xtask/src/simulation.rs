@@ -18,10 +18,10 @@ pub(crate) fn built(root: &Path) -> Result<(), String> {
     if root.join(program).is_file() { Ok(()) } else { Err(format!("{program} does not exist")) }
 }
 
-/// The simulated runs that were asked for; in some of them a region's life ends (E1).
+/// The simulated runs that were asked for.
 pub(crate) fn seeds(root: &Path, asked: &Seeds) -> Cargo {
     let Seeds { seeds, seed, regions, show } = asked;
-    let mut call = format!("run --package sterna-simulation -- run --seeds {seeds} --seed {seed} --lives");
+    let mut call = format!("run --package sterna-simulation -- run --seeds {seeds} --seed {seed}");
     call.extend(regions.map(|regions| format!(" --regions {regions}")));
     call.extend(show.as_ref().map(|show| format!(" --show {show}")));
     Cargo::new(root, &call)
@@ -69,7 +69,7 @@ mod tests {
     fn what_was_asked_of_a_run_is_passed_on() {
         let asked = Seeds { seeds: 1, seed: 9, regions: Some(2), show: Some("trace".to_owned()) };
         let shown = seeds(Path::new("."), &asked).shown();
-        assert!(shown.ends_with("-- run --seeds 1 --seed 9 --lives --regions 2 --show trace"), "{shown}");
+        assert!(shown.ends_with("-- run --seeds 1 --seed 9 --regions 2 --show trace"), "{shown}");
     }
 
     #[test]

@@ -69,7 +69,11 @@ impl Book {
         let stored = first && gap.from.is_empty();
         if stored && !self.stored.covers(&gap.to) && !self.is_cut(&gap.to) {
             let (id, words) = ("E17", "a stored cursor is ahead of what its device said");
-            return Err(Violation { id, words, numbers: vec![("stored", gap.to.to_string()), ("said", self.stored.to_string())] });
+            return Err(Violation {
+                id,
+                words,
+                numbers: vec![("stored", gap.to.to_string()), ("said", self.stored.to_string())],
+            });
         }
         for (origin, to) in gap.to.iter() {
             self.tilings.entry(origin.clone()).or_default().gap(gap.from.get(origin), to)?;

@@ -114,6 +114,7 @@ pub fn schedule(seed: u64, setting: &Setting) -> Vec<(u64, Fault)> {
         let at = HEAL_AT_MS - pushes.between(1_000, 12_000);
         faults.push((at, Fault::Inside(region, Inside::PushesLost { pushes: count })));
     }
+    faults.extend(last_pushes(seed, setting));
     faults.extend(comebacks(seed, setting));
     let between = &mut Dice::new(seed, "cuts");
     for _ in 0..setting.cuts {
@@ -129,6 +130,18 @@ pub fn schedule(seed: u64, setting: &Setting) -> Vec<(u64, Fault)> {
     faults.extend(lives::draw(seed, setting).map(|(at, life)| (at, Fault::Life(life))));
     faults.sort_by_key(|(at, _)| *at);
     faults
+}
+
+/// What is said last is not pushed in the region whose shards compare heads least often: the number of the next
+/// message that is no push has to tell them.
+fn last_pushes(seed: u64, setting: &Setting) -> Option<(u64, Fault)> {
+    let dice = &mut Dice::new(seed, "last pushes");
+    if setting.regions.len() == 1 || !dice.chance(400) {
+        return None;
+    }
+    let rarely = setting.regions.iter().enumerate().max_by_key(|(_, shape)| shape.plan.limits.compare_s);
+    let (region, ms) = (rarely.map_or(0, |(region, _)| region), dice.between(8_000, 20_000));
+    Some((HEAL_AT_MS - dice.between(0, 3_000), Fault::Inside(region, Inside::LastPushesLost { ms })))
 }
 
 /// Everybody in a region comes back while the last words of others are said that its table does not hold yet:

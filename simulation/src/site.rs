@@ -88,7 +88,7 @@ impl Site {
         let table = FaultyTable::new(stores.table.clone(), table_faults.clone());
         let broken = Stores { log: Arc::new(log), table: Arc::new(table), ..stores.stores() };
         let lens = lens((trace, paths), (&seen, &Commits::new(&stores)), &ambush);
-        let pushes = Pushes::default();
+        let pushes = Pushes::new(plan.region.clone());
         let losing = pushes.clone();
         let reach: Reach = Arc::new(move |place, routes| losing.before(place, routes));
         let clock_of_roles = Arc::new(clock.clone());

@@ -105,6 +105,12 @@ pub enum Inside {
         /// How many.
         pushes: u64,
     },
+    /// For a while all pushes of the region's own words are lost in this way, the last ones too: the healing
+    /// does not end it, because whatever is said behind a lost push reveals the hole anyway.
+    LastPushesLost {
+        /// How long, milliseconds.
+        ms: u64,
+    },
     /// The region's clock jumps.
     ClockSteps {
         /// By so many milliseconds.

@@ -33,6 +33,7 @@ impl Inside {
             Self::TailsLost { .. } => "the last writes of tails lost",
             Self::OffsetsForgotten { .. } => "group offsets forgotten",
             Self::PushesLost { .. } => "pushes lost",
+            Self::LastPushesLost { .. } => "the last words' pushes lost",
             Self::ClockSteps { .. } => "a region's clock steps",
             Self::DeadWritersPut { .. } => "a dead writer's put before its successor's",
         }
@@ -46,6 +47,7 @@ impl Inside {
             | Self::LogSlow { .. }
             | Self::LogDown { .. }
             | Self::PushesLost { .. }
+            | Self::LastPushesLost { .. }
             | Self::OffsetsForgotten { sequencers: false } => true,
             _ => false,
         }
@@ -97,6 +99,10 @@ impl Inside {
         match self {
             Self::PushesLost { pushes } => {
                 site.pushes.lose(*pushes);
+                None
+            }
+            Self::LastPushesLost { ms } => {
+                site.pushes.lose_own_for(Duration::from_millis(*ms));
                 None
             }
             Self::TailsWiped => {

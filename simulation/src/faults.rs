@@ -14,6 +14,7 @@ use sterna_cluster::region::Place;
 use sterna_process::Process;
 
 use crate::dice::Dice;
+use crate::overtaken::Overtaken;
 use crate::script::HEAL_AT_MS;
 use crate::setting::{REGIONS, Setting};
 use crate::world::World;
@@ -127,13 +128,14 @@ pub fn schedule(seed: u64, setting: &Setting) -> Vec<(u64, Fault)> {
         let at = holes.between(FROM_MS, HEAL_AT_MS - 3_000);
         faults.push((at, Fault::Between(between::draw_hole(holes, setting.regions.len()))));
     }
+    faults.extend(Overtaken::draw(seed, setting).iter().flat_map(Overtaken::faults));
     faults.extend(lives::draw(seed, setting).map(|(at, life)| (at, Fault::Life(life))));
     faults.sort_by_key(|(at, _)| *at);
     faults
 }
 
-/// What is said last is not pushed in the region whose shards compare heads least often: the number of the next
-/// message that is no push has to tell them.
+/// What is said last is not pushed in the region whose shards compare heads least often: the number of the
+/// next message that is no push has to tell them.
 fn last_pushes(seed: u64, setting: &Setting) -> Option<(u64, Fault)> {
     let dice = &mut Dice::new(seed, "last pushes");
     if setting.regions.len() == 1 || !dice.chance(400) {

@@ -18,6 +18,7 @@ pub mod hostile;
 pub mod judge;
 pub mod logs;
 pub mod mutants;
+pub mod overtaken;
 pub mod paths;
 pub mod person;
 pub mod pushes;

@@ -9,8 +9,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use clap::{Parser, Subcommand, ValueEnum};
-use sterna_simulation::faults::WAITING as WAITING_FAULTS;
-use sterna_simulation::mutants::{CHOSEN, MUTANTS, SEEDS, WAITING};
+use sterna_simulation::faults::WAITING;
+use sterna_simulation::mutants::{CHOSEN, MUTANTS, SEEDS};
 use sterna_simulation::paths::{self, Path};
 use sterna_simulation::run::{self, Outcome};
 use sterna_simulation::setting::Asked;
@@ -156,7 +156,7 @@ impl Sum {
         }
         println!("faults injected:");
         self.faults.iter().for_each(|(fault, times)| println!("  {times:>6} {fault}"));
-        WAITING_FAULTS.iter().for_each(|(fault, what)| println!("  waits: {fault}: for {what}"));
+        WAITING.iter().for_each(|(fault, what)| println!("  waits: {fault}: for {what}"));
         let (table, rare) = paths::table(&self.paths, self.runs.keys().any(|regions| *regions > 1), lives);
         println!("rare paths taken:\n{table}");
         let simulated = Duration::from_millis(self.simulated_ms);
@@ -197,9 +197,6 @@ fn run_mutants() -> ExitCode {
         let word = if green { "green" } else { "NOT GREEN" };
         println!("none of them: {word} within {seeds} seeds of {regions} regions");
         count(green);
-    }
-    for (mutant, what) in WAITING {
-        println!("{mutant}: not tried, waits for {what}");
     }
     result(passed, failed)
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::dice::Dice;
+use crate::overtaken::Overtaken;
 use crate::person::Wish;
 use crate::setting::Setting;
 
@@ -40,11 +41,15 @@ impl Script {
     pub fn of(seed: u64, setting: &Setting, guests: &[String]) -> Self {
         let dice = &mut Dice::new(seed, "script");
         let mut script = Self { rooms: rooms(dice, setting), wishes: Vec::new() };
+        let last = script.rooms.len() - 1;
         script.furnish(dice, guests);
         script.talk(dice, setting);
         script.leave(dice, setting);
         if setting.regions.len() > 1 {
             script.travel(&mut Dice::new(seed, "travels"), setting);
+        }
+        if let (Some(overtaken), Some(room)) = (Overtaken::draw(seed, setting), script.rooms.last_mut()) {
+            script.wishes.extend(overtaken.wishes(seed, (last, room)));
         }
         script.wishes.sort_by_key(|(at, person, _)| (*at, *person));
         script

@@ -2,9 +2,9 @@
 //! (E1).
 //!
 //! Only where there are several regions: who is alone has nobody to raise its incarnation, and its people's
-//! devices keep nothing that it acked. And not in a region that is an hour ahead of the only other one: nobody
-//! can tell which of two is right, and the other would not take the ids that its people mint by its clock
-//! (E14).
+//! devices keep nothing that it acked. And not in a region that is an hour ahead of the only other one:
+//! nobody can tell which of two is right, and the other would not take the ids that its people mint by its
+//! clock (E14).
 
 use crate::dice::Dice;
 use crate::setting::Setting;

@@ -3,6 +3,8 @@
 //! Pure comparison of cursors: folding the events those cursors count is [`crate::member`]'s work.
 
 use crate::cursor::Cursor;
+use crate::fixed;
+use crate::segment::Segment;
 
 /// Cursors of the tenant's access stream and of the stream's own member events at the moment of
 /// authorisation.
@@ -28,4 +30,11 @@ impl Policy {
     pub fn ready(&self, held: &Self) -> bool {
         held.access.covers(&self.access) && held.member.covers(&self.member)
     }
+}
+
+/// The access events that a segment rests on, for whoever shows it. In the access stream itself they are its
+/// own member events, and named as such.
+pub fn access_of(segment: &Segment) -> Option<&Cursor> {
+    let cursor = &segment.policy.access;
+    (!cursor.is_empty() && !fixed::is_access(&segment.stream)).then_some(cursor)
 }

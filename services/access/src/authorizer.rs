@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use async_trait::async_trait;
 use sterna_process::Clock;
 use sterna_stream::ids::EventKind;
-use sterna_stream::kind::{self, Kinds};
+use sterna_stream::kind::{self, History, Kinds};
 use sterna_stream::limits::STREAM_MEMBERS;
 use sterna_stream::member::{Change, Members, Role};
 use sterna_stream::{Cursor, EventId, Policy, Reason, Refusal, StreamId, UserId, created, fixed};
@@ -46,6 +46,8 @@ pub struct View {
     pub grant: Grant,
     /// Who is what.
     pub fold: Arc<Fold>,
+    /// What new members see: as the stream's creation says, else as its kind does (E31).
+    pub history: History,
 }
 
 /// Decides. The only way to a [`Grant`].
@@ -66,6 +68,10 @@ pub trait Authorizer: Send + Sync {
 
     /// A member event of `stream` passed by: the next decision must know it.
     fn passed(&self, stream: &StreamId);
+
+    /// What rests on these events of the access stream of `stream`'s tenant is about to be shown: the next
+    /// decision must know them (E24).
+    fn must_know(&self, stream: &StreamId, access: &Cursor);
 }
 
 /// Decides by the stream's own members, and by the tenant's access stream.
@@ -147,15 +153,24 @@ impl<E: MemberEvents> Authorizer for MemberAuthorizer<E> {
         if on.tenant() != who.tenant {
             return Err(absent());
         }
-        self.kinds.of(on)?;
+        let stream_kind = self.kinds.of(on)?;
         let tenant = self.tenant(who).await?;
         let fold = self.folds.of(on).await?;
         fold.members.role_of(&who.user).ok_or_else(absent)?;
-        Ok(View { grant: self.grant(who, Permission::Read, on, rests_on(&tenant, &fold)), fold })
+        let history = fold.history.unwrap_or_else(|| stream_kind.history());
+        Ok(View { grant: self.grant(who, Permission::Read, on, rests_on(&tenant, &fold)), fold, history })
     }
 
     fn passed(&self, stream: &StreamId) {
         self.folds.passed(stream);
+    }
+
+    fn must_know(&self, stream: &StreamId, access: &Cursor) {
+        if let Ok(tenant) = fixed::access(stream.tenant())
+            && !access.is_empty()
+        {
+            self.folds.must_know(&tenant, access);
+        }
     }
 }
 

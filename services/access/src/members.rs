@@ -7,13 +7,14 @@
 //! looks again. What was read of a chain outlives the decision that read it: one that runs out of time leaves
 //! the next less to read.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use sterna_proto::record::{Body, Stored};
-use sterna_stream::access::{Access, AccessEvent, payload as suspension};
+use sterna_stream::access::{Access, AccessEvent, Whom, payload as suspension};
 use sterna_stream::fixed;
 use sterna_stream::kind::{self, History};
 use sterna_stream::map::Map;
@@ -82,8 +83,8 @@ struct Link {
 pub struct Fold {
     /// Who is what.
     pub members: Members,
-    /// What new members see.
-    pub history: History,
+    /// What new members see, if the stream's creation says it; else its kind does.
+    pub history: Option<History>,
     /// Who is suspended; nobody, unless it is a tenant's access stream.
     pub access: Access,
 }
@@ -140,6 +141,16 @@ impl<E: MemberEvents> Folds<E> {
         }
     }
 
+    /// The next decision must know these member events of `stream`: what is kept without them is old.
+    pub fn must_know(&self, stream: &StreamId, events: &Cursor) {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = kept.get(stream).is_some_and(|kept| kept.fold.members.cursor().covers(events));
+        drop(kept);
+        if !known {
+            self.passed(stream);
+        }
+    }
+
     fn keep(&self, stream: &StreamId, entry: Kept) {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.len() >= FOLDS && !kept.contains_key(stream) {
@@ -166,9 +177,7 @@ impl<E: MemberEvents> Folds<E> {
         events.sort_by(|(a, _), (b, _)| a.entry.place.cmp(&b.entry.place));
         for (event, history) in &events {
             let creates = sterna_stream::created::is_creation(stream, &event.entry.author, event.entry.id);
-            if let Some(history) = history.filter(|_| creates) {
-                fold.history = history;
-            }
+            fold.history = history.filter(|_| creates).or(fold.history);
         }
         fold.members.extend(events.into_iter().map(|(event, _)| event));
         // What names nobody has no event: it is read all the same, and never again.
@@ -225,13 +234,27 @@ impl Link {
 
 impl Fold {
     fn of(stream: &StreamId) -> Self {
-        Self { members: Members::of(stream.clone()), history: History::All, access: Access::default() }
+        Self { members: Members::of(stream.clone()), history: None, access: Access::default() }
     }
 
     /// Whether `user` may do nothing in the tenant whose access stream this is the fold of.
     pub fn suspends(&self, user: &UserId) -> bool {
         self.access.is_suspended(user, self.members.root())
     }
+}
+
+/// Whom the folded events of a segment name: subjects of member events and suspended users, and whether one
+/// of them is about everybody.
+pub fn named(segment: &Segment) -> (BTreeSet<UserId>, bool) {
+    let mut users: BTreeSet<UserId> = member_events(segment).map(|(event, _)| event.subject).collect();
+    let mut everyone = false;
+    for event in access_events(segment) {
+        match event.suspension.whom {
+            Whom::User(user) => drop(users.insert(user)),
+            Whom::Everyone => everyone = true,
+        }
+    }
+    (users, everyone)
 }
 
 /// The events of a segment of an access stream that suspend or lift. One that is not understood denies whom

@@ -21,6 +21,9 @@ use sterna_stream::member::{Change, Role};
 use sterna_stream::{EventId, Reason, Refusal, StreamId, UserId, fixed, partition};
 use tokio::time::{Duration, sleep, timeout};
 
+#[cfg(test)]
+mod tests;
+
 /// Longest wait for messaging's answer.
 const ANSWER: Duration = Duration::from_secs(10);
 /// Pause before the table is looked at again: doubled from the first to the last.

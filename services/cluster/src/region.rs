@@ -322,15 +322,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Region<S> {
         }
     }
 
-    /// Provisions the plan's tenants beside the shard in `place`, which asks the same roles.
+    /// Provisions beside the shard in `place`, which asks the same roles.
+    pub(crate) fn provisioner(&self, process: &Process, place: Place) -> Provisioner {
+        let Plan { partitions, secrets, .. } = &self.plan;
+        let (links, grants) = (self.links_of(process, place), GrantKey::new(&secrets.grants));
+        Provisioner::new(process, links, *partitions, grants)
+    }
+
+    /// Provisions the plan's tenants.
     fn provision(&self, process: &Process, place: Place) {
-        let Plan { tenants, partitions, secrets, .. } = &self.plan;
-        if tenants.is_empty() {
+        if self.plan.tenants.is_empty() {
             return;
         }
-        let (links, grants) = (self.links_of(process, place), GrantKey::new(&secrets.grants));
-        let provisioner = Provisioner::new(process, links, *partitions, grants);
-        let (drain, tenants) = (process.drain_signal(), tenants.clone());
+        let provisioner = self.provisioner(process, place);
+        let (drain, tenants) = (process.drain_signal(), self.plan.tenants.clone());
         process.spawn("provisioning", End::Expected, async move {
             tokio::select! {
                 biased;

@@ -29,7 +29,7 @@ pub(crate) struct Held {
 enum Passing {
     /// An answer to interest: head and known.
     Joined(Cursor, Cursor),
-    /// A segment, with whether it rests on member events that came by the table alone.
+    /// A segment, with whether it rests on member events that came by the table alone, or on access events.
     Segment(Segment, bool),
 }
 
@@ -46,7 +46,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Inner<S> {
     }
 
     /// A segment from `state`, by push or pull. `recheck`: it rests on member events that came by the table
-    /// alone.
+    /// alone, or on access events of the tenant.
     pub(crate) fn pushed(self: &Rc<Self>, segment: Segment, recheck: bool) {
         self.outward.stamped(&segment.stream, segment.max_hlc());
         if let Some(held) = self.held.borrow_mut().get_mut(&segment.stream) {
@@ -54,7 +54,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Inner<S> {
         }
         // One decision holds for all that rests on no more than what it was made against: without that a page
         // of history would be decided segment by segment.
-        let recheck = recheck && !self.outward.settled(&segment.stream, &segment.policy.member);
+        let recheck = recheck && !self.outward.settled(&segment.stream, &segment.policy);
         if segment.members.is_empty() && !recheck {
             return self.shard.push(segment);
         }
@@ -62,6 +62,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Inner<S> {
     }
 
     fn hold(self: &Rc<Self>, stream: StreamId, first: Passing) {
+        if let Passing::Segment(segment, _) = &first {
+            self.authorizer.must_know(&stream, &segment.policy.access);
+        }
         self.held.borrow_mut().insert(stream.clone(), Held { passing: vec![first], ..Held::default() });
         self.members_passed(&stream);
         let inner = self.clone();
@@ -81,7 +84,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Inner<S> {
         match passing.next() {
             Some(Passing::Joined(head, known)) => self.shard.joined(&stream, &head, &known),
             Some(Passing::Segment(first, _)) => {
-                self.outward.settle(&stream, &first.policy.member);
+                self.outward.settle(&stream, &first.policy);
                 self.shard.push(first);
             }
             None => {}

@@ -37,6 +37,7 @@ pub mod second_ack;
 mod session;
 pub mod shard;
 pub mod stored;
+mod tenant;
 mod tick;
 mod wheel;
 pub mod wire;

@@ -15,7 +15,7 @@ use sterna_process::{Link, Seeded};
 use sterna_proto::v1;
 use sterna_stream::limits::{SHARD_ASKS, SHARD_COMMANDS};
 use sterna_stream::map::Map;
-use sterna_stream::{Cursor, Hlc, StreamId, partition};
+use sterna_stream::{Cursor, Hlc, Policy, StreamId, partition};
 use tokio::sync::{Notify, mpsc};
 
 use crate::outward::changes::Changes;
@@ -71,8 +71,8 @@ pub(crate) struct Outward {
 struct Passing {
     /// The newest stamp that this region durably holds (E14).
     newest: Hlc,
-    /// The member events that everybody on it here was authorised against, at least.
-    settled: Cursor,
+    /// The member and access events that everybody on it here was authorised against, at least.
+    settled: Policy,
 }
 
 #[derive(Default)]
@@ -161,17 +161,17 @@ impl Outward {
         }
     }
 
-    /// Everybody on a stream here was authorised against these member events.
-    pub(crate) fn settle(&self, stream: &StreamId, member: &Cursor) {
+    /// Everybody on a stream here was authorised against these events.
+    pub(crate) fn settle(&self, stream: &StreamId, policy: &Policy) {
         if let Some(passing) = self.passing.borrow_mut().get_mut(stream) {
-            passing.settled.merge(member);
+            passing.settled.merge(policy);
         }
     }
 
-    /// Whether everybody on a stream here was authorised against these member events.
-    pub(crate) fn settled(&self, stream: &StreamId, member: &Cursor) -> bool {
-        member.is_empty()
-            || self.passing.borrow().get(stream).is_some_and(|passing| passing.settled.covers(member))
+    /// Whether everybody on a stream here was authorised against these events.
+    pub(crate) fn settled(&self, stream: &StreamId, policy: &Policy) -> bool {
+        policy.ready(&Policy::default())
+            || self.passing.borrow().get(stream).is_some_and(|passing| policy.ready(&passing.settled))
     }
 
     /// Sends an ephemeral to whoever fans it out.

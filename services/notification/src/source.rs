@@ -12,7 +12,9 @@ use sterna_proto::v1::persistence_client::PersistenceClient;
 use sterna_storage::Tails;
 use sterna_storage::tails::Part;
 use sterna_stream::limits::BACKLOG_READ_BYTES;
-use sterna_stream::{Cursor, Origin, Reason, Refusal, StreamId};
+use sterna_stream::{Cursor, Origin, Reason, Refusal, StreamId, fixed};
+
+use crate::gate::Held;
 
 /// Segments of a region.
 #[derive(Clone)]
@@ -60,16 +62,21 @@ impl Source {
         Ok(Run { segments: decode(answer.records)?, more: !answer.remaining.is_empty() })
     }
 
-    /// How far this region's table holds the stream.
+    /// How far this region's table holds the stream, and the access stream of its tenant.
     ///
     /// # Errors
     /// The refusal of the table.
-    pub async fn held(&self, stream: &StreamId) -> Result<Cursor, Refusal> {
-        let request = v1::HeadsRequest { streams: vec![stream.to_string()] };
+    pub async fn held(&self, stream: &StreamId) -> Result<Held, Refusal> {
+        let no_head = || Reason::Internal.because("persistence answered what is no head");
+        let access = fixed::access(stream.tenant()).map_err(|_| no_head())?;
+        let request = v1::HeadsRequest { streams: vec![stream.to_string(), access.to_string()] };
         let answer = self.persistence.clone().heads(request).await;
         let heads = answer.map_err(|status| sterna_proto::refusal::from_status(&status))?.into_inner().heads;
-        let head = heads.first().and_then(|head| sterna_proto::convert::cursor(head.head.as_ref()).ok());
-        head.ok_or_else(|| Reason::Internal.because("persistence answered what is no head"))
+        let head = |at: usize| {
+            let head = heads.get(at).and_then(|head| sterna_proto::convert::cursor(head.head.as_ref()).ok());
+            head.ok_or_else(no_head)
+        };
+        Ok(Held { stream: head(0)?, access: head(1)? })
     }
 
     /// Of each origin the newest segments of (after, head] that hold at least its newest `n` events there.

@@ -22,7 +22,7 @@ use crate::hub::{Down, Head, Hub, ShardId};
 use crate::recover;
 
 /// Streams whose heads are read at once.
-const HEADS_AT_ONCE: usize = 256;
+pub(crate) const HEADS_AT_ONCE: usize = 256;
 /// How often reading heads is tried before the shard is cut off, to attach again.
 const HEADS_TRIES: usize = 3;
 

@@ -19,14 +19,17 @@ use tokio::time::{Duration, Instant};
 use tonic::Status;
 
 use followed::{Followed, Waiting};
+use tenants::Tenants;
 use watched::Watched;
 
 pub use watched::WatchId;
 
 mod followed;
+mod tenants;
 #[cfg(test)]
 pub(crate) mod tests;
 mod told;
+mod waits;
 mod watched;
 
 /// How long a segment waits for what it rests on, before it is left to the backlog.
@@ -49,6 +52,7 @@ pub struct Hub {
     owned: Set<u16>,
     shards: Map<ShardId, Shard>,
     streams: Map<StreamId, Followed>,
+    tenants: Tenants,
     watched: Watched,
     unensured: Map<StreamId, Unensured>,
     /// Per owned partition, the newest of what every shard was told.
@@ -125,6 +129,7 @@ impl Hub {
             owned: Set::default(),
             shards: Map::default(),
             streams: Map::default(),
+            tenants: Tenants::default(),
             watched: Watched::default(),
             unensured: Map::default(),
             covered: BTreeMap::new(),
@@ -276,8 +281,9 @@ impl Hub {
             self.counters.repeated += 1;
             return;
         }
-        if followed.must_wait(&segment) {
+        if followed.must_wait(&segment, &self.tenants) {
             self.counters.waited += 1;
+            self.tenants.ask(&segment);
             if followed.waiting.len() < WAITING_SEGMENTS {
                 followed.waiting.push(Waiting { segment, record, until: now + WAITING });
             } else {
@@ -299,41 +305,6 @@ impl Hub {
             self.counters.pushed += 1;
         }
         self.restore(&segment.stream, live);
-    }
-
-    /// Delivers what waited and need not any more.
-    fn release(&mut self, stream: &StreamId) {
-        loop {
-            let Some(followed) = self.streams.get_mut(stream) else { return };
-            let Some(at) = followed.first_ready() else { return };
-            let Waiting { segment, record, .. } = followed.waiting.remove(at);
-            self.deliver(&segment, record);
-        }
-    }
-
-    /// Streams in which something waits: their heads are to be read, for what they wait for may come by table
-    /// alone.
-    pub fn waiting(&self) -> Vec<StreamId> {
-        let mut streams: Vec<StreamId> = self
-            .streams
-            .iter()
-            .filter(|(_, f)| !f.waiting.is_empty())
-            .map(|(stream, _)| stream.clone())
-            .collect();
-        streams.sort_unstable();
-        streams
-    }
-
-    /// The table holds a stream up to here. What has waited too long is left to the backlog, which asks the
-    /// same.
-    pub fn held(&mut self, stream: &StreamId, head: &Cursor, now: Instant) {
-        let Some(followed) = self.streams.get_mut(stream) else { return };
-        followed.held.merge(head);
-        self.release(stream);
-        let Some(followed) = self.streams.get_mut(stream) else { return };
-        let before = followed.waiting.len();
-        followed.waiting.retain(|waiting| now < waiting.until);
-        self.counters.given_up += (before - followed.waiting.len()) as u64;
     }
 
     /// A segment of another region was consumed that may not be in the local table yet. One that changes

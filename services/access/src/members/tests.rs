@@ -14,6 +14,7 @@ use super::payload::Payload;
 use super::*;
 use crate::{Action, Authorizer, Identity, MemberAuthorizer, Permission};
 
+mod history;
 mod tenant;
 
 /// Segments of one stream and origin, and how often they were read.
@@ -71,13 +72,20 @@ fn who(tenant: &str, name: &str) -> Identity {
 
 impl World {
     fn new() -> Self {
+        Self::of("chat", None)
+    }
+
+    /// A stream of this kind, whose creation says this about history.
+    fn of(kind: &str, history: Option<History>) -> Self {
         let creation = EventId::mint(1_000, 7);
-        let stream = created::stream("acme", "chat", &user("ana"), creation).unwrap();
+        let stream = created::stream("acme", kind, &user("ana"), creation).unwrap();
         let table = Table::default();
         let clock = Arc::new(ManualClock::new(1_000_000));
-        let authorizer = MemberAuthorizer::new(table.clone(), Kinds::standard(), clock, "a");
+        let authorizer =
+            MemberAuthorizer::new(table.clone(), Kinds::standard().with(history::Circle), clock, "a");
         let world = Self { table, stream, creation, authorizer };
-        world.member("ana", "ana", Change::Add(Role::Owner), creation);
+        let owner = Payload { user: user("ana"), change: Change::Add(Role::Owner), history };
+        world.event("ana", &payload::json(&owner), creation);
         world
     }
 

@@ -106,3 +106,78 @@ fn regions_that_were_told_different_owners_agree_on_one() {
         }
     });
 }
+
+/// E24: ops suspends bo in us; in ap, which knows it, something is said about bo. In eu, where the suspension
+/// comes late, it is shown to nobody before, and never to bo; to others it is shown then.
+#[test]
+fn what_is_said_after_a_suspension_never_overtakes_it_in_another_region() {
+    run(async {
+        let mut world = World::of(14, true, |_| acme("ops"));
+        let access = fixed::access("acme").unwrap();
+        let (stream, [mut ana, mut bo, mut cy]) = world.three_people().await;
+        let id = world.id();
+        ana.publish(&stream, id, "member", r#"{"user":"eve","add":"reader"}"#, false).await;
+        let mut eve = world.person("eve", NAMES[1]).await;
+        eve.subscribe_when_there(&stream).await;
+        let mut here = world.person("ops", NAMES[0]).await;
+        let mut there = world.person("ops", NAMES[2]).await;
+        here.subscribe_when_there(&access).await;
+        there.subscribe_when_there(&access).await;
+        there.until("all foundings", |p| p.shown[&access].len() == NAMES.len()).await;
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        bo.until("nothing yet", |p| p.texts(&stream).is_empty()).await;
+
+        // The suspension is slow on its way from us to eu; cy's words come from ap, which is fast.
+        let [us, eu, ap] = NAMES.map(|name| name.parse::<Region>().unwrap());
+        world.regions.between.wan[&(us.clone(), eu.clone())].cut(true);
+        world.regions.between.mirrors[&(us.clone(), eu.clone())].delay(Duration::from_secs(5));
+        world.regions.between.tables.pause(&us, &eu, true);
+        world.regions.between.tables.pause(&ap, &eu, true);
+        let suspension = world.id();
+        here.publish(&access, suspension, "suspension", r#"{"v":1,"user":"bo","suspended":true}"#, false)
+            .await;
+        there
+            .until("the suspension", |p| p.shown[&access].iter().any(|event| event.event_id == suspension))
+            .await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let (id, said) = (world.id(), Instant::now());
+        cy.publish(&stream, id, "message", r#""about bo""#, false).await;
+        ana.until("the words", |p| p.texts(&stream).len() == 1).await;
+        eve.until("the words", |p| p.texts(&stream).len() == 1).await;
+        assert!(said.elapsed() > Duration::from_secs(3), "not before the suspension: {:?}", said.elapsed());
+        bo.until("being told", |p| p.refused.contains(&Reason::Forbidden)).await;
+        tokio::time::sleep(Duration::from_secs(20)).await;
+        let before = bo.refused.len();
+        bo.subscribe(&stream).await;
+        bo.until("a refusal", |p| p.refused.len() > before).await;
+        assert_eq!(bo.texts(&stream), Vec::<String>::new(), "bo never sees what was said after");
+    });
+}
+
+/// E24, A7, A8: whoever is suspended stops following at once in every region, although nothing more is said
+/// there; when it is lifted they are served again, and miss nothing.
+#[test]
+fn a_suspended_user_is_cut_off_without_a_later_event() {
+    run(async {
+        let mut world = World::of(15, true, |_| acme("ops"));
+        let access = fixed::access("acme").unwrap();
+        let (stream, [mut ana, mut bo, _cy]) = world.three_people().await;
+        let mut ops = world.person("ops", NAMES[0]).await;
+        ops.subscribe_when_there(&access).await;
+        let id = world.id();
+        ops.publish(&access, id, "suspension", r#"{"v":1,"user":"bo","suspended":true}"#, false).await;
+        bo.until("being told", |p| p.refused.contains(&Reason::Forbidden)).await;
+        let id = world.id();
+        ana.publish(&stream, id, "message", r#""meanwhile""#, false).await;
+        let id = world.id();
+        bo.publish(&stream, id, "message", r#""mine""#, false).await;
+        let before = bo.refused.len();
+        bo.until("a refusal", |p| p.refused.len() > before).await;
+        ops.until("it is shown", |p| p.shown[&access].len() > NAMES.len()).await;
+        let id = world.id();
+        ops.publish(&access, id, "suspension", r#"{"v":1,"user":"bo","suspended":false}"#, false).await;
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        bo.subscribe_when_there(&stream).await;
+        bo.until("what was said meanwhile", |p| p.texts(&stream).len() == 1).await;
+    });
+}

@@ -61,6 +61,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Inner<S> {
         }
     }
 
+    /// A tenant's access stream changed: of none of its streams does anything decided before count any more.
+    pub(crate) fn tenant_passed(&self, tenant: &str) {
+        self.outward.changes.tenant_passed(tenant);
+        for conversation in self.conversations.borrow_mut().values_mut() {
+            if let Some(open) = &mut conversation.open {
+                open.grants.retain(|granted| granted.stream.tenant() != tenant);
+            }
+        }
+    }
+
     /// Changes of members may have been missed: of no stream does anything decided before count any more.
     pub(crate) fn members_unheard(&self) {
         self.outward.changes.all_passed();
@@ -87,7 +97,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Inner<S> {
 }
 
 fn start(view: &View, who: &Identity) -> Option<Place> {
-    view.fold.members.start(&who.user, view.fold.history).cloned()
+    view.fold.members.start(&who.user, view.history).cloned()
 }
 
 fn late() -> Refusal {

@@ -9,7 +9,7 @@ use sterna_protocol::frame::{Ephemeral, Error, Publish};
 use sterna_stream::ids::EventKind;
 use sterna_stream::kind::MEMBER;
 use sterna_stream::limits::RATE_IGNORED_MS;
-use sterna_stream::{Hlc, Reason, Refusal, StreamId, created};
+use sterna_stream::{Hlc, Reason, Refusal, StreamId, created, fixed};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Duration, Instant};
 
@@ -94,7 +94,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Inner<S> {
         let member = publish.kind.as_str() == MEMBER;
         let creates = member && created::is_creation(&publish.stream, &who.user, publish.event_id);
         let now_ms = self.process.clock().wall_ms();
-        if !member && let Some(sealed) = self.granted(session, &publish.stream, &publish.kind, now_ms) {
+        // What is folded is decided each for itself.
+        let folded = member || fixed::is_access(&publish.stream);
+        if !folded && let Some(sealed) = self.granted(session, &publish.stream, &publish.kind, now_ms) {
             return Ok(sealed);
         }
         let action = match creates {
@@ -104,8 +106,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Inner<S> {
         let grant = self.decide(who, &action, &publish.stream).await?;
         let granted = self.sealed(&publish.stream, &publish.kind, &grant);
         let sealed = granted.sealed.clone();
-        // A change of members is decided each for itself.
-        if !member {
+        if !folded {
             self.keep(session, granted);
         }
         Ok(sealed)

@@ -43,6 +43,8 @@ impl Authorizer for Nobody {
     }
 
     fn passed(&self, _: &StreamId) {}
+
+    fn must_know(&self, _: &StreamId, _: &Cursor) {}
 }
 
 /// A shard, its edge, and where that listens.

@@ -190,7 +190,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Inner<S> {
             Some(What::Ephemeral(ephemeral)) => self.ephemeral(&ephemeral),
             Some(What::Covered(covered)) => self.covered(&covered),
             Some(What::End(ended)) => self.end_registered(&ended),
-            Some(What::Members(changed)) => self.members_changed(&changed),
+            Some(What::Members(changed)) => {
+                self.tenant_changed(&changed);
+                self.members_changed(&changed);
+            }
             Some(What::Presence(presence)) => self.present(&presence),
             Some(What::Joined(_) | What::Resync(_)) | None => {}
         }

@@ -8,7 +8,8 @@ use sterna_proto::v1::notification_client::NotificationClient;
 use sterna_proto::{convert, v1};
 use sterna_protocol::frame::GapReason;
 use sterna_stream::limits::SHARD_ASKS;
-use sterna_stream::{Cursor, Segment, StreamId};
+use sterna_stream::policy::access_of;
+use sterna_stream::{Cursor, Policy, Segment, StreamId};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -77,17 +78,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Inner<S> {
         };
         match waiting {
             Waiting::Pull => segments.into_iter().for_each(|segment| {
-                let recheck = segment.policy.member.iter().any(|(origin, _)| *origin != segment.origin);
+                let others = segment.policy.member.iter().any(|(origin, _)| *origin != segment.origin);
+                let recheck = others || access_of(&segment).is_some();
                 self.pushed(segment, recheck);
             }),
             Waiting::Page { session, stream, from } => {
                 let page = Page { gap: gap(&from, skipped), segments };
-                if !page.segments.iter().any(|segment| self.rests_on_changes(segment)) {
+                let changes = page.segments.iter().any(|segment| self.rests_on_changes(segment));
+                let access = self.unsettled_access(&stream, &page.segments);
+                if !changes && access.is_empty() {
                     return self.shard.page(session, &stream, &page);
                 }
                 let inner = self.clone();
                 self.process.spawn_local("authorising for a page", End::Expected, async move {
-                    inner.page_behind_members(session, &stream, &page).await;
+                    inner.page_behind_members(session, &stream, (changes, &access), &page).await;
                 });
             }
         }
@@ -97,15 +101,33 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Inner<S> {
     /// stream here need not have been authorised against: the table may hold what the mirror has not brought.
     fn rests_on_changes(&self, segment: &Segment) -> bool {
         let others = segment.policy.member.iter().filter(|(origin, _)| **origin != segment.origin);
-        let others: Cursor = others.map(|(origin, seq)| (origin.clone(), seq)).collect();
+        let member = others.map(|(origin, seq)| (origin.clone(), seq)).collect();
+        let others = Policy { member, ..Policy::default() };
         !segment.members.is_empty() || !self.outward.settled(&segment.stream, &others)
+    }
+
+    /// The access events of the tenant that these segments rest on, unless everybody who follows the stream
+    /// here was authorised against them.
+    fn unsettled_access(&self, stream: &StreamId, segments: &[Segment]) -> Cursor {
+        let mut policy = Policy::default();
+        segments.iter().filter_map(access_of).for_each(|access| policy.access.merge(access));
+        if self.outward.settled(stream, &policy) { Cursor::new() } else { policy.access }
     }
 
     /// A page that changes members, or rests on changes, may come from behind the removal of whoever is to
     /// get it: so it is given only to those who are authorised by what it says (E24). A session asks for one
     /// page of a stream at a time.
-    async fn page_behind_members(&self, session: SessionId, stream: &StreamId, page: &Page) {
-        self.authorizer.passed(stream);
+    async fn page_behind_members(
+        &self,
+        session: SessionId,
+        stream: &StreamId,
+        (changes, access): (bool, &Cursor),
+        page: &Page,
+    ) {
+        if changes {
+            self.authorizer.passed(stream);
+        }
+        self.authorizer.must_know(stream, access);
         self.authorize_again(session, stream, Instant::now() + DECISION).await;
         self.shard.page(session, stream, page);
     }

@@ -32,6 +32,13 @@ impl Changes {
         }
     }
 
+    /// What every stream of a tenant rests on changed.
+    pub(crate) fn tenant_passed(&self, tenant: &str) {
+        let streams = self.0.borrow();
+        let concerned = streams.iter().filter(|(stream, _)| stream.tenant() == tenant);
+        concerned.for_each(|(_, count)| count.set(count.get() + 1));
+    }
+
     /// Something may have been missed: every decision is made again.
     pub(crate) fn all_passed(&self) {
         self.0.borrow().values().for_each(|count| count.set(count.get() + 1));
@@ -74,7 +81,9 @@ mod tests {
         assert_eq!((first.count(), second.count()), (before + 1, before + 1));
         drop(first);
         changes.all_passed();
-        assert_eq!(second.count(), before + 2);
+        changes.tenant_passed("other");
+        changes.tenant_passed("acme");
+        assert_eq!(second.count(), before + 3);
         drop(second);
         assert!(changes.0.borrow().is_empty());
     }

@@ -82,7 +82,7 @@ pub(super) async fn find(
     let parsed = found.places.into_iter().filter_map(|place| {
         Some(Place { hlc: Hlc(place.hlc), origin: place.origin.parse().ok()?, seq: place.seq })
     });
-    let shown = |place: &Place| !view.fold.members.hides(&who.user, view.fold.history, place);
+    let shown = |place: &Place| !view.fold.members.hides(&who.user, view.history, place);
     let mut places: Vec<Place> = parsed.filter(shown).collect();
     places.sort_unstable();
     let Some((first, twins)) = places.split_first() else {

@@ -1,7 +1,7 @@
 //! `GET …/events`: a hole, page by page. Paging is its own state: the answer carries what remains.
 //!
-//! A page is shown under a decision that knows every member event which the page holds or rests on, and
-//! stops, per origin, before the first that it does not know (E24).
+//! A page is shown under a decision that knows every member and access event which the page holds or rests
+//! on, and stops, per origin, before the first that it does not know (E24).
 
 use bytes::Bytes;
 use http::StatusCode;
@@ -12,6 +12,7 @@ use sterna_proto::{convert, v1};
 use sterna_protocol::json::encode_event;
 use sterna_protocol::rest::{Taken, bad};
 use sterna_stream::limits::{CURSOR_ORIGINS, REST_BYTES, REST_ITEMS};
+use sterna_stream::policy::access_of;
 use sterna_stream::{Cursor, Origin, Reason, Segment, StreamId};
 
 use super::Rest;
@@ -93,6 +94,9 @@ async fn authorised(
     if end.segments.iter().all(|segment| knows(&view, segment)) {
         return Ok((view, end));
     }
+    let mut access = Cursor::new();
+    end.segments.iter().filter_map(access_of).for_each(|needed| access.merge(needed));
+    rest.authorizer.must_know(stream, &access);
     let view = rest.view_anew(who, stream).await?;
     let End { segments, waiting } = &mut end;
     segments.retain(|segment| {
@@ -109,6 +113,7 @@ fn knows(view: &View, segment: &Segment) -> bool {
     let known = view.fold.members.cursor();
     let members = segment.members.iter().map(|index| segment.first + u64::from(*index));
     known.covers(&segment.policy.member)
+        && access_of(segment).is_none_or(|access| view.grant.policy().access.covers(access))
         && members.max().is_none_or(|last| known.get(&segment.origin) >= last)
 }
 
@@ -120,10 +125,10 @@ fn shown(
     (who, view, end): (&Identity, &View, &End),
     out: &mut Vec<u8>,
 ) {
-    let fold = &view.fold;
+    let members = &view.fold.members;
     let mut left = limit;
     hole.cut(order, &end.segments, &end.waiting, |place, segment, index| {
-        if fold.members.hides(&who.user, fold.history, place) {
+        if members.hides(&who.user, view.history, place) {
             return Next::Hidden;
         }
         let body = Body::decode(&segment.bodies[index]).ok();

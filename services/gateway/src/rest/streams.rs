@@ -67,7 +67,7 @@ pub(super) async fn head(rest: &Rest, who: &Identity, stream: &StreamId) -> Take
         "stream": stream.as_str(),
         "head": cursor(&held.head),
         "role": role_name(&view, &who.user),
-        "history": history_name(view.fold.history),
+        "history": history_name(view.history),
     });
     Ok(Reply { tagged: true, ..Reply::json(StatusCode::OK, &body) })
 }
@@ -114,7 +114,7 @@ pub(super) async fn create(rest: &Rest, who: &Identity, kind: &str, body: &Bytes
         "stream": stream.as_str(),
         "event_id": id.to_string(),
         "role": role_name(&view, &who.user),
-        "history": history_name(view.fold.history),
+        "history": history_name(view.history),
     });
     let location = Some(format!("{ROOT}/{}/{}", stream.kind(), stream.name()));
     Ok(Reply { location, ..Reply::json(status, &body) })

@@ -26,6 +26,7 @@ pub(crate) struct Access {
     readers: Mutex<BTreeSet<String>>,
     asked: Mutex<Vec<(String, Action)>>,
     passed: Mutex<Vec<StreamId>>,
+    must: Mutex<Vec<Cursor>>,
     /// Decisions pass one by one while this is open.
     turnstile: Semaphore,
 }
@@ -63,6 +64,7 @@ impl Access {
             readers: Mutex::default(),
             asked: Mutex::default(),
             passed: Mutex::default(),
+            must: Mutex::default(),
             turnstile: Semaphore::new(Semaphore::MAX_PERMITS),
         }
     }
@@ -89,6 +91,11 @@ impl Access {
     /// What was asked since the last time.
     pub(crate) fn asked(&self) -> Vec<(String, Action)> {
         std::mem::take(&mut self.asked.lock().unwrap())
+    }
+
+    /// Takes out which access events decisions had to know, in their order.
+    pub(crate) fn must(&self) -> Vec<Cursor> {
+        std::mem::take(&mut *self.must.lock().unwrap())
     }
 
     /// Streams whose member events passed.
@@ -141,6 +148,11 @@ impl Authorizer for Access {
 
     fn passed(&self, stream: &StreamId) {
         self.passed.lock().unwrap().push(stream.clone());
+    }
+
+    fn must_know(&self, stream: &StreamId, access: &Cursor) {
+        self.must.lock().unwrap().push(access.clone());
+        self.members.must_know(stream, access);
     }
 }
 

@@ -1,7 +1,10 @@
 //! What follows a change of members waits until everybody is authorised again (E24, A8).
 
-use sterna_stream::Reason;
+use sterna_proto::record::encode_segment;
+use sterna_proto::v1;
+use sterna_proto::v1::attach_down::What as Down;
 use sterna_stream::limits::RECHECK_SEGMENTS;
+use sterna_stream::{Cursor, Reason};
 use tokio::time::{Duration, Instant};
 
 use crate::world::{World, run};
@@ -124,6 +127,89 @@ fn a_page_that_rests_on_a_removal_elsewhere_is_not_given_to_the_removed() {
         bo.refused(Reason::NotFound).await;
         bo.quiet(5).await;
         assert_eq!((ana.seqs().await, ana.seqs().await), (vec![1], vec![2]));
+    });
+}
+
+/// E24: the same for a page that rests on events of the tenant's access stream, wherever they come from.
+#[test]
+fn a_page_that_rests_on_a_suspension_is_not_given_to_the_suspended() {
+    run(async {
+        let mut world = World::new().await;
+        let stream = world.stream();
+        let (mut ana, mut bo) = (world.person("ana").await, world.person("bo").await);
+        for person in [&mut ana, &mut bo] {
+            person.subscribe(&stream, "").await;
+        }
+        world.joined(&stream, "us:2").await;
+        let mut asks = Vec::new();
+        for person in [&mut ana, &mut bo] {
+            assert_eq!(person.frame().await.name(), "subscribed");
+            asks.push(world.notification.up().await.tag);
+        }
+        world.access.refuse("bo", Reason::Forbidden);
+        let mut later = segment(&stream, 2, 2);
+        later.policy.access.advance(&"us".parse().unwrap(), 7);
+        for tag in asks {
+            world.notification.page(tag, "", &[segment(&stream, 1, 1), later.clone()]).await;
+        }
+        bo.refused(Reason::Forbidden).await;
+        bo.quiet(5).await;
+        assert_eq!((ana.seqs().await, ana.seqs().await), (vec![1], vec![2]));
+        assert_eq!(world.access.must(), ["us:7", "us:7"].map(|text| text.parse::<Cursor>().unwrap()));
+    });
+}
+
+/// E24: a push that rests on events of the tenant's access stream is given to those only who may read by a
+/// decision that knows them, and one decision holds for all that rests on no more.
+#[test]
+fn a_push_that_rests_on_a_suspension_is_not_given_to_the_suspended() {
+    run(async {
+        let mut world = World::new().await;
+        let stream = world.stream();
+        let (mut ana, mut bo) = (world.person("ana").await, world.person("bo").await);
+        world.live(&mut ana, &stream, "").await;
+        bo.subscribe(&stream, "").await;
+        assert_eq!(bo.frame().await.name(), "subscribed");
+        world.access.refuse("bo", Reason::Forbidden);
+        world.access.must();
+        for (seq, access) in [(1, "us:7"), (2, "us:7"), (3, "eu:1,us:7")] {
+            let mut resting = segment(&stream, seq, seq);
+            resting.policy.access = access.parse().unwrap();
+            let push = v1::Push { record: encode_segment(&resting), recheck: true };
+            world.state.tell(&mut world.pushed, Down::Push(push)).await;
+            assert_eq!(ana.seqs().await, [seq]);
+        }
+        bo.refused(Reason::Forbidden).await;
+        bo.quiet(5).await;
+        let must = ["us:7", "eu:1,us:7"].map(|text| text.parse::<Cursor>().unwrap());
+        assert_eq!(world.access.must(), must);
+    });
+}
+
+/// E24, A7, A8: whom a change of the tenant's access stream names is decided anew on all that they follow,
+/// though nothing is said there; everybody, if it is about everybody; nobody of another tenant.
+#[test]
+fn whom_the_access_stream_names_is_authorised_again() {
+    run(async {
+        let mut world = World::new().await;
+        let stream = world.stream();
+        let (mut ana, mut bo) = (world.person("ana").await, world.person("bo").await);
+        world.live(&mut ana, &stream, "").await;
+        bo.subscribe(&stream, "").await;
+        assert_eq!(bo.frame().await.name(), "subscribed");
+        world.access.refuse("ana", Reason::Forbidden);
+        world.access.refuse("bo", Reason::Forbidden);
+        let changed = |tenant: &str, users: &[&str], everyone| {
+            let users = users.iter().map(ToString::to_string).collect();
+            Down::Members(v1::MembersChanged { stream: format!("{tenant}/access/main"), users, everyone })
+        };
+        world.state.tell(&mut world.pushed, changed("other", &["ana", "bo"], true)).await;
+        world.state.tell(&mut world.pushed, changed("acme", &["bo"], false)).await;
+        let error = bo.refused(Reason::Forbidden).await;
+        assert_eq!(error.stream.as_deref(), Some(stream.as_str()));
+        ana.quiet(1).await;
+        world.state.tell(&mut world.pushed, changed("acme", &[], true)).await;
+        ana.refused(Reason::Forbidden).await;
     });
 }
 

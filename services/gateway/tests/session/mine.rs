@@ -38,7 +38,7 @@ async fn followed(world: &mut World, person: &mut Person, streams: &[&StreamId])
 
 async fn changed(world: &mut World, stream: &StreamId, users: &[&str]) {
     let users = users.iter().map(ToString::to_string).collect();
-    let changed = v1::MembersChanged { stream: stream.to_string(), users };
+    let changed = v1::MembersChanged { stream: stream.to_string(), users, everyone: false };
     world.state.tell(&mut world.pushed, Down::Members(changed)).await;
 }
 

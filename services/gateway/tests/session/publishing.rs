@@ -276,7 +276,11 @@ fn a_grant_is_dropped_though_nobody_follows() {
         world.accept().await;
         bo.acked(id).await;
         world.access.refuse("bo", Reason::NotFound);
-        let changed = v1::MembersChanged { stream: stream.to_string(), users: vec!["bo".into()] };
+        let changed = v1::MembersChanged {
+            stream: stream.to_string(),
+            users: vec!["bo".into()],
+            ..v1::MembersChanged::default()
+        };
         world.state.tell(&mut world.pushed, Down::Members(changed)).await;
         sleep(Duration::from_millis(10)).await;
         let id = world.id();
@@ -305,5 +309,30 @@ fn a_grant_is_dropped_when_members_change() {
         bo.publish(&stream, id).await;
         bo.refused(Reason::NotFound).await;
         assert_eq!(world.access.passed_by(), [stream.clone(), stream], "once as it was first followed");
+    });
+}
+
+/// E24: whoever publishes is decided anew once their tenant's access stream changed, whomever it names, and
+/// not when another tenant's did.
+#[test]
+fn a_grant_is_dropped_when_the_tenants_access_stream_changes() {
+    run(async {
+        let mut world = World::new().await;
+        let stream = world.stream();
+        let mut bo = world.person("bo").await;
+        for (tenant, decisions) in [("none", 1), ("other", 0), ("acme", 1)] {
+            let changed = v1::MembersChanged {
+                stream: format!("{tenant}/access/main"),
+                users: vec!["cy".into()],
+                ..v1::MembersChanged::default()
+            };
+            world.state.tell(&mut world.pushed, Down::Members(changed)).await;
+            sleep(Duration::from_millis(10)).await;
+            let id = world.id();
+            bo.publish(&stream, id).await;
+            world.accept().await;
+            bo.acked(id).await;
+            assert_eq!(world.access.asked().len(), decisions, "{tenant}");
+        }
     });
 }

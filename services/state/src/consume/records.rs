@@ -3,16 +3,15 @@
 //! A mirrored member segment is shown only when it stands in the table (E24). Until it does, what comes
 //! behind it of its stream and origin waits (`parked`); everything else goes on.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
-use sterna_access::members::member_events;
+use sterna_access::members::named;
 use sterna_log::{Batch, Offset, Record};
 use sterna_proto::record::{LOG_POS, LogRecord, Placed, Stored};
 use sterna_proto::v1;
 use sterna_storage::Appended;
 use sterna_storage::tails::Entry;
-use sterna_stream::{Segment, mutant};
+use sterna_stream::{Segment, fixed, mutant};
 use tokio::time::Instant;
 
 use super::Topics;
@@ -249,6 +248,9 @@ async fn show(role: &Inner, stored: &Stored, ensured: u64) {
     if let Some(changed) = changed {
         role.watch.lock().changed(&stored.segment.stream);
         role.hub.lock().members_changed(&changed);
+        if fixed::is_access(&stored.segment.stream) {
+            role.hub.lock().access_shown();
+        }
     }
     keep(role, stored, ensured).await;
 }
@@ -258,9 +260,9 @@ fn members_of(segment: &Segment) -> Option<v1::MembersChanged> {
     if segment.members.is_empty() {
         return None;
     }
-    let users: BTreeSet<String> =
-        member_events(segment).map(|(event, _)| event.subject.to_string()).collect();
-    Some(v1::MembersChanged { stream: segment.stream.to_string(), users: users.into_iter().collect() })
+    let (users, everyone) = named(segment);
+    let users = users.into_iter().map(|user| user.to_string()).collect();
+    Some(v1::MembersChanged { stream: segment.stream.to_string(), users, everyone })
 }
 
 /// Adds a segment to its tail.

@@ -90,7 +90,7 @@ fn head(text: &str) -> Head {
 }
 
 /// The segment of one event with this seq, resting on `member`.
-fn segment(stream: &str, origin: &str, seq: u64, member: &str) -> Segment {
+pub(super) fn segment(stream: &str, origin: &str, seq: u64, member: &str) -> Segment {
     Segment {
         stream: id(stream),
         origin: origin.parse().unwrap(),

@@ -84,7 +84,7 @@ async fn a_suspended_user_may_do_nothing() {
     assert_eq!(world.may("bo", publish("message")).await, Ok(Permission::Publish));
 }
 
-/// E24: a grant says how far the tenant's access stream was folded.
+/// E24: a grant says how far the tenant's access stream was folded, and a decision knows what it must.
 #[tokio::test(start_paused = true)]
 async fn a_grant_names_the_access_events_it_rests_on() {
     let world = World::founded().await;
@@ -94,6 +94,17 @@ async fn a_grant_names_the_access_events_it_rests_on() {
     world.suspend("ops", "cy", true);
     let policy = world.policy("bo").await;
     assert_eq!((policy.access, policy.member), (at(2), chat));
+
+    // Nobody says that it passed: what is about to be shown names it.
+    let silent = World::founded().await;
+    assert_eq!(silent.policy("bo").await.access, at(1));
+    let stored = world.table.0.lock().unwrap().0.last().unwrap().clone();
+    silent.table.0.lock().unwrap().0.push(stored);
+    assert_eq!(silent.policy("bo").await.access, at(1), "younger than a second");
+    silent.authorizer.must_know(&silent.stream, &at(1));
+    assert_eq!(silent.policy("bo").await.access, at(1), "as much is known");
+    silent.authorizer.must_know(&silent.stream, &at(2));
+    assert_eq!(silent.policy("bo").await.access, at(2));
 }
 
 /// E3, A5: the access stream is its owners' alone, and nobody creates one beside it.

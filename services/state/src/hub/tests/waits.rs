@@ -127,3 +127,51 @@ fn too_many_that_wait_are_given_up_and_counted() {
     push(&mut hub, segment("a", US, 1, ""));
     assert_eq!(reader.words().len(), 2 + WAITING_SEGMENTS);
 }
+
+/// E24: a segment waits for the events of the tenant's access stream that it rests on, its own origin's
+/// included, for they stand in another stream; whoever follows is told to authorise anew, once.
+#[test]
+fn a_segment_waits_for_the_access_events_it_rests_on() {
+    let mut hub = owner(8);
+    let mut reader = Reader::attach(&mut hub);
+    reader.join(&mut hub, "a", "");
+    let resting = |seq| {
+        let mut segment = segment("a", US, seq, "");
+        segment.policy.access = cursor("us-east-1:3");
+        segment
+    };
+    push(&mut hub, resting(1));
+    push(&mut hub, segment("a", US, 2, ""));
+    assert_eq!(reader.words(), ["joined "]);
+    let access: StreamId = "acme/access/main".parse().unwrap();
+    assert_eq!((hub.lacking_access(), hub.lacking()), (vec![access.clone()], vec![]));
+    hub.access_held(&access, &cursor("us-east-1:2"));
+    hub.access_held(&"other/access/main".parse().unwrap(), &cursor("us-east-1:9"));
+    assert_eq!((reader.words().len(), hub.waiting()), (0, vec![id("a")]));
+    hub.access_held(&access, &cursor("us-east-1:3"));
+    assert_eq!(reader.words(), ["recheck us-east-1:1", "us-east-1:2"]);
+    assert_eq!((hub.lacking_access(), hub.waiting()), (vec![], vec![]));
+    push(&mut hub, resting(3));
+    assert_eq!(reader.words(), ["us-east-1:3"], "it was told once");
+    let mut second = Reader::attach(&mut hub);
+    second.join(&mut hub, "a", "us-east-1:3");
+    push(&mut hub, resting(4));
+    assert_eq!(second.words(), ["joined us-east-1:3", "recheck us-east-1:4"], "a shard that joins was not");
+}
+
+/// E24: what is needed is looked for at once when it is first met, and not again for each that needs it.
+#[tokio::test]
+async fn access_events_are_looked_for_at_once() {
+    let mut hub = owner(8);
+    let mut reader = Reader::attach(&mut hub);
+    reader.join(&mut hub, "a", "");
+    let look = hub.look();
+    for (seq, access, looks) in
+        [(1, "us-east-1:3", true), (2, "us-east-1:3", false), (3, "us-east-1:4", true)]
+    {
+        let mut segment = segment("a", US, seq, "");
+        segment.policy.access = cursor(access);
+        push(&mut hub, segment);
+        assert_eq!(futures_util::FutureExt::now_or_never(look.notified()).is_some(), looks, "{seq}");
+    }
+}

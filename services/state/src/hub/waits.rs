@@ -1,0 +1,81 @@
+//! What waits because it rests on events that this region does not hold yet, and what ends that (E24).
+//!
+//! Member events come with the stream itself, by push or by the table; access events stand in another stream,
+//! mostly of another partition, so that the table is looked at for them. What waits too long is left to the
+//! backlog, which asks the same.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use sterna_stream::{Cursor, StreamId, fixed};
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::Hub;
+use super::followed::Waiting;
+
+impl Hub {
+    /// Streams in which something waits.
+    pub fn waiting(&self) -> Vec<StreamId> {
+        let waiting = self.streams.iter().filter(|(_, followed)| !followed.waiting.is_empty());
+        let mut streams: Vec<StreamId> = waiting.map(|(stream, _)| stream.clone()).collect();
+        streams.sort_unstable();
+        streams
+    }
+
+    /// Those of them whose heads are to be read, for the member events that something waits for may come by
+    /// table alone.
+    pub fn lacking(&self) -> Vec<StreamId> {
+        let lacking = self.streams.iter().filter(|(_, followed)| followed.lacks_members());
+        let mut streams: Vec<StreamId> = lacking.map(|(stream, _)| stream.clone()).collect();
+        streams.sort_unstable();
+        streams
+    }
+
+    /// The access streams whose heads are to be read.
+    pub fn lacking_access(&self) -> Vec<StreamId> {
+        let waiting = self.streams.values().flat_map(|followed| &followed.waiting);
+        let lacking = waiting.filter(|waiting| !self.tenants.holds(&waiting.segment));
+        let streams: BTreeSet<StreamId> =
+            lacking.filter_map(|waiting| fixed::access(waiting.segment.stream.tenant()).ok()).collect();
+        streams.into_iter().collect()
+    }
+
+    /// Raised when something began to wait for an access stream, or one was shown: look for it now.
+    pub fn look(&self) -> Arc<Notify> {
+        self.tenants.look()
+    }
+
+    /// A segment of an access stream was consumed, and stands in the table.
+    pub fn access_shown(&self) {
+        self.tenants.look_now();
+    }
+
+    /// The table holds an access stream up to here.
+    pub fn access_held(&mut self, access: &StreamId, head: &Cursor) {
+        self.tenants.held(access.tenant(), head);
+        let concerned = |stream: &StreamId| stream.tenant() == access.tenant();
+        self.waiting().into_iter().filter(concerned).for_each(|stream| self.release(&stream));
+    }
+
+    /// The table holds a stream up to here. What has waited too long in it is left to the backlog.
+    pub fn held(&mut self, stream: &StreamId, head: &Cursor, now: Instant) {
+        let Some(followed) = self.streams.get_mut(stream) else { return };
+        followed.held.merge(head);
+        self.release(stream);
+        let Some(followed) = self.streams.get_mut(stream) else { return };
+        let before = followed.waiting.len();
+        followed.waiting.retain(|waiting| now < waiting.until);
+        self.counters.given_up += (before - followed.waiting.len()) as u64;
+    }
+
+    /// Delivers what waited and need not any more.
+    pub(super) fn release(&mut self, stream: &StreamId) {
+        loop {
+            let Some(followed) = self.streams.get_mut(stream) else { return };
+            let Some(at) = followed.first_ready(&self.tenants) else { return };
+            let Waiting { segment, record, .. } = followed.waiting.remove(at);
+            self.deliver(&segment, record);
+        }
+    }
+}

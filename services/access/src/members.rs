@@ -127,7 +127,7 @@ impl<E: MemberEvents> Folds<E> {
         };
         // One that passed while this was read may be missing in it: it serves whoever asked before that.
         let stale = self.passes.load(Ordering::Acquire) != passes;
-        self.keep(stream, Kept { fold: fold.clone(), looked: now, stale });
+        let fold = self.keep(stream, Kept { fold, looked: now, stale });
         self.unfolded.lock().unwrap_or_else(PoisonError::into_inner).folded(stream);
         Ok(fold)
     }
@@ -151,13 +151,20 @@ impl<E: MemberEvents> Folds<E> {
         }
     }
 
-    fn keep(&self, stream: &StreamId, entry: Kept) {
+    /// Keeps a fold, unless one that knows more was made meanwhile. The one that is kept now.
+    fn keep(&self, stream: &StreamId, entry: Kept) -> std::sync::Arc<Fold> {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = entry.fold.members.cursor();
+        if let Some(other) = kept.get(stream).filter(|other| !known.covers(other.fold.members.cursor())) {
+            return other.fold.clone();
+        }
         if kept.len() >= FOLDS && !kept.contains_key(stream) {
             let oldest = kept.values().map(|kept| kept.looked).min();
             kept.retain(|_, kept| Some(kept.looked) != oldest);
         }
+        let fold = entry.fold.clone();
         kept.insert(stream.clone(), entry);
+        fold
     }
 
     /// Reads what `fold` lacks, backwards along each origin's chain, and folds it in the order it was

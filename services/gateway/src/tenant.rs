@@ -28,12 +28,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Inner<S> {
         let (inner, everyone) = (self.clone(), changed.everyone);
         let users: BTreeSet<String> = changed.users.iter().cloned().collect();
         self.process.spawn_local("authorising a tenant's users again", End::Expected, async move {
+            // One bound for all that follows from one change.
+            let until = Instant::now() + DECISION;
             let followed = inner.shard.heads().into_iter().map(|(stream, _)| stream);
             for stream in followed.filter(|stream| stream.tenant() == access.tenant()) {
                 for session in inner.shard.followers(&stream) {
                     let who = inner.identity(session);
                     if who.is_some_and(|who| everyone || users.contains(who.user.as_str())) {
-                        inner.authorize_again(session, &stream, Instant::now() + DECISION).await;
+                        inner.authorize_again(session, &stream, until).await;
                     }
                 }
             }

@@ -6,7 +6,7 @@
 //! where), `records` (one after the other), `parked` (what waits for members), `expressed` (what came by
 //! express), `ahead` (what came so too early).
 
-use std::collections::BTreeMap;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use sterna_log::{Consumer, Offset, Polled, Topic};
 use sterna_proto::record::Stored;
 use sterna_proto::v1;
 use sterna_stream::map::Map;
-use sterna_stream::{Cursor, Region, StreamId, partition};
+use sterna_stream::{Region, partition};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -22,7 +22,7 @@ use crate::ensure::Ticket;
 use crate::fill::{Ask, Round};
 use crate::handled::Handled;
 use crate::marks::{Begin, Counts};
-use crate::{Inner, Mirror, attach, marks};
+use crate::{Inner, Mirror, look, marks};
 use begin::starts;
 use records::Owned;
 
@@ -32,7 +32,7 @@ mod expressed;
 mod parked;
 mod records;
 
-/// How often offsets are committed, and waiting segments looked at.
+/// How often offsets are committed.
 const SECOND: Duration = Duration::from_secs(1);
 /// Pause before the logs are joined again.
 const JOIN_PAUSE: Duration = Duration::from_millis(200);
@@ -56,7 +56,7 @@ pub(crate) struct Filling {
 pub(crate) async fn run(role: Arc<Inner>, mut arrivals: mpsc::Receiver<Stored>, mut filling: Filling) {
     let drain = role.process.drain_signal();
     let mut topics = Topics::of(&role);
-    let look = role.hub.lock().look();
+    let mut looking = pin!(look::look(&role));
     let mut consumer = join(&role, &topics.names()).await;
     let mut owned: Map<u16, Owned> = Map::default();
     let mut second = tokio::time::interval(SECOND);
@@ -68,7 +68,6 @@ pub(crate) async fn run(role: Arc<Inner>, mut arrivals: mpsc::Receiver<Stored>, 
             _ = second.tick() => {
                 role.wall.look();
                 every_second(&role, &topics, &mut *consumer, &mut owned).await;
-                look_again(&role).await;
                 filling.ask(&role, &mut owned);
             }
             () = role.lives.changed() => {
@@ -82,7 +81,7 @@ pub(crate) async fn run(role: Arc<Inner>, mut arrivals: mpsc::Receiver<Stored>, 
                 filling.asking = false;
                 filled(&role, round, &mut *consumer, &mut owned).await;
             }
-            () = look.notified() => look_again(&role).await,
+            () = &mut looking => {}
             Some(stored) = arrivals.recv() => expressed(&role, stored, &mut *consumer, &mut owned).await,
             polled = consumer.next() => match polled {
                 Ok(polled) => take(&role, &topics, polled, &mut *consumer, &mut owned).await,
@@ -204,33 +203,6 @@ async fn settle(role: &Inner, topics: &Topics, consumer: &mut dyn Consumer, own:
         Ok(()) => own.committed = upto,
         Err(error) => tracing::warn!(partition, %error, "a commit failed; the next one covers it"),
     }
-}
-
-/// Segments that wait for what they rest on may find it in the table, which has a way of its own (E24).
-/// Access streams first: what waits for one rarely waits for anything else.
-async fn look_again(role: &Inner) {
-    let access = role.hub.lock().lacking_access();
-    for (stream, head) in looked(role, access).await {
-        role.hub.lock().access_held(&stream, &head);
-    }
-    let lacking = role.hub.lock().lacking();
-    let found = looked(role, lacking).await;
-    let mut hub = role.hub.lock();
-    for stream in hub.waiting() {
-        let head = found.get(&stream).cloned().unwrap_or_default();
-        hub.held(&stream, &head, Instant::now());
-    }
-}
-
-/// How far the table holds these streams, as far as it says so within a second.
-async fn looked(role: &Inner, streams: Vec<StreamId>) -> BTreeMap<StreamId, Cursor> {
-    let until = Instant::now() + SECOND;
-    let mut found = BTreeMap::new();
-    for streams in streams.chunks(attach::HEADS_AT_ONCE) {
-        let Ok(Ok(heads)) = tokio::time::timeout_at(until, attach::heads(role, streams)).await else { break };
-        found.extend(streams.iter().cloned().zip(heads.into_iter().map(|head| head.cursor)));
-    }
-    found
 }
 
 /// A segment came by express, perhaps of a partition that is not this instance's any more.

@@ -40,6 +40,7 @@ mod fill;
 pub mod handled;
 pub mod hub;
 pub mod lives;
+mod look;
 pub mod marks;
 pub mod positions;
 pub mod presence;

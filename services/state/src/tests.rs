@@ -30,6 +30,7 @@ use crate::hub::tests::words;
 use crate::wall::Wall;
 use crate::{Config, Mirror, Parts, State};
 
+mod access;
 mod attach;
 mod clocks;
 mod express;

@@ -1,6 +1,7 @@
 //! The fold cache and the authoriser over a table in memory: a list of segments that can be late.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use sterna_process::ManualClock;
@@ -9,6 +10,7 @@ use sterna_stream::kind::Kinds;
 use sterna_stream::limits::STREAM_MEMBERS;
 use sterna_stream::member::{Change, Role};
 use sterna_stream::{EventId, Hlc, Policy, Position, Reason, UserId, created};
+use tokio::sync::Notify;
 
 use super::payload::Payload;
 use super::*;
@@ -331,6 +333,46 @@ fn what_is_read_and_not_folded_is_bounded() {
     assert_eq!(unfolded.count, 4_096, "everything before the last was forgotten");
     unfolded.folded(&world.stream);
     assert_eq!((unfolded.count, unfolded.links.len()), (0, 0));
+}
+
+/// A table whose second answer about heads comes only when it is told to, as things were when it was asked.
+struct Late(Table, AtomicU64, Arc<Notify>);
+
+#[async_trait]
+impl MemberEvents for Late {
+    async fn newest(&self, stream: &StreamId) -> Result<Cursor, Refusal> {
+        let newest = self.0.newest(stream).await;
+        if self.1.fetch_add(1, Ordering::Relaxed) == 1 {
+            self.2.notified().await;
+        }
+        newest
+    }
+
+    async fn holding(&self, stream: &StreamId, origin: &Origin, seq: u64) -> Result<Stored, Refusal> {
+        self.0.holding(stream, origin, seq).await
+    }
+}
+
+/// E24: a reading that ends after a younger one decides by what the younger one knows, and undoes nothing.
+#[tokio::test(start_paused = true)]
+async fn an_older_reading_that_ends_later_undoes_nothing() {
+    let world = World::new();
+    world.change("ana", "bo", Change::Add(Role::Writer));
+    let answer = Arc::new(Notify::new());
+    let folds = Folds::new(Late(world.table.clone(), AtomicU64::new(0), answer.clone()));
+    folds.of(&world.stream).await.unwrap();
+    tokio::time::advance(FRESH).await;
+    let younger = async {
+        world.change("ana", "bo", Change::Remove(None));
+        let fold = folds.of(&world.stream).await.unwrap();
+        answer.notify_one();
+        fold
+    };
+    let (older, younger) = tokio::join!(folds.of(&world.stream), younger);
+    let newest = world.newest_policy().member;
+    assert_eq!(*younger.members.cursor(), newest);
+    assert_eq!(*older.unwrap().members.cursor(), newest);
+    assert_eq!(*folds.of(&world.stream).await.unwrap().members.cursor(), newest);
 }
 
 /// E24: who is removed while a fold is being read is removed in the next decision, not a second later.

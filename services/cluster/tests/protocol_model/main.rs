@@ -20,7 +20,7 @@ use regions::{ORIGINS, Regions};
 use tokio::time::{Instant, sleep};
 
 const SEEDS: u64 = 120;
-const STEPS: usize = 500;
+const STEPS: usize = 700;
 const DEVICES: usize = 4;
 /// Longest that everything may take to be everywhere once nothing is broken, in the model's time.
 const HEALS: Duration = Duration::from_secs(240);

@@ -88,7 +88,8 @@ pub enum Error {
     Unreadable(String),
     /// A life was not opened: its rebuild was interrupted, or never run.
     #[error(
-        "{0} was never opened: what former lives accepted may be missing in it; run its rebuild to the end"
+        "{0} was never opened: what former lives accepted may be missing in it; run its rebuild to the end, \
+         or, where its stores are new, set [stores] provision = true"
     )]
     Unopened(Origin),
     /// A life that may not start, because a later one is the present one.

@@ -120,7 +120,9 @@ fn a_region_does_not_start_on_topics_that_are_not_there() {
         let mut refused = None;
         let config = config(false).unwrap();
         if let Err(error) = serve::run(&config, &Drain::new(), |_| panic!("it started")).await {
-            refused = Some(error.to_string());
+            // As it is printed: with its cause.
+            let cause = std::error::Error::source(&error).map(ToString::to_string);
+            refused = Some(format!("{error}: {}", cause.unwrap_or_default()));
         }
         let refused = refused.unwrap();
         assert!(refused.contains("provision"), "{refused}");

@@ -4,7 +4,7 @@ use sterna_proto::record::encode_segment;
 use sterna_proto::v1;
 use sterna_proto::v1::attach_down::What as Down;
 use sterna_stream::limits::RECHECK_SEGMENTS;
-use sterna_stream::{Cursor, Reason};
+use sterna_stream::{Cursor, Policy, Reason};
 use tokio::time::{Duration, Instant};
 
 use crate::world::{World, run};
@@ -18,8 +18,7 @@ fn whoever_was_removed_gets_no_later_byte() {
         let stream = world.stream();
         let (mut ana, mut bo) = (world.person("ana").await, world.person("bo").await);
         world.live(&mut ana, &stream, "").await;
-        bo.subscribe(&stream, "").await;
-        assert_eq!(bo.frame().await.name(), "subscribed");
+        bo.follow(&stream).await;
         world.push(&segment(&stream, 1, 1)).await;
         assert_eq!(bo.seqs().await, [1]);
         world.access.hold();
@@ -101,32 +100,39 @@ fn a_page_behind_a_removal_is_not_given_to_the_removed() {
     });
 }
 
+/// Ana and bo join a stream of two segments, the second of which rests on what `rests_on` says. While both
+/// wait for their history bo is refused with `why`: he is told so and given nothing of it, ana all.
+async fn bo_gets_nothing_of_a_page(world: &mut World, rests_on: impl Fn(&mut Policy), why: Reason) {
+    let stream = world.stream();
+    let (mut ana, mut bo) = (world.person("ana").await, world.person("bo").await);
+    for person in [&mut ana, &mut bo] {
+        person.subscribe(&stream, "").await;
+    }
+    world.joined(&stream, "us:2").await;
+    let mut asks = Vec::new();
+    for person in [&mut ana, &mut bo] {
+        assert_eq!(person.frame().await.name(), "subscribed");
+        asks.push(world.notification.up().await.tag);
+    }
+    world.access.refuse("bo", why);
+    let mut later = segment(&stream, 2, 2);
+    rests_on(&mut later.policy);
+    for tag in asks {
+        world.notification.page(tag, "", &[segment(&stream, 1, 1), later.clone()]).await;
+    }
+    bo.refused(why).await;
+    bo.quiet(5).await;
+    assert_eq!((ana.seqs().await, ana.seqs().await), (vec![1], vec![2]));
+}
+
 /// E24: the table may hold a removal in another region, and what was said after it, before the mirror brings
 /// either: a page that rests on it is given only to who may read behind it.
 #[test]
 fn a_page_that_rests_on_a_removal_elsewhere_is_not_given_to_the_removed() {
     run(async {
         let mut world = World::new().await;
-        let stream = world.stream();
-        let (mut ana, mut bo) = (world.person("ana").await, world.person("bo").await);
-        for person in [&mut ana, &mut bo] {
-            person.subscribe(&stream, "").await;
-        }
-        world.joined(&stream, "us:2").await;
-        let mut asks = Vec::new();
-        for person in [&mut ana, &mut bo] {
-            assert_eq!(person.frame().await.name(), "subscribed");
-            asks.push(world.notification.up().await.tag);
-        }
-        world.access.refuse("bo", Reason::NotFound);
-        let mut later = segment(&stream, 2, 2);
-        later.policy.member.advance(&"eu".parse().unwrap(), 7);
-        for tag in asks {
-            world.notification.page(tag, "", &[segment(&stream, 1, 1), later.clone()]).await;
-        }
-        bo.refused(Reason::NotFound).await;
-        bo.quiet(5).await;
-        assert_eq!((ana.seqs().await, ana.seqs().await), (vec![1], vec![2]));
+        let rests_on = |policy: &mut Policy| policy.member = "eu:7".parse().unwrap();
+        bo_gets_nothing_of_a_page(&mut world, rests_on, Reason::NotFound).await;
     });
 }
 
@@ -135,26 +141,8 @@ fn a_page_that_rests_on_a_removal_elsewhere_is_not_given_to_the_removed() {
 fn a_page_that_rests_on_a_suspension_is_not_given_to_the_suspended() {
     run(async {
         let mut world = World::new().await;
-        let stream = world.stream();
-        let (mut ana, mut bo) = (world.person("ana").await, world.person("bo").await);
-        for person in [&mut ana, &mut bo] {
-            person.subscribe(&stream, "").await;
-        }
-        world.joined(&stream, "us:2").await;
-        let mut asks = Vec::new();
-        for person in [&mut ana, &mut bo] {
-            assert_eq!(person.frame().await.name(), "subscribed");
-            asks.push(world.notification.up().await.tag);
-        }
-        world.access.refuse("bo", Reason::Forbidden);
-        let mut later = segment(&stream, 2, 2);
-        later.policy.access.advance(&"us".parse().unwrap(), 7);
-        for tag in asks {
-            world.notification.page(tag, "", &[segment(&stream, 1, 1), later.clone()]).await;
-        }
-        bo.refused(Reason::Forbidden).await;
-        bo.quiet(5).await;
-        assert_eq!((ana.seqs().await, ana.seqs().await), (vec![1], vec![2]));
+        let rests_on = |policy: &mut Policy| policy.access = "us:7".parse().unwrap();
+        bo_gets_nothing_of_a_page(&mut world, rests_on, Reason::Forbidden).await;
         assert_eq!(world.access.must(), ["us:7", "us:7"].map(|text| text.parse::<Cursor>().unwrap()));
     });
 }
@@ -168,8 +156,7 @@ fn a_push_that_rests_on_a_suspension_is_not_given_to_the_suspended() {
         let stream = world.stream();
         let (mut ana, mut bo) = (world.person("ana").await, world.person("bo").await);
         world.live(&mut ana, &stream, "").await;
-        bo.subscribe(&stream, "").await;
-        assert_eq!(bo.frame().await.name(), "subscribed");
+        bo.follow(&stream).await;
         world.access.refuse("bo", Reason::Forbidden);
         world.access.must();
         for (seq, access) in [(1, "us:7"), (2, "us:7"), (3, "eu:1,us:7")] {
@@ -195,8 +182,7 @@ fn whom_the_access_stream_names_is_authorised_again() {
         let stream = world.stream();
         let (mut ana, mut bo) = (world.person("ana").await, world.person("bo").await);
         world.live(&mut ana, &stream, "").await;
-        bo.subscribe(&stream, "").await;
-        assert_eq!(bo.frame().await.name(), "subscribed");
+        bo.follow(&stream).await;
         world.access.refuse("ana", Reason::Forbidden);
         world.access.refuse("bo", Reason::Forbidden);
         let changed = |tenant: &str, users: &[&str], everyone| {
@@ -227,8 +213,7 @@ fn whoever_cannot_be_decided_stops_following() {
             if people.is_empty() {
                 world.live(&mut person, &stream, "").await;
             } else {
-                person.subscribe(&stream, "").await;
-                assert_eq!(person.frame().await.name(), "subscribed");
+                person.follow(&stream).await;
             }
             people.push(person);
         }

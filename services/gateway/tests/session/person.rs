@@ -76,6 +76,12 @@ impl Person {
         self.send(&[subscribe(&[stream], Some(cursor), None)]).await;
     }
 
+    /// Follows a stream that somebody here follows already, and of which there is nothing yet.
+    pub(crate) async fn follow(&mut self, stream: &StreamId) {
+        self.subscribe(stream, "").await;
+        assert_eq!(self.frame().await.name(), "subscribed");
+    }
+
     pub(crate) async fn publish(&mut self, stream: &StreamId, id: EventId) {
         self.send(&[publish(stream, id)]).await;
     }

@@ -48,12 +48,7 @@ pub struct Outcome {
 /// # Panics
 /// If no runtime can be built, or the simulation itself is wrong.
 pub fn seed(seed: u64, asked: impl Into<Asked>) -> Outcome {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .start_paused(true)
-        .build_local(tokio::runtime::LocalOptions::default())
-        .expect("a runtime without I/O needs nothing");
-    runtime.block_on(simulated(seed, asked.into()))
+    sterna_process::paused(simulated(seed, asked.into()))
 }
 
 /// Runs a seed on this thread; a panic is a problem like any other, with its seed.

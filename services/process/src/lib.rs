@@ -44,5 +44,5 @@ pub use process::{Drained, End, Exit, Process, State};
 pub use seeded::Seeded;
 pub use serve::{CONNECTIONS_MAX, Incoming, STREAMS_PER_CONNECTION_MAX, serve};
 pub use thread::rounds::{ROUND, ROUNDS_AT_ONCE};
-pub use thread::{Thread, runtime};
+pub use thread::{Thread, paused, runtime};
 pub use ways::Way;

@@ -1,5 +1,6 @@
 //! A thread with a runtime of its own, for work that lives there and nowhere else: a gateway's shard.
-//! [`runtime`] is that runtime, also for the thread a process begins with.
+//! [`runtime`] is that runtime, also for the thread a process begins with; [`paused`] the one of tests and
+//! simulations, which share their thread with nobody.
 //!
 //! The work is one future; when it returns, the runtime ends and drops whatever it still held, on that
 //! thread. Deliberately absent: stopping it from outside. Whoever starts one gives it a way to be told.
@@ -37,6 +38,17 @@ pub fn runtime() -> io::Result<LocalRuntime> {
             }
         })
         .build_local(LocalOptions::default())
+}
+
+/// Runs `work` to its end on this thread, in paused time: when nothing can go on, time jumps to the next
+/// timer. For tests and simulations; there are no sockets.
+///
+/// # Panics
+/// If no runtime can be built, or `work` panics.
+pub fn paused<T>(work: impl Future<Output = T>) -> T {
+    let mut builder = Builder::new_current_thread();
+    let runtime = builder.enable_time().start_paused(true).build_local(LocalOptions::default());
+    runtime.expect("a runtime without I/O needs nothing").block_on(work)
 }
 
 /// A running thread. Dropping it leaves the thread to itself.

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use sterna_process::ManualClock;
+use sterna_process::{ManualClock, paused as run};
 use sterna_proto::record::{Body, Stored};
 use sterna_storage::{Name, Table};
 use tokio::io::DuplexStream;
@@ -59,15 +59,6 @@ fn tenant(name: &str, owner: &str) -> Tenant {
 fn founding(name: &str, owner: &str) -> (String, String, String) {
     let payload = format!(r#"{{"user":"{owner}","add":"owner"}}"#);
     (format!("{name}/access/main"), fixed::PROVISIONER.to_owned(), payload)
-}
-
-fn run(test: impl Future<Output = ()> + 'static) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .start_paused(true)
-        .build_local(tokio::runtime::LocalOptions::default())
-        .unwrap();
-    runtime.block_on(test);
 }
 
 /// E3: whoever is answered finds the fixed stream in this region's table, with the owner in it and nothing

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use sterna_cluster::region::Place;
 use sterna_cluster::{MemoryStores, Plan, Region};
-use sterna_process::{Clock, ManualClock};
+use sterna_process::{Clock, ManualClock, paused as run};
 use sterna_protocol::Encoding;
 use sterna_stream::{EventId, StreamId, created};
 use tokio::io::DuplexStream;
@@ -90,16 +90,6 @@ impl World {
         }
         stream
     }
-}
-
-/// Runs `test` on one thread, in paused time.
-fn run(test: impl Future<Output = ()> + 'static) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .start_paused(true)
-        .build_local(tokio::runtime::LocalOptions::default())
-        .unwrap();
-    runtime.block_on(test);
 }
 
 /// G1, G3, E6: what one says the other sees once, in order, in both encodings, and the author sees it come

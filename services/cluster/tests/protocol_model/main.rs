@@ -3,7 +3,7 @@
 //! cuts with loss in flight, slow readers that are cut off, holes that are skipped and fetched later.
 //!
 //! Goal: every seq once per device, whatever happens; no client ever meets a hole. Method: one seed draws all
-//! choices, time is paused; after everything heals, with no later event, every device has everything.
+//! choices, in paused time; after everything heals, with no later event, every device has everything.
 //!
 //! Five mistakes are known that break it; each is built in and must turn it red (`mutants`).
 #![allow(clippy::unwrap_used)]
@@ -17,6 +17,7 @@ use device::{Device, Rare};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use regions::{ORIGINS, Regions};
+use sterna_process::paused;
 use tokio::time::{Instant, sleep};
 
 const SEEDS: u64 = 120;
@@ -37,7 +38,7 @@ struct Model {
 fn every_seq_comes_once_to_every_device() {
     let mut all = Rare::default();
     for seed in 0..SEEDS {
-        all.add(&on_paused_time(async move { Model::new(seed).run().await }));
+        all.add(&paused(async move { Model::new(seed).run().await }));
     }
     all.each_taken_at_least(SEEDS / 4);
 }
@@ -65,12 +66,6 @@ fn each_known_mistake_turns_the_model_red() {
         let found: u64 = found.unwrap_or_else(|| panic!("{mistake} failed elsewhere: {told}"));
         assert!(found < 20, "{mistake} was only found by seed {found}");
     }
-}
-
-fn on_paused_time<T>(test: impl Future<Output = T>) -> T {
-    let mut builder = tokio::runtime::Builder::new_current_thread();
-    builder.enable_time().start_paused(true);
-    builder.build_local(tokio::runtime::LocalOptions::default()).unwrap().block_on(test)
 }
 
 impl Model {

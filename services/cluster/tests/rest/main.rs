@@ -10,6 +10,7 @@ use sterna_access::DevelopmentIssuer;
 use sterna_cluster::region::token_secret;
 use sterna_cluster::{MemoryStores, Plan, Region};
 use sterna_gateway::edge::{Config, Edge, Limits, Origins, Parts};
+pub(crate) use sterna_process::paused as run;
 use sterna_process::{Clock, ManualClock, Process};
 use sterna_stream::{EventId, created};
 use tokio::io::DuplexStream;
@@ -144,14 +145,4 @@ impl World {
 
 pub(crate) fn token(plan: &Plan, tenant: &str, user: &str, until_ms: u64) -> String {
     DevelopmentIssuer::new(token_secret(plan)).issue(tenant, &user.parse().unwrap(), until_ms).unwrap()
-}
-
-/// Runs `test` on one thread, in paused time.
-pub(crate) fn run(test: impl Future<Output = ()> + 'static) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .start_paused(true)
-        .build_local(tokio::runtime::LocalOptions::default())
-        .unwrap();
-    runtime.block_on(test);
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use sterna_cluster::{Plan, Regions, Tenant};
 use sterna_gateway::gateway::Gateway;
-use sterna_process::{Clock, ManualClock};
+use sterna_process::{Clock, ManualClock, paused as run};
 use sterna_protocol::Encoding;
 use sterna_regions::RoundTrips;
 use sterna_storage::{Name, Table};
@@ -118,16 +118,6 @@ impl World {
             }
         }
     }
-}
-
-/// Runs `test` on one thread, in paused time.
-fn run(test: impl Future<Output = ()> + 'static) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .start_paused(true)
-        .build_local(tokio::runtime::LocalOptions::default())
-        .unwrap();
-    runtime.block_on(test);
 }
 
 async fn talk(world: &mut World, stream: &StreamId, people: &mut [Person; 3], each: usize) {

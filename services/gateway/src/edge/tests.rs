@@ -9,7 +9,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures_util::{SinkExt, StreamExt};
 use sterna_access::{Action, Authorizer, DevelopmentIssuer, Grant, GrantKey, Identity, TokenVerifier, View};
-use sterna_process::{Clock, ManualClock, Slot, SystemClock};
+use sterna_process::{Clock, ManualClock, Slot, SystemClock, paused};
 use sterna_protocol::frame::{ClientFrame, Device, Hello, Secret, ServerFrame};
 use sterna_stream::{Cursor, Reason, Refusal, StreamId};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -121,12 +121,6 @@ impl World<TcpStream> {
 fn run(test: impl Future<Output = ()> + 'static) {
     let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default()).unwrap();
     runtime.block_on(async { timeout(Duration::from_secs(20), test).await.expect("the test ends") });
-}
-
-fn run_paused(test: impl Future<Output = ()> + 'static) {
-    let mut builder = Builder::new_current_thread();
-    builder.enable_time().start_paused(true);
-    builder.build_local(LocalOptions::default()).unwrap().block_on(test);
 }
 
 /// What came as an answer to `request`, up to the end of the connection.

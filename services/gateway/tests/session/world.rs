@@ -6,6 +6,7 @@ use sterna_access::GrantKey;
 use sterna_gateway::gateway::{Config, Gateway, Parts};
 use sterna_gateway::limits::Limits;
 use sterna_gateway::outward::Links;
+pub(crate) use sterna_process::paused as run;
 use sterna_process::{Clock, ManualClock, Process};
 use sterna_proto::v1;
 use sterna_proto::v1::attach_down::What;
@@ -48,16 +49,6 @@ impl Default for Setup {
     fn default() -> Self {
         Self { terms: Terms::default(), limits: Limits::default(), states: 1 }
     }
-}
-
-/// Runs `test` on one thread, in paused time.
-pub(crate) fn run(test: impl Future<Output = ()> + 'static) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .start_paused(true)
-        .build_local(tokio::runtime::LocalOptions::default())
-        .unwrap();
-    runtime.block_on(test);
 }
 
 impl World {

@@ -86,7 +86,6 @@ proptest! {
     /// E17: pages of random sizes give each segment of random spans once, in order.
     #[test]
     fn pages_of_random_chains_tile_their_spans(case in cases()) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
-        runtime.unwrap().block_on(pages_tile(case));
+        sterna_process::paused(pages_tile(case));
     }
 }

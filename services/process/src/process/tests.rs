@@ -55,10 +55,7 @@ async fn a_paused_process_goes_on_where_it_stood() {
 /// Shards are `!Send` in production as in simulation.
 #[test]
 fn local_tasks_have_the_same_owner() {
-    let mut builder = tokio::runtime::Builder::new_current_thread();
-    let builder = builder.enable_time().start_paused(true);
-    let runtime = builder.build_local(tokio::runtime::LocalOptions::default()).unwrap();
-    runtime.block_on(async {
+    crate::paused(async {
         let process = process("shard");
         let state = Rc::new(Cell::new(0));
         let inside = state.clone();

@@ -96,7 +96,7 @@ fn a_header_beyond_its_bounds_is_refused() {
 /// G9: whoever sends a header a byte at a time is cut after [`HEADER_TIME`], and so is who sends nothing.
 #[test]
 fn a_slow_header_is_cut_off() {
-    run_paused(async {
+    paused(async {
         let world: World<DuplexStream> = World::new(Limits::default());
         for step in [Duration::from_millis(500), Duration::from_secs(30)] {
             let started = tokio::time::Instant::now();
@@ -120,7 +120,7 @@ fn a_slow_header_is_cut_off() {
 /// G9: connections that speak HTTP are bounded in number and in time.
 #[test]
 fn http_connections_are_few_and_do_not_stay() {
-    run_paused(async {
+    paused(async {
         let world: World<DuplexStream> = World::new(Limits { connections: 2, ..Limits::default() });
         let mut kept = Vec::new();
         for _ in 0..3 {
@@ -149,7 +149,7 @@ fn http_connections_are_few_and_do_not_stay() {
 /// all other places there are some for it, of which the oldest makes room.
 #[test]
 fn health_is_answered_though_all_places_are_taken() {
-    run_paused(async {
+    paused(async {
         let world: World<DuplexStream> = World::new(Limits { connections: 2, ..Limits::default() });
         let connect = || {
             let (ours, theirs) = duplex(1024);

@@ -8,10 +8,10 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
+pub(crate) use sterna_process::paused;
 use sterna_stream::segment::Position;
 use sterna_stream::{Cursor, Hlc, Policy, Prefix, Segment, StreamId};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, DuplexStream, ReadBuf};
-use tokio::runtime::{Builder, LocalOptions};
 
 use crate::limits::Limits;
 use crate::seams::{Ask, Encode, Gap, Upstream};
@@ -68,13 +68,6 @@ impl Upstream for Asked {
 }
 
 pub(crate) type Pipes = Shard<DuplexStream>;
-
-/// Runs a test on one thread with paused time: the same shard, memory instead of sockets.
-pub(crate) fn paused<T>(test: impl Future<Output = T>) -> T {
-    let mut builder = Builder::new_current_thread();
-    builder.enable_time().start_paused(true);
-    builder.build_local(LocalOptions::default()).unwrap().block_on(test)
-}
 
 pub(crate) fn shard(limits: Limits) -> (Pipes, Rc<Asked>) {
     let asked = Rc::new(Asked::default());

@@ -82,7 +82,7 @@ impl Counts {
     pub(crate) async fn load(role: &Inner, mirrors_of: &[Mirror], partition: u16, known: &[bool]) -> Begin {
         let (mut mirrors, mut lost) = (Vec::new(), Vec::new());
         for (at, mirror) in mirrors_of.iter().enumerate() {
-            let (stored, expect) = stored(role, &key(role, &mirror.origin, partition)).await;
+            let (stored, expect) = stored(role, &key(&role.config.origin, &mirror.origin, partition)).await;
             lost.push(stored.is_none() && known.get(at).copied().unwrap_or(false));
             let watermark = stored.unwrap_or_default();
             let stored = watermark.pos();
@@ -123,7 +123,7 @@ impl Counts {
         let mut all = true;
         for mirrored in &mut self.mirrors {
             if mirrored.watermark.pos() != mirrored.stored {
-                let key = key(role, &mirrored.origin, partition);
+                let key = key(&role.config.origin, &mirrored.origin, partition);
                 all &= mirrored.store(role, key).await;
             }
         }
@@ -183,8 +183,7 @@ pub(crate) fn is_of(mark: &v1::Mark, region: &Region, partition: u16) -> bool {
 }
 
 /// A rebuilt region counts anew: what its former life had, its log and table need not have (E1).
-fn key(role: &Inner, of: &Origin, partition: u16) -> Key {
-    let own = &role.config.origin;
+fn key(own: &Origin, of: &Origin, partition: u16) -> Key {
     let life = match own.incarnation() {
         1 => String::new(),
         n => format!("-g{n}"),
@@ -199,12 +198,9 @@ impl Mirrored {
             Some(expect) => expect,
             None => stored(role, &key).await.1,
         };
-        let pos = self.watermark.pos();
-        let log_hash = Bytes::copy_from_slice(&self.watermark.hash().0);
-        let item = v1::Counted { term: pos.term, n: pos.n, log_hash };
-        match role.table.put(key, item.encode_to_vec().into(), expect).await {
+        match role.table.put(key, item(&self.watermark), expect).await {
             Ok(Put::Done(version)) => {
-                (self.stored, self.expect) = (pos, Some(Expect::Version(version)));
+                (self.stored, self.expect) = (self.watermark.pos(), Some(Expect::Version(version)));
                 true
             }
             Ok(Put::Found(_) | Put::Missing) => false,
@@ -230,8 +226,38 @@ async fn stored(role: &Inner, key: &Key) -> (Option<Watermark>, Expect) {
     (read(&item.value), Expect::Version(item.version))
 }
 
+fn item(watermark: &Watermark) -> Bytes {
+    let LogPos { term, n } = watermark.pos();
+    v1::Counted { term, n, log_hash: Bytes::copy_from_slice(&watermark.hash().0) }.encode_to_vec().into()
+}
+
 fn read(value: &Bytes) -> Option<Watermark> {
     let item = v1::Counted::decode(value.clone()).ok()?;
     let hash: [u8; 32] = item.log_hash.as_ref().try_into().ok()?;
     Some(Watermark::at(LogPos { term: item.term, n: item.n }, LogHash(hash)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// E27: the bytes of a stored count, for ever. A red test here means that mirrors are read from their
+    /// beginning.
+    #[test]
+    fn golden_bytes_of_a_stored_count() {
+        let bytes = item(&Watermark::at(LogPos { term: 3, n: 300 }, LogHash([7; 32])));
+        assert_eq!(bytes, [b"\x08\x03\x10\xac\x02\x1a\x20".as_slice(), &[7; 32]].concat());
+        let read = read(&bytes).map(|watermark| (watermark.pos(), watermark.hash()));
+        assert_eq!(read, Some((LogPos { term: 3, n: 300 }, LogHash([7; 32]))));
+    }
+
+    /// E1, E27: each life of a region, each log and each partition has a count of its own, under a name that
+    /// never changes.
+    #[test]
+    fn golden_keys_of_stored_counts() {
+        let [first, second, of] = ["us-east-1", "us-east-1~2", "eu-west-1~3"].map(|o| o.parse().unwrap());
+        let control = |what: &str| layout::control(&Origin::region(&first), what);
+        assert_eq!(key(&first, &of, 3), control("watermark#eu-west-1~3#00003"));
+        assert_eq!(key(&second, &of, 12), control("watermark-g2#eu-west-1~3#00012"));
+    }
 }

@@ -1,7 +1,7 @@
 //! Stored cursors: merged over regions and calls, forgotten with their device.
 
 use sterna_proto::{convert, v1};
-use sterna_storage::{Consistency, Table, layout};
+use sterna_storage::{Consistency, Expect, Key, Put, Table, layout};
 use sterna_stream::limits::{CURSOR_DEVICES, CURSOR_ORIGINS, CURSOR_STREAMS};
 use sterna_stream::{Cursor, Region};
 use tonic::Code;
@@ -42,6 +42,35 @@ async fn gets(world: &World, name: &str, now_unix_ms: u64) -> Cursor {
 fn cursor(text: &str) -> Cursor {
     text.parse().unwrap()
 }
+
+/// E27: the bytes of a stored cursor, and of when its device was seen, for ever. A red test here means that
+/// what devices have stored becomes unreadable.
+#[tokio::test(start_paused = true)]
+async fn golden_items_of_a_device_never_change() {
+    let user = "ana".parse().unwrap();
+    let cursor_key = layout::cursor("acme", &user, DEVICE, &STREAM.parse().unwrap(), &region("us"));
+    let seen_key = layout::device_seen("acme", &user, DEVICE, &region("us"));
+    let world = World::new();
+    says(&world, "us", "us:300,eu:4", NOW).await;
+    let stored = async |key: &Key| {
+        let items = world.inner.get(std::slice::from_ref(key), Consistency::Consistent).await.unwrap();
+        items[0].as_ref().unwrap().value.clone()
+    };
+    assert_eq!((stored(&cursor_key).await, stored(&seen_key).await), (CURSOR.into(), SEEN.into()));
+    says(&world, "us", "us:1", NOW + FORGOTTEN_MS).await;
+    assert_eq!(stored(&seen_key).await, SEEN_ANEW);
+
+    let world = World::new();
+    for (key, golden) in [(cursor_key, CURSOR), (seen_key, SEEN)] {
+        assert_eq!(world.inner.put(key, golden.into(), Expect::Absent).await.unwrap(), Put::Done(1));
+    }
+    assert_eq!(gets(&world, "us", NOW + FORGOTTEN_MS - 1).await, cursor("us:300,eu:4"));
+}
+
+const CURSOR: &[u8] =
+    b"\x0a\x11\x0a\x06\x0a\x02eu\x10\x04\x0a\x07\x0a\x02us\x10\xac\x02\x10\x80\xb4\xf7\xd8\x9f\x34";
+const SEEN: &[u8] = b"\x08\x80\xb4\xf7\xd8\x9f\x34";
+const SEEN_ANEW: &[u8] = b"\x08\x80\xc4\xf2\xac\xa9\x34\x10\x80\xc4\xf2\xac\xa9\x34";
 
 /// Rule 4: the greater of each origin, over calls and over regions; each region writes its own item.
 #[tokio::test(start_paused = true)]

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use sterna_gateway::limits::Limits;
 use sterna_protocol::Limits as Terms;
 use sterna_protocol::frame::Endpoint;
-use sterna_stream::{Origin, Region};
+use sterna_stream::{Origin, Region, limits};
 
 use crate::provision::Tenant;
 
@@ -74,7 +74,7 @@ impl Plan {
             limits: Limits::default(),
             sequencer: sterna_stream::sequencer::Limits::default(),
             express: true,
-            push_queue: 8_192,
+            push_queue: limits::PUSH_QUEUE,
             endpoints: Vec::new(),
             tenants: Vec::new(),
             seed,

@@ -34,7 +34,7 @@ limits! {
     SEGMENT_EVENT_BYTES Bytes Handled("the next segment takes the rest"), "stream::sequencer";
     DEDUPE_WINDOW_MS Ms Refused(Reason::IdTooOld), "messaging::publish";
     ID_LEAD_MS Ms Refused(Reason::BadEventId), "messaging::publish";
-    CLOCK_BOUND_MS Ms Refused(Reason::BadRequest), "messaging::publish";
+    CLOCK_BOUND_MS Ms Refused(Reason::BadRequest), "gateway::publish";
     STREAM_QUEUE_RECORDS Count Refused(Reason::Overloaded), "stream::sequencer";
     STREAM_QUEUE_BYTES Bytes Refused(Reason::Overloaded), "stream::sequencer";
     WINDOW_IDS Count Handled("older ids are looked up in the table"), "stream::sequencer";

@@ -96,7 +96,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Inner<S> {
         let now_ms = self.process.clock().wall_ms();
         // What is folded is decided each for itself.
         let folded = member || fixed::is_access(&publish.stream);
-        if !folded && let Some(sealed) = self.granted(session, &publish.stream, &publish.kind, now_ms) {
+        if !folded && let Some(sealed) = self.sealed(session, &publish.stream, &publish.kind, now_ms) {
             return Ok(sealed);
         }
         let action = match creates {
@@ -104,7 +104,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Inner<S> {
             false => Action::publishing(&publish.kind, publish.payload.as_bytes()),
         };
         let grant = self.decide(who, &action, &publish.stream).await?;
-        let granted = self.sealed(&publish.stream, &publish.kind, &grant);
+        let granted = self.granted(&publish.stream, &publish.kind, &grant);
         let sealed = granted.sealed.clone();
         if !folded {
             self.keep(session, granted);
@@ -112,12 +112,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Inner<S> {
         Ok(sealed)
     }
 
-    fn sealed(&self, stream: &StreamId, kind: &EventKind, grant: &Grant) -> Granted {
+    /// A grant as it is kept.
+    fn granted(&self, stream: &StreamId, kind: &EventKind, grant: &Grant) -> Granted {
         let until_ms = grant.expires_ms().saturating_sub(GRANT_SLACK_MS);
         Granted { stream: stream.clone(), kind: kind.clone(), sealed: self.grant_key.seal(grant), until_ms }
     }
 
-    fn granted(&self, session: SessionId, stream: &StreamId, kind: &EventKind, now_ms: u64) -> Option<Bytes> {
+    /// The sealed grant that the session has for this, while it is good.
+    fn sealed(&self, session: SessionId, stream: &StreamId, kind: &EventKind, now_ms: u64) -> Option<Bytes> {
         let conversations = self.conversations.borrow();
         let open = conversations.get(&session)?.open.as_ref()?;
         let fits = |g: &&Granted| g.stream == *stream && g.kind == *kind && g.until_ms > now_ms;
@@ -165,11 +167,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Inner<S> {
         if kind.as_str() == MEMBER {
             return false;
         }
-        if self.granted(session, stream, kind, self.process.clock().wall_ms()).is_some() {
+        if self.sealed(session, stream, kind, self.process.clock().wall_ms()).is_some() {
             return true;
         }
         let Ok(grant) = self.decide(who, &Action::Publish(kind.clone()), stream).await else { return false };
-        self.keep(session, self.sealed(stream, kind, &grant));
+        self.keep(session, self.granted(stream, kind, &grant));
         true
     }
 }

@@ -13,7 +13,7 @@ use crate::ensure::From;
 
 /// Segments of one partition that were shown on account of express and are not known to be in the table, or
 /// come after such; further ones are left to the mirror.
-pub(super) const OPEN_MAX: usize = 1_024;
+pub(super) const SHOWN_UNSTORED_MAX: usize = 1_024;
 
 impl Owned {
     /// A segment came by express.
@@ -34,7 +34,7 @@ impl Owned {
 
     /// Shows what came early by express and is what comes next of a chain now.
     pub(super) async fn catch_up(&mut self, role: &Inner, chain: &Chain) {
-        while !self.is_parked(chain) && self.express.open() < OPEN_MAX {
+        while !self.is_parked(chain) && self.express.open() < SHOWN_UNSTORED_MAX {
             let next = role.hub.lock().next(&chain.0, &chain.1);
             let Some(next) = next else { return self.ahead.forget(chain) };
             let Some(stored) = self.ahead.take(chain, next) else { return };

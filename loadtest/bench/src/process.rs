@@ -59,17 +59,18 @@ impl Server {
 
     /// Waits until the server takes next to no CPU: nothing that was asked of it is under way.
     pub(crate) async fn at_rest(&self) -> std::io::Result<()> {
-        let (mut before, mut taken_ns) = (self.cpu_ns()?, 0);
+        let (mut before, mut taken_ns) = (self.cpu_ns()?, None);
         for _ in 0..200 {
             tokio::time::sleep(REST).await;
             let now = self.cpu_ns()?;
-            taken_ns = now - before;
-            if u128::from(taken_ns) < REST.as_nanos() / 20 {
+            // None: a thread has ended, and its time with it. That is no rest.
+            taken_ns = now.checked_sub(before);
+            if taken_ns.is_some_and(|ns| u128::from(ns) < REST.as_nanos() / 20) {
                 return Ok(());
             }
             before = now;
         }
-        let last = format!("the server does not come to rest: {taken_ns} ns of CPU in the last {REST:?}");
+        let last = format!("the server does not come to rest: {taken_ns:?} ns of CPU in the last {REST:?}");
         Err(std::io::Error::other(last))
     }
 

@@ -145,11 +145,6 @@ impl ClockWatch {
         self.agree(now);
     }
 
-    /// Forgets a region that is no peer any more.
-    pub fn forget(&mut self, peer: &Region) {
-        self.peers.remove(peer);
-    }
-
     /// The clamped wall, Unix milliseconds.
     pub fn wall_ms(&self, now: Now) -> u64 {
         clamped(now, self.bounds(now))

@@ -101,8 +101,8 @@ async fn page(
         let since = Hlc::at(first_ms.saturating_sub(MARGIN_MS));
         streams.insert(stream.clone(), held(rebuild, to, stream, since).await?);
         if let Vacant(place) = tenants.entry(access(stream)?) {
-            let held = held(rebuild, to, place.key(), Hlc(u64::MAX)).await?;
-            place.insert(held);
+            let members = members(rebuild, to, place.key()).await?;
+            place.insert(members);
         }
     }
     for one in accepted {
@@ -111,7 +111,7 @@ async fn page(
             carried.sequenced += 1;
             continue;
         }
-        let value = resent(rebuild, one.message, held, &tenants[&access(&one.stream)?])?;
+        let value = resent(rebuild, one.message, &held.members, &tenants[&access(&one.stream)?])?;
         let record = Record {
             topic: stores::ingress(to),
             partition,
@@ -146,11 +146,27 @@ fn accepted(entry: Entry) -> Option<Accepted> {
     Some(Accepted { message, stream, id: known.id, content: known.content })
 }
 
-/// What the ended lives' chains of a stream, and the new one's, hold; events with stamps from `since` on.
+/// The region's chains of a stream: the ended lives' and the new one's.
+fn chains(rebuild: &Rebuild, to: &Origin, stream: &StreamId) -> impl Iterator<Item = Chain> {
+    let origins = rebuild.ended().chain([to.clone()]);
+    origins.map(move |origin| Chain { stream: stream.clone(), origin, read: Consistency::Consistent })
+}
+
+/// The newest member event of each of the region's lives in a stream: its chains' heads name them.
+async fn members(rebuild: &Rebuild, to: &Origin, stream: &StreamId) -> Result<Cursor, Error> {
+    let mut members = Cursor::new();
+    for chain in chains(rebuild, to, stream) {
+        if let Some(head) = chain.at(&*rebuild.table, u64::MAX).await.map_err(unread)? {
+            members.advance(&chain.origin, head.segment.member_last());
+        }
+    }
+    Ok(members)
+}
+
+/// What the region's chains of a stream hold; events with stamps from `since` on.
 async fn held(rebuild: &Rebuild, to: &Origin, stream: &StreamId, since: Hlc) -> Result<Held, Error> {
     let mut held = Held::default();
-    for origin in rebuild.ended().chain([to.clone()]) {
-        let chain = Chain { stream: stream.clone(), origin, read: Consistency::Consistent };
+    for chain in chains(rebuild, to, stream) {
         let mut newest_first = chain.down(&*rebuild.table, u64::MAX);
         while let Some(stored) = newest_first.next().await.map_err(unread)? {
             let segment = &stored.segment;
@@ -179,17 +195,22 @@ fn access(stream: &StreamId) -> Result<StreamId, Error> {
 }
 
 /// The record as a repeat, resting on nothing that the ended lives lost.
-fn resent(rebuild: &Rebuild, message: v1::IngressRecord, held: &Held, tenant: &Held) -> Result<Bytes, Error> {
+fn resent(
+    rebuild: &Rebuild,
+    message: v1::IngressRecord,
+    members: &Cursor,
+    access: &Cursor,
+) -> Result<Bytes, Error> {
     let unreadable = |what: &str| Error::Unreadable(format!("{what} of an ingress record"));
     let mut body = Body::decode(&message.body).map_err(|_| unreadable("the body"))?;
     body.resend = true;
     let policy = convert::policy(message.policy.as_ref()).map_err(|_| unreadable("the policy"))?;
-    let lowered = |named: &Cursor, held: &Held| -> Cursor {
-        let ended = |origin: &Origin, seq: u64| held.members.get(origin).min(seq);
+    let lowered = |named: &Cursor, held: &Cursor| -> Cursor {
+        let ended = |origin: &Origin, seq: u64| held.get(origin).min(seq);
         let low = |origin, seq| if rebuild.has_ended(origin) { ended(origin, seq) } else { seq };
         named.iter().map(|(origin, seq)| (origin.clone(), low(origin, seq))).collect()
     };
-    let (member, access) = (lowered(&policy.member, held), lowered(&policy.access, tenant));
+    let (member, access) = (lowered(&policy.member, members), lowered(&policy.access, access));
     let policy = convert::policy_field(&Policy { access, member });
     Ok(v1::IngressRecord { body: body.encode(), policy, ..message }.encode_to_vec().into())
 }

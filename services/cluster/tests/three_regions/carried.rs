@@ -9,19 +9,20 @@ use sterna_stream::{Hlc, Policy, Position, Prefix, Segment};
 use super::rebuild::{accepted, broken};
 use super::*;
 
-/// A segment of us-east-1's first life: of two events, the first of which changes members.
-fn left(stream: &str) -> Stored {
+/// A segment of us-east-1's first life, whose first seq is odd: of two events, the first of which changes
+/// members.
+fn left(stream: &str, first: u64) -> Stored {
     Stored::new(Segment {
         stream: stream.parse().unwrap(),
         origin: NAMES[0].parse().unwrap(),
-        first: 1,
+        first,
         stamps: vec![Hlc::at(NOW), Hlc::at(NOW + 1)],
         bodies: vec![bytes::Bytes::new(); 2],
         from: Position { incarnation: 1, partition: 2, offset: 0 },
         policy: Policy::default(),
         prefix: Prefix::START,
         members: vec![0],
-        member_before: 0,
+        member_before: first.saturating_sub(2),
     })
 }
 
@@ -32,8 +33,9 @@ fn left(stream: &str) -> Stored {
 fn what_is_carried_rests_on_nothing_that_was_lost() {
     run(async {
         let (rebuild, log) = broken(None).await;
-        for left in [left("acme/chat/a"), left("acme/access/main")] {
-            let key = layout::segment(&left.segment.stream, &left.segment.origin, 1);
+        let access = "acme/access/main";
+        for left in [left("acme/chat/a", 1), left(access, 1), left(access, 3), left(access, 5)] {
+            let key = layout::segment(&left.segment.stream, &left.segment.origin, left.segment.first);
             assert_eq!(rebuild.table.put(key, left.bytes, Expect::Absent).await.unwrap(), Put::Done(1));
         }
         let policy = |access: &str, member: &str| Policy {
@@ -52,6 +54,6 @@ fn what_is_carried_rests_on_nothing_that_was_lost() {
         let record = log.last(&ingress, 2).await.unwrap().unwrap().record;
         let message = <v1::IngressRecord as prost::Message>::decode(record.value).unwrap();
         let rests_on = convert::policy(message.policy.as_ref()).unwrap();
-        assert_eq!(rests_on, policy("eu-west-1:3,us-east-1:1", "eu-west-1:4,us-east-1:1"));
+        assert_eq!(rests_on, policy("eu-west-1:3,us-east-1:5", "eu-west-1:4,us-east-1:1"));
     });
 }

@@ -48,7 +48,7 @@ pub struct Counters {
     /// Segments that came when the mirror had brought them already.
     pub late: u64,
     /// Segments that came for a stream which nobody follows here any more, or whose partition is another
-    /// instance's.
+    /// instance's, or of a life that is not followed here yet.
     pub unwanted: u64,
     /// Segments that came and found no room to wait for those before them, or too much not yet in the table.
     pub shed: u64,

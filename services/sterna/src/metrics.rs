@@ -74,7 +74,7 @@ const EXPRESS: [(&str, &str); 8] = [
     ("sterna_express_dropped_total", "Own segments that a lane had no room for; the mirror brings them."),
     ("sterna_express_shown_total", "Segments that express brought first."),
     ("sterna_express_late_total", "Segments that the mirror had brought already."),
-    ("sterna_express_unwanted_total", "Segments of streams that nobody follows here any more."),
+    ("sterna_express_unwanted_total", "Segments of streams, or of lives, that nobody follows here."),
     ("sterna_express_shed_total", "Segments that found no room here; the mirror brings them."),
     ("sterna_express_refused_total", "Lanes ended: what came was not the caller's to send."),
     ("sterna_express_differing_total", "Segments of which the mirror brought other bytes: an alarm (E23)."),

@@ -1,8 +1,9 @@
 //! One state instance of another region that sends its segments here, and is told which are wanted: the union
 //! of what this instance's shards follow.
 //!
-//! Whatever comes that is not a segment of the caller's region, in a life that is known here, ends the
-//! lane: who sends such a thing is not what it says it is.
+//! Whatever comes that is not a segment of the caller's region ends the lane: who sends such a thing is not
+//! what it says it is. A segment of a life that is not followed here yet is left out: the life is found soon,
+//! and its mirror is read from the beginning (E1).
 
 use std::sync::Arc;
 
@@ -93,28 +94,22 @@ fn arrive(role: &Inner, region: &Region, carry: v1::Carry) -> Result<(), Status>
     if carry.record.is_empty() {
         return Ok(());
     }
-    match segment(role, carry, region) {
-        Some(stored) => {
-            if role.express.arrivals.try_send(stored).is_err() {
-                role.express.count().shed += 1;
-            }
-            Ok(())
-        }
-        None => {
-            role.express.count().refused += 1;
-            tracing::error!(%region, "alarm: what came by express is no segment of its sender's");
-            Err(Status::permission_denied("express carries segments of the caller's region alone"))
-        }
+    let Some(stored) = segment(carry, region) else {
+        role.express.count().refused += 1;
+        tracing::error!(%region, "alarm: what came by express is no segment of its sender's");
+        return Err(Status::permission_denied("express carries segments of the caller's region alone"));
+    };
+    if !role.lives.knows(&stored.segment.origin) {
+        role.express.count().unwanted += 1;
+    } else if role.express.arrivals.try_send(stored).is_err() {
+        role.express.count().shed += 1;
     }
+    Ok(())
 }
 
-fn segment(role: &Inner, carry: v1::Carry, region: &Region) -> Option<Stored> {
-    let theirs = |stored: &Stored| {
-        let origin = &stored.segment.origin;
-        origin.region() == *region && role.lives.knows(origin)
-    };
+fn segment(carry: v1::Carry, region: &Region) -> Option<Stored> {
     match LogRecord::decode(carry.record) {
-        Ok(LogRecord::Segment(stored)) if theirs(&stored) => Some(stored),
+        Ok(LogRecord::Segment(stored)) if stored.segment.origin.region() == *region => Some(stored),
         Ok(LogRecord::Segment(_) | LogRecord::Mark(_) | LogRecord::Unknown) | Err(_) => None,
     }
 }

@@ -122,7 +122,7 @@ impl Sequencer {
     /// Consumes the ingress until the process drains; then lets the drivers finish, commit and leave.
     pub(crate) async fn run(mut self, mut inbox: mpsc::Receiver<Order>) {
         let drain = self.shared.process.drain_signal();
-        let mut consumer = self.join().await;
+        let Some(mut consumer) = self.join().await else { return };
         // Between two commits the consumer is polled: a slow broker must not cost the membership.
         let mut polls_first = false;
         loop {
@@ -166,23 +166,41 @@ impl Sequencer {
         }
     }
 
-    async fn join(&self) -> Box<dyn Consumer> {
-        let config = &self.shared.config;
-        loop {
-            match self.shared.log.join(&config.group, std::slice::from_ref(&config.ingress)).await {
+    /// Joins the ingress' group, however long that takes; `None`: the process drains. What stands in the way
+    /// is told when it changes.
+    async fn join(&self) -> Option<Box<dyn Consumer>> {
+        let (config, drain) = (&self.shared.config, self.shared.process.drain_signal());
+        let mut told = String::new();
+        while !drain.is_raised() {
+            let error = match self.shared.log.join(&config.group, std::slice::from_ref(&config.ingress)).await
+            {
                 Ok(consumer) => {
                     (0..config.partitions).for_each(|partition| self.shared.alarms.clear(partition));
-                    return consumer;
+                    return Some(consumer);
                 }
-                Err(sterna_log::Error::MissingTopic(topic, _)) => {
-                    tracing::error!(%topic, "alarm: the ingress is missing: nothing can be accepted");
-                    for partition in 0..config.partitions {
-                        self.shared.alarms.raise(partition, Why::TopicMissing(INGRESS));
-                    }
-                }
-                Err(error) => tracing::warn!(%error, "the ingress cannot be joined yet"),
+                Err(error) => error,
+            };
+            let why = error.to_string();
+            if why != told {
+                self.cannot_join(&error);
+                told = why;
             }
-            tokio::time::sleep(JOIN_PAUSE).await;
+            tokio::select! {
+                biased;
+                () = drain.raised() => {}
+                () = tokio::time::sleep(JOIN_PAUSE) => {}
+            }
+        }
+        None
+    }
+
+    fn cannot_join(&self, error: &sterna_log::Error) {
+        let sterna_log::Error::MissingTopic(topic, _) = error else {
+            return tracing::warn!(%error, "the ingress cannot be joined yet");
+        };
+        tracing::error!(%topic, "alarm: the ingress is missing: nothing can be accepted");
+        for partition in 0..self.shared.config.partitions {
+            self.shared.alarms.raise(partition, Why::TopicMissing(INGRESS));
         }
     }
 

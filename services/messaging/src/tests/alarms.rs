@@ -1,14 +1,18 @@
 //! What a partition's sequencer does about stores that do not mend: it says so, and neither hammers nor waits
 //! for ever.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use sterna_log::faulty::ProduceFault;
 use sterna_storage::{Expect, Table, layout};
 use sterna_stream::sequencer::Why;
 use sterna_stream::sequencer::invariants::Broken;
+use tracing::span::{self, Attributes, Id};
+use tracing::{Event, Level, Metadata, Subscriber};
 
-use super::{World, config, pass, stream_in, until};
+use super::{Instance, World, config, pass, stream_in, until};
 
 /// E12: a log that takes nothing is an alarm, asked ever more rarely; when it takes records again the work
 /// goes on and the alarm is over.
@@ -33,6 +37,65 @@ async fn a_log_that_refuses_everything_is_an_alarm_until_it_takes_records_again(
     assert_eq!(instance.messaging.alarms().of(0), None);
     pass(3).await;
     world.judge().await;
+}
+
+/// E10: a missing ingress is one alarm however long it is missing, and a second one if it is missing again
+/// later; an instance that is told to finish meanwhile does so at once.
+#[tokio::test(start_paused = true)]
+async fn a_missing_ingress_is_told_once_and_holds_up_no_drain() {
+    let alarms = Arc::new(AtomicUsize::new(0));
+    let _counting = tracing::subscriber::set_default(Errors(alarms.clone()));
+    let world = World::new(config());
+    world.log.wipe();
+    let missing = async |instance: &Instance| {
+        until("the alarm", async || match instance.messaging.alarms().of(1) {
+            Some(Why::TopicMissing("ingress")) => Ok(()),
+            other => Err(other),
+        })
+        .await;
+    };
+    let first = world.start("messaging-0#1");
+    missing(&first).await;
+    pass(60).await;
+    assert_eq!(alarms.load(Ordering::Relaxed), 1);
+    assert_eq!(first.process.drain(Duration::from_millis(100)).await.cut, 0);
+
+    let second = world.start("messaging-0#2");
+    missing(&second).await;
+    world.log_faults.set_down(true);
+    pass(10).await;
+    world.log_faults.set_down(false);
+    pass(10).await;
+    assert_eq!(alarms.load(Ordering::Relaxed), 3, "one of the second, and another when it was missing again");
+    for topic in [&world.config.ingress, &world.config.log] {
+        world.log.create(topic, world.config.partitions);
+    }
+    until("the end of the alarm", async || second.messaging.alarms().of(1).map_or(Ok(()), Err)).await;
+}
+
+/// Counts what this thread says as an error.
+struct Errors(Arc<AtomicUsize>);
+
+impl Subscriber for Errors {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        *metadata.level() == Level::ERROR
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn event(&self, _: &Event<'_>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn enter(&self, _: &Id) {}
+
+    fn exit(&self, _: &Id) {}
 }
 
 /// E10: a hole in the own chain does not mend by waiting: after a while it is an alarm with the stream's

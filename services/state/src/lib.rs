@@ -228,7 +228,7 @@ impl State {
         self.0.wall.standing()
     }
 
-    /// What it met in the mirrors so far.
+    /// What it met in the mirrors and in the own log so far.
     pub fn mirrors(&self) -> marks::Counters {
         *self.0.mirrors()
     }

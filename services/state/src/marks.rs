@@ -27,7 +27,7 @@ pub(crate) mod holes;
 /// Pause before a count is asked for again.
 const LOAD_PAUSE: Duration = Duration::from_millis(200);
 
-/// What was met in the mirrors so far, by one instance.
+/// What was met in the mirrors, and in the own log, so far, by one instance.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
     /// Holes that stayed beyond the grace time (alarm).
@@ -46,6 +46,8 @@ pub struct Counters {
     pub fetched: u64,
     /// Marks of another region or partition than their log's; ignored (alarm).
     pub strange: u64,
+    /// Records of a kind that this version does not know; skipped (E27).
+    pub unknown: u64,
 }
 
 /// The counts of one owned partition.

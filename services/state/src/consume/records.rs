@@ -177,7 +177,7 @@ impl Owned {
                 }
                 self.counts.heard(role.config.origin.as_str(), &mark);
             }
-            LogRecord::Unknown => tracing::debug!("a record of a later version was skipped"),
+            LogRecord::Unknown => role.mirrors().unknown += 1,
         }
         self.topics[topic].done(number);
     }

@@ -30,7 +30,7 @@ async fn a_mirror_with_another_regions_events_is_refused() {
     assert_eq!((pushed, repeated), (1, 0), "nor does the own log hold another region's");
 }
 
-/// E27: a record of a later version, or what is none at all, is skipped.
+/// E27: a record of a later version is counted and skipped, and so is what is none at all.
 #[tokio::test(start_paused = true)]
 async fn what_is_not_understood_is_skipped() {
     let mut world = World::new();
@@ -53,6 +53,11 @@ async fn what_is_not_understood_is_skipped() {
         world.committed(&world.config.log, own).await && world.committed(&world.mirror(), mirrored).await
     })
     .await;
+    assert_eq!(
+        instance.state.mirrors().unknown,
+        8,
+        "two of the three, with and without a number, of each log"
+    );
 }
 
 /// E15, E20: tails are soft state. Tiny, wiped, rolled back or silent, they change no push and no table.

@@ -1,7 +1,9 @@
 //! The control items of a region's life (E1): its incarnation, which its witness alone writes; that a new
-//! life was opened, and which topics each life's are, which the region itself writes.
+//! life was opened, and which topics each life's are, which the region itself writes; and that all that is
+//! left of an ended life was gathered, which a rebuild writes into each region's table, behind what it says.
 //!
-//! Each has one writing region, so a condition that only holds locally suffices. Their values are ASCII text,
+//! But for that one, whose value is always the same and which is never taken back, each has one writing
+//! region, so a condition that only holds locally suffices. Their values are ASCII text,
 //! for the operator who looks at the table at night: `v=1` and `name=value` fields, separated by single
 //! spaces; unknown fields are ignored.
 
@@ -94,6 +96,27 @@ pub async fn standing(table: &dyn Table, origin: &Origin) -> Result<Standing, Er
 /// As [`Table::put`].
 pub async fn open(table: &dyn Table, origin: &Origin) -> Result<(), Error> {
     table.put(layout::opened(origin), Bytes::from_static(b"v=1"), Expect::Absent).await.map(|_| ())
+}
+
+/// Says in one region's table that all that is left of an ended life, wherever it was left, stands in it.
+/// Doing it again changes nothing.
+///
+/// # Errors
+/// As [`Table::put`].
+pub async fn declare_gathered(table: &dyn Table, origin: &Origin) -> Result<(), Error> {
+    table.put(layout::gathered(origin), Bytes::from_static(b"v=1"), Expect::Absent).await.map(|_| ())
+}
+
+/// Which of these lives have ended and are gathered: what of them does not stand in this region's table will
+/// never come. At most [`GET_KEYS_MAX`](crate::table::GET_KEYS_MAX) lives.
+///
+/// # Errors
+/// As [`Table::get`].
+pub async fn gathered(table: &dyn Table, origins: &[Origin]) -> Result<Vec<Origin>, Error> {
+    let keys: Vec<crate::Key> = origins.iter().map(layout::gathered).collect();
+    let items = if keys.is_empty() { Vec::new() } else { table.get(&keys, Consistency::Consistent).await? };
+    let found = origins.iter().zip(items).filter(|(_, item)| item.is_some());
+    Ok(found.map(|(origin, _)| origin.clone()).collect())
 }
 
 /// Which ingress and which log are this life's: the identities that they had when it was first seen, which

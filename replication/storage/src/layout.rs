@@ -140,6 +140,12 @@ pub fn opened(origin: &Origin) -> Key {
     control(&origin.region(), &format!("opened#{:010}", origin.incarnation()))
 }
 
+/// Of the fact that all that is left of an ended life stands in every region's table, in each of which a
+/// rebuild puts it (E1, E24).
+pub fn gathered(origin: &Origin) -> Key {
+    control(&origin.region(), &format!("gathered#{:010}", origin.incarnation()))
+}
+
 /// Of the identities of a life's ingress and log, written by the region itself (E1).
 pub fn topics(origin: &Origin) -> Key {
     control(&origin.region(), &format!("topics#{:010}", origin.incarnation()))

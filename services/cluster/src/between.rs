@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use sterna_log::Log;
 pub use sterna_log::memory::Mirror;
 use sterna_log::memory::MirrorConfig;
 use sterna_process::{Clock, End, Pipe, Process};
@@ -18,7 +19,7 @@ pub use sterna_storage::memory::{Delay, Replication};
 use sterna_stream::{Origin, Region};
 
 use crate::plan::Plan;
-use crate::rebuild::{self, Rebuild, Rebuilt};
+use crate::rebuild::{self, Rebuild, Rebuilt, United};
 use crate::stores::{MemoryStores, ingress, mirrored_log, own_log};
 pub use crate::wan::Direction;
 use crate::wan::Wire;
@@ -136,25 +137,43 @@ impl Between {
         ends: u32,
         wall_ms: u64,
     ) -> Result<Rebuilt, rebuild::Error> {
-        let table = |region: &Region| self.stores[region].table.clone() as Arc<dyn Table>;
         if self.emptied.remove(region) {
             self.stores
                 .keys()
                 .filter(|other| *other != region)
                 .for_each(|other| self.tables.copy(other, region));
         }
-        let others = self.stores.keys().filter(|other| *other != region).map(table).collect();
-        let rebuild = Rebuild {
+        let rebuild = self.with_stores(region, witness, ends, wall_ms);
+        let origin = Origin::of(region, ends + 1);
+        rebuild.run(async |_| self.follow(&origin)).await
+    }
+
+    /// What is left of a rebuilt region's lives up to `ends` is gathered, and no more of them is waited for.
+    ///
+    /// # Errors
+    /// As [`Rebuild::gather`]; may be called again.
+    pub async fn gather(
+        &self,
+        region: &Region,
+        witness: &Region,
+        ends: u32,
+    ) -> Result<United, rebuild::Error> {
+        self.with_stores(region, witness, ends, 0).gather().await
+    }
+
+    fn with_stores(&self, region: &Region, witness: &Region, ends: u32, wall_ms: u64) -> Rebuild {
+        let table = |region: &Region| self.stores[region].table.clone() as Arc<dyn Table>;
+        let others = || self.stores.iter().filter(|(other, _)| *other != region);
+        Rebuild {
             region: region.clone(),
             ends,
             witness: (witness.clone(), table(witness)),
             table: table(region),
             log: self.stores[region].log.clone(),
-            others,
+            others: others().map(|(other, _)| table(other)).collect(),
+            mirrored: others().map(|(_, stores)| stores.log.clone() as Arc<dyn Log>).collect(),
             wall_ms,
-        };
-        let origin = Origin::of(region, ends + 1);
-        rebuild.run(async |_| self.follow(&origin)).await
+        }
     }
 
     /// The topics of a region's new life at home and everywhere else, and mirrors of its log.

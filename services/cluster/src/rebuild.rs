@@ -12,6 +12,10 @@
 //!
 //! What was acked and stood nowhere else than in what was destroyed is not here: its authors' devices keep it
 //! and offer it again (E9).
+//!
+//! Later, when the other regions have taken in what they had of the ended lives, [`Rebuild::gather`] puts all
+//! that is left of them anywhere into every region's table, and says so there: until then, what rests on an
+//! access event that was lost with the region waits for it, for it might still come (E24).
 
 use std::sync::Arc;
 
@@ -23,6 +27,7 @@ use sterna_stream::{Origin, Region};
 use crate::stores::{ingress, own_log};
 
 mod carry;
+mod gather;
 mod union;
 
 pub use carry::Carried;
@@ -41,8 +46,10 @@ pub struct Rebuild {
     pub table: Arc<dyn Table>,
     /// The region's log, with whatever is left in it.
     pub log: Arc<dyn Log>,
-    /// The tables of the other regions.
+    /// The tables of the other regions, all of them.
     pub others: Vec<Arc<dyn Table>>,
+    /// Their logs, with what they mirrored of the lives that end.
+    pub mirrored: Vec<Arc<dyn Log>>,
     /// Unix milliseconds, for records that are produced again.
     pub wall_ms: u64,
 }
@@ -74,6 +81,9 @@ pub enum Error {
         /// The life that was to end.
         named: u32,
     },
+    /// A life goes on, as far as its witness says: what is left of it cannot be gathered.
+    #[error("{0} has not ended: rebuild its region first. Nothing was declared")]
+    GoesOn(Origin),
     /// A region is not its own witness.
     #[error("{0} cannot be its own witness")]
     NotWitness(Region),
@@ -153,6 +163,33 @@ impl Rebuild {
             return Err(Error::NotPresent { region, present, named });
         }
         Ok((Origin::of(&self.region, present), raised))
+    }
+
+    /// Gathers all that is left of the lives that have ended, from every region's table and log, into every
+    /// region's table, and declares there that no more of them will come. Takes a few times fifteen seconds
+    /// and reads what is kept of the ended lives' logs; may be called at any time after [`Rebuild::run`], and
+    /// again. To be called when the other regions consume what was mirrored, and not while one of them is
+    /// away: what it alone has in hand would come too late, and be shown as it comes.
+    ///
+    /// # Errors
+    /// [`Error`]; nothing is declared while a table or a log does not answer, or holds what cannot be read.
+    pub async fn gather(&self) -> Result<United, Error> {
+        let (_, table) = &self.witness;
+        let present = control::incarnation(&**table, &self.region).await?;
+        if present <= self.ends {
+            return Err(Error::GoesOn(Origin::of(&self.region, self.ends)));
+        }
+        let found = gather::gather(self).await?;
+        tracing::warn!(
+            region = %self.region, ended = self.ends, ?found,
+            "all that is left of a region's ended lives stands in every table; nobody waits for more"
+        );
+        Ok(found)
+    }
+
+    /// Every region's table.
+    fn tables(&self) -> impl Iterator<Item = &dyn Table> {
+        self.others.iter().chain([&self.table]).map(|table| &**table)
     }
 
     /// The lives that have ended, oldest first.

@@ -36,7 +36,7 @@ async fn page(source: &Source, ask: v1::Ask) -> Result<v1::Page, Refusal> {
     }
     let mut run = source.following(&stream, &after, &head).await?;
     if gate::concerns(&run.segments) {
-        let held = source.held(&stream).await?;
+        let held = source.held(&stream, run.segments.iter()).await?;
         run.more |= gate::stop(&mut run.segments, &held);
     }
     let mut upto = after;

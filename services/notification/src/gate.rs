@@ -1,11 +1,13 @@
 //! What may be shown: nothing that rests on member or access events that this region does not hold (E24).
 //!
 //! A page stops, per origin, at the first segment that rests on more than the table holds; asked again later,
-//! it goes on. What a segment rests on of its own origin came before it anyway.
+//! it goes on. What a segment rests on of its own origin came before it anyway. Access events that were lost
+//! with a region whose life has ended are not waited for, once all that is left of it is here.
 
 use sterna_proto::record::Stored;
+use sterna_stream::limits::CURSOR_ORIGINS;
 use sterna_stream::mutant;
-use sterna_stream::policy::access_of;
+use sterna_stream::policy::{self, Ends, access_of};
 use sterna_stream::{Cursor, Origin};
 
 /// What this region holds.
@@ -15,11 +17,21 @@ pub struct Held {
     pub stream: Cursor,
     /// Of the tenant's access stream.
     pub access: Cursor,
+    /// Lives that have ended, and what is left of them in the access stream.
+    pub ends: Ends,
 }
 
 /// Whether any of these segments rests on another origin's member events, or on access events.
 pub fn concerns(segments: &[Stored]) -> bool {
     segments.iter().any(|stored| foreign(stored).next().is_some() || access_of(&stored.segment).is_some())
+}
+
+/// The lives of whose access events these segments rest on more than is held, at most as many as a cursor
+/// names.
+pub fn lacking<'a>(segments: impl Iterator<Item = &'a Stored>, held: &Held) -> Vec<Origin> {
+    let mut needed = Cursor::new();
+    segments.filter_map(|stored| access_of(&stored.segment)).for_each(|access| needed.merge(access));
+    policy::lacking(&needed, &held.access).take(CURSOR_ORIGINS).cloned().collect()
 }
 
 /// Drops what may not be shown while the region holds `held`. Returns whether anything was dropped.
@@ -29,7 +41,7 @@ pub fn stop(segments: &mut Vec<Stored>, held: &Held) -> bool {
     segments.retain(|stored| {
         let origin = &stored.segment.origin;
         let members = foreign(stored).all(|(other, seq)| held.stream.get(other) >= seq);
-        let access = access_of(&stored.segment).is_none_or(|access| held.access.covers(access));
+        let access = access_of(&stored.segment).is_none_or(|access| held.ends.enough(&held.access, access));
         let ready = (members && access) || mutant!("ignore_policy_in_backlog");
         if !ready && !stopped.contains(origin) {
             stopped.push(origin.clone());
@@ -67,7 +79,7 @@ mod tests {
     }
 
     fn held(stream: &str, access: &str) -> Held {
-        Held { stream: stream.parse().unwrap(), access: access.parse().unwrap() }
+        Held { stream: stream.parse().unwrap(), access: access.parse().unwrap(), ends: Ends::default() }
     }
 
     /// E24: so it is with events of the tenant's access stream, those of the segment's own origin included,
@@ -84,6 +96,29 @@ mod tests {
         assert!(!stop(&mut page, &held("", "us:7")));
         all[2].segment.stream = "acme/access/main".parse().unwrap();
         assert!(!concerns(&all));
+    }
+
+    /// E1, E24: an access event that was lost with a region is not waited for once its life has ended and all
+    /// that is left of it is here; what is left, and what other lives may still bring, is.
+    #[test]
+    fn a_page_does_not_wait_for_what_was_lost_with_an_ended_life() {
+        let mut all = [segment("us", 1, ""), segment("us", 2, ""), segment("ap", 1, "")];
+        all[1].segment.policy.access = "us:7".parse().unwrap();
+        all[2].segment.policy.access = "eu:4,us:7".parse().unwrap();
+        let mut here = held("", "eu:3,us:6");
+        assert_eq!(lacking(all.iter(), &here), ["eu", "us"].map(|origin| origin.parse().unwrap()));
+        let shown = |held: &Held| {
+            let mut page = all.to_vec();
+            stop(&mut page, held);
+            page.len()
+        };
+        assert_eq!(shown(&here), 1);
+        here.ends.learn(["us".parse().unwrap()], &"us:6".parse().unwrap());
+        assert_eq!(shown(&here), 2, "the other rests on an event that may come");
+        here.access = "eu:4,us:5".parse().unwrap();
+        assert_eq!(shown(&here), 1, "what is left of it is not all held");
+        here.access = "eu:4,us:6".parse().unwrap();
+        assert_eq!(shown(&here), 3);
     }
 
     /// E24: what rests on an event that is not held stops its own origin, and no other.

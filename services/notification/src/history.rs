@@ -33,8 +33,11 @@ pub async fn answer(source: &Source, request: v1::HistoryRequest) -> Result<v1::
     let from = convert::cursor(request.from.as_ref()).map_err(|_| malformed())?;
     let to = convert::cursor(request.to.as_ref()).map_err(|_| malformed())?;
     let mut ends = read(source, &stream, (&from, &to), &request).await?;
+    let mut ended = Vec::new();
     if ends.iter().any(|end| gate::concerns(&end.run.segments)) {
-        let held = source.held(&stream).await?;
+        let held = source.held(&stream, ends.iter().flat_map(|end| &end.run.segments)).await?;
+        let life = |(origin, last): (&Origin, u64)| v1::Ended { origin: origin.to_string(), last };
+        ended.extend(held.ends.iter().map(life));
         for end in &mut ends {
             if gate::stop(&mut end.run.segments, &held) {
                 end.run.more = false;
@@ -44,7 +47,7 @@ pub async fn answer(source: &Source, request: v1::HistoryRequest) -> Result<v1::
     let stuck = |end: &&End| !end.run.more && !end.is_whole(request.newest);
     let waiting = ends.iter().filter(stuck).map(|end| end.origin.to_string()).collect();
     let segments = ends.into_iter().flat_map(|end| end.run.segments);
-    Ok(v1::HistoryAnswer { records: segments.map(|stored| stored.bytes).collect(), waiting })
+    Ok(v1::HistoryAnswer { records: segments.map(|stored| stored.bytes).collect(), waiting, ended })
 }
 
 async fn read(

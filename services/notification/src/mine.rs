@@ -144,7 +144,7 @@ impl Mine {
     }
 
     async fn heads(&self, names: &[String]) -> Result<Vec<Candidate>, Refusal> {
-        let request = v1::HeadsRequest { streams: names.to_vec() };
+        let request = v1::HeadsRequest { streams: names.to_vec(), ..Default::default() };
         let answer = self.persistence.clone().heads(request).await;
         let heads = answer.map_err(|status| refusal::from_status(&status))?.into_inner().heads;
         let candidate = |(name, head): (&String, v1::StreamHead)| {

@@ -7,14 +7,15 @@ use std::sync::Arc;
 
 use sterna_process::Link;
 use sterna_proto::record::Stored;
-use sterna_proto::v1;
 use sterna_proto::v1::persistence_client::PersistenceClient;
+use sterna_proto::{convert, v1};
 use sterna_storage::Tails;
 use sterna_storage::tails::Part;
 use sterna_stream::limits::BACKLOG_READ_BYTES;
+use sterna_stream::policy::Ends;
 use sterna_stream::{Cursor, Origin, Reason, Refusal, StreamId, fixed};
 
-use crate::gate::Held;
+use crate::gate::{self, Held};
 
 /// Segments of a region.
 #[derive(Clone)]
@@ -62,21 +63,39 @@ impl Source {
         Ok(Run { segments: decode(answer.records)?, more: !answer.remaining.is_empty() })
     }
 
-    /// How far this region's table holds the stream, and the access stream of its tenant.
+    /// What this region holds of the stream, and of the access stream of its tenant, for these segments to be
+    /// shown or not. Of lives of which it lacks something that they rest on it is asked whether they have
+    /// ended: that costs a second look, while something waits.
     ///
     /// # Errors
     /// The refusal of the table.
-    pub async fn held(&self, stream: &StreamId) -> Result<Held, Refusal> {
+    pub async fn held<'a>(
+        &self,
+        stream: &StreamId,
+        segments: impl Iterator<Item = &'a Stored>,
+    ) -> Result<Held, Refusal> {
+        let held = self.look(stream, &[]).await?;
+        let lacking = gate::lacking(segments, &held);
+        if lacking.is_empty() { Ok(held) } else { self.look(stream, &lacking).await }
+    }
+
+    /// What is held, and which of these lives have ended.
+    async fn look(&self, stream: &StreamId, lives: &[Origin]) -> Result<Held, Refusal> {
         let no_head = || Reason::Internal.because("persistence answered what is no head");
         let access = fixed::access(stream.tenant()).map_err(|_| no_head())?;
-        let request = v1::HeadsRequest { streams: vec![stream.to_string(), access.to_string()] };
-        let answer = self.persistence.clone().heads(request).await;
-        let heads = answer.map_err(|status| sterna_proto::refusal::from_status(&status))?.into_inner().heads;
-        let head = |at: usize| {
-            let head = heads.get(at).and_then(|head| sterna_proto::convert::cursor(head.head.as_ref()).ok());
-            head.ok_or_else(no_head)
+        let request = v1::HeadsRequest {
+            streams: vec![stream.to_string(), access.to_string()],
+            lives: lives.iter().map(ToString::to_string).collect(),
         };
-        Ok(Held { stream: head(0)?, access: head(1)? })
+        let answer = self.persistence.clone().heads(request).await;
+        let answer = answer.map_err(|status| sterna_proto::refusal::from_status(&status))?.into_inner();
+        let [of_stream, of_access] = answer.heads.as_slice() else { return Err(no_head()) };
+        let cursor = |field: &Option<v1::Cursor>| convert::cursor(field.as_ref()).map_err(|_| no_head());
+        let gathered = answer.gathered.iter().map(|origin| origin.parse());
+        let gathered = gathered.collect::<Result<Vec<Origin>, _>>().map_err(|_| no_head())?;
+        let mut ends = Ends::default();
+        ends.learn(gathered, &cursor(&of_access.members)?);
+        Ok(Held { stream: cursor(&of_stream.head)?, access: cursor(&of_access.head)?, ends })
     }
 
     /// Of each origin the newest segments of (after, head] that hold at least its newest `n` events there.

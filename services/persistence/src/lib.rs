@@ -80,8 +80,7 @@ impl Service for Persistence {
     }
 
     async fn heads(&self, request: Request<v1::HeadsRequest>) -> Result<Response<v1::HeadsAnswer>, Status> {
-        let heads = heads::heads(&*self.table, &request.into_inner().streams).await.map_err(status)?;
-        Ok(Response::new(v1::HeadsAnswer { heads }))
+        heads::heads(&*self.table, request.get_ref()).await.map(Response::new).map_err(status)
     }
 
     async fn lookup(

@@ -13,7 +13,7 @@ use futures_util::Stream;
 use sterna_process::End;
 use sterna_proto::v1::attach_up::What;
 use sterna_proto::{convert, v1};
-use sterna_stream::{Hlc, StreamId, mutant, partition};
+use sterna_stream::{Hlc, Origin, StreamId, mutant, partition};
 use tokio::sync::{Notify, mpsc};
 use tonic::Streaming;
 
@@ -177,22 +177,36 @@ impl Shard {
 }
 
 pub(crate) async fn heads(role: &Inner, streams: &[StreamId]) -> Result<Vec<Head>, ()> {
-    let names: Vec<String> = streams.iter().map(ToString::to_string).collect();
+    Ok(heads_and_ends(role, streams, &[]).await?.0)
+}
+
+/// Heads, and which of these lives had been gathered before they were read.
+pub(crate) async fn heads_and_ends(
+    role: &Inner,
+    streams: &[StreamId],
+    lives: &[Origin],
+) -> Result<(Vec<Head>, Vec<Origin>), ()> {
+    let lives = lives.iter().map(ToString::to_string).collect();
+    let message = v1::HeadsRequest { streams: streams.iter().map(ToString::to_string).collect(), lives };
     for _ in 0..HEADS_TRIES {
-        let mut request = tonic::Request::new(v1::HeadsRequest { streams: names.clone() });
+        let mut request = tonic::Request::new(message.clone());
         request.set_timeout(std::time::Duration::from_secs(5));
         match role.persistence.clone().heads(request).await {
             Ok(answer) => {
-                let parse = |head: &v1::StreamHead| {
-                    Ok(Head { cursor: convert::cursor(head.head.as_ref())?, newest: Hlc(head.max_hlc) })
-                };
-                let heads: Result<Vec<_>, convert::Malformed> =
-                    answer.into_inner().heads.iter().map(parse).collect();
-                return heads
+                return parse(&answer.into_inner())
                     .map_err(|error| tracing::error!(%error, "persistence answered what is no head"));
             }
             Err(error) => tracing::warn!(%error, "heads could not be read"),
         }
     }
     Err(())
+}
+
+fn parse(answer: &v1::HeadsAnswer) -> Result<(Vec<Head>, Vec<Origin>), convert::Malformed> {
+    let head = |head: &v1::StreamHead| {
+        Ok(Head { cursor: convert::cursor(head.head.as_ref())?, newest: Hlc(head.max_hlc) })
+    };
+    let heads = answer.heads.iter().map(head).collect::<Result<_, convert::Malformed>>()?;
+    let origin = |origin: &String| origin.parse().map_err(|_| convert::Malformed::Field("gathered"));
+    Ok((heads, answer.gathered.iter().map(origin).collect::<Result<_, _>>()?))
 }

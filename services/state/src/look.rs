@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::{self, Stream};
-use sterna_stream::{Cursor, StreamId};
+use sterna_stream::{Cursor, Origin, StreamId};
 use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::{Inner, attach};
@@ -40,13 +40,15 @@ pub(crate) async fn look(role: &Inner) {
 /// Access streams first: what waits for one rarely waits for anything else.
 async fn once(role: &Inner, access: &mut Turns, members: &mut Turns) {
     let lacking = role.hub.lock().lacking_access();
-    let mut heads = pin!(heads(role, access.next(lacking)));
-    while let Some((stream, head)) = heads.next().await {
-        role.hub.lock().access_held(&stream, &head);
+    let lives = |stream| (role.hub.lock().lacking_lives(&stream), stream);
+    let mut heads = pin!(heads(role, access.next(lacking).into_iter().map(lives).collect()));
+    while let Some((stream, head, gathered)) = heads.next().await {
+        role.hub.lock().access_held(&stream, &head, &gathered);
     }
     let lacking = role.hub.lock().lacking();
-    let mut heads = pin!(self::heads(role, members.next(lacking)));
-    while let Some((stream, head)) = heads.next().await {
+    let streams = members.next(lacking).into_iter().map(|stream| (Vec::new(), stream));
+    let mut heads = pin!(self::heads(role, streams.collect()));
+    while let Some((stream, head, _)) = heads.next().await {
         role.hub.lock().held(&stream, &head, Instant::now());
     }
     // What has waited too long is left to the backlog, whether anything was learnt or not.
@@ -56,12 +58,16 @@ async fn once(role: &Inner, access: &mut Turns, members: &mut Turns) {
     }
 }
 
-/// How far the table holds these streams, of those that it says so of in time, as it says so.
-fn heads(role: &Inner, streams: Vec<StreamId>) -> impl Stream<Item = (StreamId, Cursor)> {
-    let ask = move |stream: StreamId| async move {
-        let asked = attach::heads(role, std::slice::from_ref(&stream));
-        let heads = tokio::time::timeout(SECOND, asked).await.ok()?.ok()?;
-        Some((stream, heads.into_iter().next()?.cursor))
+/// How far the table holds these streams, and which of the lives named with each are gathered, of those that
+/// it says so of in time, as it says so.
+fn heads(
+    role: &Inner,
+    streams: Vec<(Vec<Origin>, StreamId)>,
+) -> impl Stream<Item = (StreamId, Cursor, Vec<Origin>)> {
+    let ask = move |(lives, stream): (Vec<Origin>, StreamId)| async move {
+        let asked = attach::heads_and_ends(role, std::slice::from_ref(&stream), &lives);
+        let (heads, gathered) = tokio::time::timeout(SECOND, asked).await.ok()?.ok()?;
+        Some((stream, heads.into_iter().next()?.cursor, gathered))
     };
     stream::iter(streams).map(ask).buffer_unordered(AT_ONCE).filter_map(std::future::ready)
 }

@@ -49,6 +49,20 @@ async fn a_life_may_go_on_from_its_opening_to_its_end() {
     assert_eq!(standing(&table, &second).await.unwrap(), Standing::Present);
 }
 
+/// E1, E24: a life is gathered where it was said so, each by itself and for good.
+#[tokio::test(start_paused = true)]
+async fn a_life_is_gathered_where_it_was_said_so() {
+    let [here, there] = [(), ()].map(|()| crate::memory::MemoryTable::new());
+    let lives: [Origin; 3] = ["us-east-1", "us-east-1~2", "eu-west-1"].map(|origin| origin.parse().unwrap());
+    assert_eq!(gathered(&here, &lives).await.unwrap(), []);
+    assert_eq!(gathered(&here, &[]).await.unwrap(), []);
+    for _ in 0..2 {
+        declare_gathered(&here, &lives[1]).await.unwrap();
+        assert_eq!(gathered(&here, &lives).await.unwrap(), lives[1..2]);
+    }
+    assert_eq!(gathered(&there, &lives).await.unwrap(), []);
+}
+
 /// E1: the witness alone raises an incarnation; the others see it when it has arrived.
 #[tokio::test(start_paused = true)]
 async fn an_incarnation_is_raised_once_by_the_witness_and_arrives_everywhere() {

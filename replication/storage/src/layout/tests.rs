@@ -45,6 +45,7 @@ fn golden_keys_never_change() {
         ("checkpoints", "us-east-1", "00007#00000000000000000003#00000000001795214400#00001")
     );
     assert_eq!(texts(&incarnation(&region)), ("control", "us-east-1", "incarnation"));
+    assert_eq!(texts(&gathered(&origin("us-east-1~2"))), ("control", "us-east-1", "gathered#0000000002"));
 }
 
 #[test]

@@ -29,7 +29,7 @@ impl StoredEvents {
 #[async_trait]
 impl MemberEvents for StoredEvents {
     async fn newest(&self, stream: &StreamId) -> Result<Cursor, Refusal> {
-        let request = bounded(v1::HeadsRequest { streams: vec![stream.to_string()] });
+        let request = bounded(v1::HeadsRequest { streams: vec![stream.to_string()], ..Default::default() });
         let answer = self.0.clone().heads(request).await.map_err(unavailable)?.into_inner();
         let head = answer.heads.first().ok_or_else(damaged)?;
         convert::cursor(head.members.as_ref()).map_err(|_| damaged())

@@ -8,7 +8,7 @@ use sterna_storage::{Consistency, Expect, Item, Key, Name, Put, Table, layout};
 use super::{Error, Rebuild};
 
 /// Items that are looked for at once.
-const ITEMS_AT_ONCE: usize = 100;
+pub(super) const ITEMS_AT_ONCE: usize = 100;
 
 /// What was found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -20,8 +20,7 @@ pub struct United {
 }
 
 pub(super) async fn unite(rebuild: &Rebuild) -> Result<United, Error> {
-    let tables: Vec<&dyn Table> =
-        rebuild.others.iter().map(|table| &**table).chain([&*rebuild.table]).collect();
+    let tables: Vec<&dyn Table> = rebuild.tables().collect();
     let mut united = United::default();
     for (at, source) in tables.iter().enumerate() {
         let mut after = None;
@@ -46,7 +45,12 @@ pub(super) async fn unite(rebuild: &Rebuild) -> Result<United, Error> {
 }
 
 /// Gives a table what it lacks of these. Forks are met from both sides, and counted from one.
-async fn give(table: &dyn Table, items: &[Item], counts: bool, united: &mut United) -> Result<(), Error> {
+pub(super) async fn give(
+    table: &dyn Table,
+    items: &[Item],
+    counts: bool,
+    united: &mut United,
+) -> Result<(), Error> {
     let keys: Vec<Key> = items.iter().map(|item| item.key.clone()).collect();
     let found = table.get(&keys, Consistency::Consistent).await?;
     for (item, found) in items.iter().zip(found) {

@@ -1,12 +1,19 @@
 //! Paging a hole over HTTP, in paused time: the answer is the state.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
+use bytes::Bytes;
 use serde_json::Value;
+use sterna_cluster::{MemoryStores, Plan, Region};
+use sterna_process::ManualClock;
+use sterna_proto::record::{Body, encode_segment};
+use sterna_storage::{Expect, Key, Put, Table, control, layout};
+use sterna_stream::{ContentHash, EventId, Hlc, Policy, Position, Prefix, Segment};
 use tokio::time::{Duration, sleep};
 
 use super::asker::cursor;
-use super::{World, run};
+use super::{NOW, World, run};
 
 /// Pages of (from, to] until nothing remains; the seqs, in the order they were shown.
 async fn pages(world: &World, path: &str, (from, to): (u64, u64), order: &str, limit: usize) -> Vec<u64> {
@@ -99,6 +106,62 @@ fn what_is_not_here_yet_waits() {
             assert_eq!(answer.texts(), texts, "the other origin holds up nothing");
             assert_eq!(answer.body["retry_after_ms"], Value::Null);
             assert_ne!(answer.body["from"], answer.body["to"]);
+        }
+    });
+}
+
+/// An event of eu-west-1's only life that rests on the third of its access events.
+fn resting(path: &str) -> (Key, Bytes) {
+    let body = Body {
+        id: EventId::mint(NOW, 1),
+        author: "ana".parse().unwrap(),
+        kind: "message".parse().unwrap(),
+        payload: Bytes::from_static(br#"{"text":"left"}"#),
+        content: ContentHash([1; 16]),
+        resend: false,
+        key: String::new(),
+        deps: None,
+    };
+    let segment = Segment {
+        stream: format!("acme{}", path.strip_prefix("/v1/streams").unwrap()).parse().unwrap(),
+        origin: "eu-west-1".parse().unwrap(),
+        first: 1,
+        stamps: vec![Hlc::at(NOW)],
+        bodies: vec![body.encode()],
+        from: Position { incarnation: 1, partition: 0, offset: 0 },
+        policy: Policy { access: "eu-west-1:3".parse().unwrap(), ..Policy::default() },
+        prefix: Prefix::START,
+        members: Vec::new(),
+        member_before: 0,
+    };
+    (layout::segment(&segment.stream, &segment.origin, 1), encode_segment(&segment))
+}
+
+/// E1, E24: what rests on an access event that is not here waits, and does no longer once all that is left of
+/// the ended life is here.
+#[test]
+fn a_page_does_not_wait_for_what_was_lost_with_an_ended_life() {
+    run(async {
+        let plan = Plan::small("us-east-1".parse().unwrap(), 36);
+        let (clock, stores) = (ManualClock::new(NOW), MemoryStores::new(&plan));
+        let region = Region::start(plan.clone(), stores.stores(), Arc::new(clock.clone()));
+        let mut world = World::of(plan, clock, region);
+        let path = world.stream(&[]).await;
+        let (key, record) = resting(&path);
+        assert_eq!(stores.table.put(key, record, Expect::Absent).await.unwrap(), Put::Done(1));
+        let left = |order: &str| format!("{path}/events?order={order}&to=eu-west-1:1");
+        for order in ["oldest", "newest"] {
+            let answer = world.get("ana", &left(order)).await;
+            assert_eq!((answer.texts().len(), &answer.body["retry_after_ms"]), (0, &1_000.into()));
+        }
+        control::declare_gathered(&*stores.table, &"eu-west-1".parse().unwrap()).await.unwrap();
+        for order in ["oldest", "newest"] {
+            let answer = world.get("ana", &left(order)).await;
+            assert_eq!(
+                (answer.texts(), &answer.body["retry_after_ms"]),
+                (vec!["left".to_owned()], &Value::Null)
+            );
+            assert_eq!(answer.body["from"], answer.body["to"]);
         }
     });
 }

@@ -23,6 +23,7 @@ mod clocks;
 #[allow(dead_code, reason = "one region asks more of its devices than three")]
 #[path = "../one_region/device.rs"]
 mod device;
+mod ended;
 mod express;
 #[allow(dead_code, reason = "one region hears and says more than is asked of three")]
 #[path = "../one_region/person.rs"]

@@ -237,6 +237,7 @@ pub(crate) async fn broken(faults: Option<&Arc<Faults>>) -> (Rebuild, MemoryLog)
         table,
         log: stores.log.clone(),
         others: vec![there],
+        mirrored: Vec::new(),
         wall_ms: NOW,
     };
     (rebuild, (*stores.log).clone())

@@ -63,7 +63,9 @@ impl Rest {
     /// How far this region's table holds the stream.
     pub(super) async fn held(&self, stream: &StreamId) -> Result<Held, Refusal> {
         let mut client = PersistenceClient::new(self.links.persistence.clone());
-        let answer = read(client.heads(v1::HeadsRequest { streams: vec![stream.to_string()] })).await?;
+        let answer =
+            read(client.heads(v1::HeadsRequest { streams: vec![stream.to_string()], ..Default::default() }))
+                .await?;
         let head = answer.heads.into_iter().next().ok_or_else(damaged)?;
         let cursor = convert::cursor(head.head.as_ref()).map_err(|_| damaged())?;
         Ok(Held { head: cursor, newest: Hlc(head.max_hlc) })

@@ -1,7 +1,8 @@
 //! `GET …/events`: a hole, page by page. Paging is its own state: the answer carries what remains.
 //!
 //! A page is shown under a decision that knows every member and access event which the page holds or rests
-//! on, and stops, per origin, before the first that it does not know (E24).
+//! on, and stops, per origin, before the first that it does not know (E24). Of access events of a life that
+//! has ended it has to know what is left: notification says of which lives it looked that up.
 
 use bytes::Bytes;
 use http::StatusCode;
@@ -12,7 +13,7 @@ use sterna_proto::{convert, v1};
 use sterna_protocol::json::encode_event;
 use sterna_protocol::rest::{Taken, bad};
 use sterna_stream::limits::{CURSOR_ORIGINS, REST_BYTES, REST_ITEMS};
-use sterna_stream::policy::access_of;
+use sterna_stream::policy::{Ends, access_of};
 use sterna_stream::{Cursor, Origin, Reason, Segment, StreamId};
 
 use super::Rest;
@@ -32,6 +33,7 @@ const WAITING_MS: u32 = 1_000;
 struct End {
     segments: Vec<Segment>,
     waiting: Vec<Origin>,
+    ends: Ends,
 }
 
 /// Answers one page.
@@ -77,8 +79,10 @@ async fn read(rest: &Rest, stream: &StreamId, hole: &Hole, order: Order, limit: 
         answer.records.into_iter().map(|record| Stored::decode(record).map(|stored| stored.segment));
     let segments = segments.collect::<Result<_, _>>();
     let waiting = answer.waiting.iter().map(|origin| origin.parse()).collect::<Result<_, _>>();
-    match (segments, waiting) {
-        (Ok(segments), Ok(waiting)) => Ok(End { segments, waiting }),
+    let life = |ended: v1::Ended| ended.origin.parse().map(|origin| (origin, ended.last));
+    let ends = answer.ended.into_iter().map(life).collect::<Result<_, _>>();
+    match (segments, waiting, ends) {
+        (Ok(segments), Ok(waiting), Ok(ends)) => Ok(End { segments, waiting, ends }),
         _ => Err(Reason::Internal.because("stored events are damaged").into()),
     }
 }
@@ -91,29 +95,29 @@ async fn authorised(
     view: View,
     mut end: End,
 ) -> Taken<(View, End)> {
-    if end.segments.iter().all(|segment| knows(&view, segment)) {
+    if end.segments.iter().all(|segment| knows(&view, segment, &end.ends)) {
         return Ok((view, end));
     }
     let mut access = Cursor::new();
     end.segments.iter().filter_map(access_of).for_each(|needed| access.merge(needed));
-    rest.authorizer.must_know(stream, &access);
+    rest.authorizer.must_know(stream, &end.ends.lower(&access));
     let view = rest.view_anew(who, stream).await?;
-    let End { segments, waiting } = &mut end;
+    let End { segments, waiting, ends } = &mut end;
     segments.retain(|segment| {
-        if !knows(&view, segment) && !waiting.contains(&segment.origin) {
+        let known = knows(&view, segment, ends);
+        if !known && !waiting.contains(&segment.origin) {
             waiting.push(segment.origin.clone());
-            return false;
         }
-        knows(&view, segment)
+        known
     });
     Ok((view, end))
 }
 
-fn knows(view: &View, segment: &Segment) -> bool {
+fn knows(view: &View, segment: &Segment, ends: &Ends) -> bool {
     let known = view.fold.members.cursor();
     let members = segment.members.iter().map(|index| segment.first + u64::from(*index));
     known.covers(&segment.policy.member)
-        && access_of(segment).is_none_or(|access| view.grant.policy().access.covers(access))
+        && access_of(segment).is_none_or(|access| ends.enough(&view.grant.policy().access, access))
         && members.max().is_none_or(|last| known.get(&segment.origin) >= last)
 }
 

@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use sterna_stream::{Cursor, StreamId, fixed};
+use sterna_stream::{Cursor, Origin, StreamId, fixed};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -51,9 +51,16 @@ impl Hub {
         self.tenants.look_now();
     }
 
-    /// The table holds an access stream up to here.
-    pub fn access_held(&mut self, access: &StreamId, head: &Cursor) {
-        self.tenants.held(access.tenant(), head);
+    /// The lives of which an access stream was found to lack something: whether they have ended is asked
+    /// with its head.
+    pub fn lacking_lives(&self, access: &StreamId) -> Vec<Origin> {
+        self.tenants.lacking(access.tenant())
+    }
+
+    /// The table holds an access stream up to here; of these lives, which have ended, it holds all that is
+    /// left.
+    pub fn access_held(&mut self, access: &StreamId, head: &Cursor, gathered: &[Origin]) {
+        self.tenants.held(access.tenant(), head, gathered);
         let concerned = |stream: &StreamId| stream.tenant() == access.tenant();
         self.waiting().into_iter().filter(concerned).for_each(|stream| self.release(&stream));
     }

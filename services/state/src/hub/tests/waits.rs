@@ -145,10 +145,10 @@ fn a_segment_waits_for_the_access_events_it_rests_on() {
     assert_eq!(reader.words(), ["joined "]);
     let access: StreamId = "acme/access/main".parse().unwrap();
     assert_eq!((hub.lacking_access(), hub.lacking()), (vec![access.clone()], vec![]));
-    hub.access_held(&access, &cursor("us-east-1:2"));
-    hub.access_held(&"other/access/main".parse().unwrap(), &cursor("us-east-1:9"));
+    hub.access_held(&access, &cursor("us-east-1:2"), &[]);
+    hub.access_held(&"other/access/main".parse().unwrap(), &cursor("us-east-1:9"), &[]);
     assert_eq!((reader.words().len(), hub.waiting()), (0, vec![id("a")]));
-    hub.access_held(&access, &cursor("us-east-1:3"));
+    hub.access_held(&access, &cursor("us-east-1:3"), &[]);
     assert_eq!(reader.words(), ["recheck us-east-1:1", "us-east-1:2"]);
     assert_eq!((hub.lacking_access(), hub.waiting()), (vec![], vec![]));
     push(&mut hub, resting(3));
@@ -157,6 +157,36 @@ fn a_segment_waits_for_the_access_events_it_rests_on() {
     second.join(&mut hub, "a", "us-east-1:3");
     push(&mut hub, resting(4));
     assert_eq!(second.words(), ["joined us-east-1:3", "recheck us-east-1:4"], "a shard that joins was not");
+}
+
+/// E1, E24: access events that were lost with a region are not waited for once its life has ended and what is
+/// left of it is here: that is, and so is what a life that goes on may still bring.
+#[test]
+fn a_segment_does_not_wait_for_what_was_lost_with_an_ended_life() {
+    let mut hub = owner(8);
+    let mut reader = Reader::attach(&mut hub);
+    reader.join(&mut hub, "a", "");
+    let mut resting = segment("a", US, 1, "");
+    resting.policy.access = cursor("us-east-1:9");
+    let mut behind = segment("a", EU, 1, "");
+    behind.policy.access = cursor("eu-west-1:4,us-east-1:8");
+    push(&mut hub, resting);
+    push(&mut hub, behind);
+    let access: StreamId = "acme/access/main".parse().unwrap();
+    let lives = |names: &[&str]| names.iter().map(|name| name.parse().unwrap()).collect::<Vec<Origin>>();
+    assert_eq!(hub.lacking_lives(&access), lives(&[EU, US]));
+    hub.access_held(&access, &cursor("eu-west-1:3,us-east-1:7"), &[]);
+    assert_eq!(reader.words(), ["joined "], "it may still come");
+    hub.access_held(&access, &cursor("eu-west-1:3,us-east-1:7"), &lives(&[US]));
+    assert_eq!(reader.words(), ["recheck us-east-1:1"]);
+    assert_eq!((hub.lacking_lives(&access), hub.lacking_access()), (lives(&[EU]), vec![access.clone()]));
+    hub.access_held(&access, &cursor("eu-west-1:4,us-east-1:7"), &[]);
+    assert_eq!(reader.words(), ["recheck eu-west-1:1"]);
+    let mut later = segment("a", US, 2, "");
+    later.policy.access = cursor("us-east-1:10");
+    push(&mut hub, later);
+    assert_eq!(reader.words(), ["recheck us-east-1:2"], "what is known of a life is known for good");
+    assert_eq!((hub.lacking_lives(&access), hub.waiting()), (vec![], vec![]));
 }
 
 /// E24: what is needed is looked for at once when it is first met, and not again for each that needs it.

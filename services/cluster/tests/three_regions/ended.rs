@@ -1,0 +1,163 @@
+//! In paused time: what survives of a destroyed region and rests on an access event that did not.
+
+use sterna_cluster::rebuild::Error;
+use sterna_cluster::region::Place;
+use sterna_storage::control;
+use sterna_stream::{Origin, fixed};
+
+use super::*;
+
+/// Seconds: long enough for all that is waited for a while, and for heads to be compared twice.
+const LONG: u64 = 90;
+
+impl World {
+    fn us_is_silent(&self, on: bool) {
+        let [us, eu, ap] = NAMES.map(|name| name.parse::<Region>().unwrap());
+        for other in [eu, ap] {
+            self.regions.between.mirrors[&(us.clone(), other.clone())].cut(on);
+            self.regions.between.tables.hold_back(&us, &other, if on { 1_000 } else { 0 });
+        }
+    }
+
+    /// Of us-east-1's first life, the segments of a stream that a region's table holds.
+    async fn left(&self, region: &str, stream: &StreamId) -> usize {
+        let prefix = format!("{stream}/us-east-1#");
+        self.events(region).await.keys().filter(|key| key.starts_with(&prefix)).count()
+    }
+
+    async fn gathered(&self, region: &str) -> bool {
+        let life: Origin = NAMES[0].parse().unwrap();
+        !control::gathered(&*self.table(region), &[life]).await.unwrap().is_empty()
+    }
+
+    fn restart(&mut self, region: &str, places: &[Place]) {
+        let region = self.regions.regions.get_mut(&region.parse::<Region>().unwrap()).unwrap();
+        places.iter().for_each(|place| region.restart(*place));
+    }
+}
+
+/// Time passes, and both are there.
+async fn both(one: &mut Person, other: &mut Person, seconds: u64) {
+    let time = Duration::from_secs(seconds);
+    tokio::join!(one.listen(time), other.listen(time));
+}
+
+/// E1, E24: in us somebody is suspended, and something is said after that. Then us is destroyed: only what
+/// was said has left it, by express. Nobody is shown it, for the suspension might still come, also when us
+/// goes on in another life. When all that is left was gathered everywhere, everybody is: who was there all
+/// the time, who comes then, and after a restart of all roles that decide it.
+#[test]
+fn what_rests_on_what_was_lost_is_shown_when_the_life_is_gathered_and_not_before() {
+    run(async {
+        let mut world = World::of(16, true, |_| vec![Tenant::new("acme", "ops").unwrap()]);
+        let access = fixed::access("acme").unwrap();
+        let (stream, [mut ana, mut bo, mut cy]) = world.three_people().await;
+        let mut ops = world.person("ops", NAMES[0]).await;
+        ops.subscribe_when_there(&access).await;
+        ops.until("all foundings", |p| p.shown[&access].len() == NAMES.len()).await;
+        both(&mut bo, &mut cy, 5).await;
+        let before = world.left(NAMES[1], &access).await;
+
+        world.us_is_silent(true);
+        let id = world.id();
+        ops.publish(&access, id, "suspension", r#"{"v":1,"user":"eve","suspended":true}"#, false).await;
+        ops.until("the suspension", |p| p.shown[&access].len() > NAMES.len()).await;
+        both(&mut bo, &mut cy, 2).await;
+        let id = world.id();
+        ana.publish(&stream, id, "message", r#""after it""#, false).await;
+        ana.until("her own words", |p| p.texts(&stream).len() == 1).await;
+        // By express they are in eu and ap, and soon in their tables; nobody there follows the access stream.
+        both(&mut bo, &mut cy, 10).await;
+        let [us, eu] = [0, 1].map(|at: usize| NAMES[at].parse::<Region>().unwrap());
+        world.regions.regions.get_mut(&us).unwrap().kill_all();
+        world.regions.between.destroy(&us);
+        world.us_is_silent(false);
+        let early = world.regions.between.gather(&us, &eu, 1).await;
+        assert!(matches!(early, Err(Error::GoesOn(life)) if life.as_str() == NAMES[0]));
+        let (words, lost) = (world.left(NAMES[1], &stream).await, world.left(NAMES[1], &access).await);
+        assert_eq!(lost, before, "the suspension is lost");
+
+        let rebuilt = world.regions.between.rebuild(&us, &eu, 1, world.clock.wall_ms()).await.unwrap();
+        let peers = world.regions.between.peers_of(&us);
+        world.regions.regions.get_mut(&us).unwrap().begin(&rebuilt.origin, peers);
+        both(&mut bo, &mut cy, LONG).await;
+        for person in [&bo, &cy] {
+            assert_eq!(person.texts(&stream), [""; 0], "{}: it might still come", person.name);
+        }
+        for name in NAMES {
+            assert_eq!((world.left(name, &stream).await, world.left(name, &access).await), (words, lost));
+            assert!(!world.gathered(name).await);
+        }
+
+        let gathering = world.regions.between.gather(&us, &eu, 1);
+        let (gathered, ()) = tokio::join!(gathering, both(&mut bo, &mut cy, 40));
+        gathered.unwrap();
+        for name in NAMES {
+            assert!(world.gathered(name).await, "{name}");
+        }
+        bo.until("what was said", |p| p.texts(&stream).len() == 1).await;
+        cy.until("what was said", |p| p.texts(&stream).len() == 1).await;
+        let mut ana = world.person("ana", NAMES[0]).await;
+        ana.subscribe_when_there(&stream).await;
+        ana.until("what was said", |p| p.texts(&stream).len() == 1).await;
+
+        world.restart(NAMES[1], &[Place::State(0), Place::Notification, Place::Gateway(0)]);
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        let mut bo = world.person("bo", NAMES[1]).await;
+        bo.subscribe_when_there(&stream).await;
+        bo.until("what was said", |p| p.texts(&stream).len() == 1).await;
+        let id = world.id();
+        ana.publish(&stream, id, "message", r#""in another life""#, false).await;
+        bo.until("what is said now", |p| p.texts(&stream).len() == 2).await;
+    });
+}
+
+/// E1, E24: what survives in a mirror's log alone is gathered from there, also when no region has taken it
+/// in, and is waited for until then: here the suspension comes to light, and binds.
+#[test]
+fn what_a_log_alone_holds_is_gathered_from_it() {
+    run(async {
+        let mut world = World::of(17, true, |_| vec![Tenant::new("acme", "ops").unwrap()]);
+        let access = fixed::access("acme").unwrap();
+        let (stream, [mut ana, mut bo, mut cy]) = world.three_people().await;
+        let mut ops = world.person("ops", NAMES[0]).await;
+        ops.subscribe_when_there(&access).await;
+        ops.until("all foundings", |p| p.shown[&access].len() == NAMES.len()).await;
+        both(&mut bo, &mut cy, 5).await;
+        let before = world.left(NAMES[2], &access).await;
+
+        // The mirror to eu goes on, where nobody takes in what it brings.
+        world.us_is_silent(true);
+        let [us, eu] = [0, 1].map(|at: usize| NAMES[at].parse::<Region>().unwrap());
+        world.regions.between.mirrors[&(us.clone(), eu.clone())].cut(false);
+        world.regions.regions.get_mut(&eu).unwrap().kill(Place::State(0));
+        let id = world.id();
+        ops.publish(&access, id, "suspension", r#"{"v":1,"user":"cy","suspended":true}"#, false).await;
+        ops.until("the suspension", |p| p.shown[&access].len() > NAMES.len()).await;
+        both(&mut bo, &mut cy, 2).await;
+        let id = world.id();
+        ana.publish(&stream, id, "message", r#""about cy""#, false).await;
+        ana.until("her own words", |p| p.texts(&stream).len() == 1).await;
+        both(&mut bo, &mut cy, 10).await;
+        world.regions.regions.get_mut(&us).unwrap().kill_all();
+        world.regions.between.destroy(&us);
+        world.us_is_silent(false);
+        let rebuilt = world.regions.between.rebuild(&us, &eu, 1, world.clock.wall_ms()).await.unwrap();
+        let peers = world.regions.between.peers_of(&us);
+        world.regions.regions.get_mut(&us).unwrap().begin(&rebuilt.origin, peers);
+        both(&mut bo, &mut cy, LONG).await;
+        assert_eq!(cy.texts(&stream), [""; 0]);
+        assert_eq!(world.left(NAMES[2], &access).await, before, "no table has the suspension");
+
+        let gathering = world.regions.between.gather(&us, &eu, 1);
+        let (united, ()) = tokio::join!(gathering, both(&mut bo, &mut cy, 40));
+        assert!(united.as_ref().unwrap().given >= 3, "the suspension, to each table: {united:?}");
+        for name in NAMES {
+            assert_eq!(world.left(name, &access).await, before + 1, "{name}");
+        }
+        world.restart(NAMES[1], &[Place::State(0)]);
+        both(&mut bo, &mut cy, LONG).await;
+        assert_eq!((bo.texts(&stream).len(), cy.texts(&stream).len()), (1, 0), "cy never sees what was said");
+        assert!(cy.refused.contains(&Reason::Forbidden), "{:?}", cy.refused);
+    });
+}

@@ -34,6 +34,7 @@ use crate::second_ack::SecondAcks;
 use crate::session::SessionId;
 use crate::shard::{Refused, Shard};
 use crate::stored::{self, Stored};
+use crate::tenant::Changed;
 use crate::wire::{Encoding, Frames};
 
 /// What a shard is told at start.
@@ -93,6 +94,8 @@ pub(crate) struct Inner<S> {
     pub(crate) second_acks: Rc<RefCell<SecondAcks>>,
     /// What waits until sessions are authorised again.
     pub(crate) held: RefCell<Map<StreamId, Held>>,
+    /// Whom changes of tenants name, while others are authorised again.
+    pub(crate) changed: RefCell<Changed>,
     /// Who was asked to go elsewhere.
     pub(crate) departure: RefCell<Departure>,
     /// What devices say they have stored.
@@ -138,6 +141,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Gateway<S> {
             unanswered: RefCell::default(),
             second_acks: rest.second_acks.clone(),
             held: RefCell::default(),
+            changed: RefCell::default(),
             departure: RefCell::default(),
             stored: Stored::default(),
             mines: Mines::default(),

@@ -32,6 +32,9 @@ pub const HELD_SEGMENTS: usize = 64;
 pub const RETRY_S: u32 = 1;
 /// Seconds after which a join that waits for an absent event tells its client so (`gap` `waiting`).
 pub const WAITING_TOLD_S: u32 = (limits::GAP_WAITING_MS / 1_000) as u32;
+/// Users of one tenant that changes of its access stream named while others are authorised again; with one
+/// more it is everybody who has a session here.
+pub const CHANGED_USERS: usize = 1_024;
 /// Seconds that a closing session has to take its close frame and say goodbye.
 pub const CLOSE_S: u32 = 5;
 

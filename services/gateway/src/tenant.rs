@@ -3,18 +3,35 @@
 //! Nothing decided before counts any more, and whom it names is authorised again on every stream that they
 //! follow. What rests on the change waits for that by itself ([`crate::held`]); what does not rest on it may
 //! still pass until then.
+//!
+//! One task a tenant does it, in rounds: whom changes name while it is at work it takes up in the next one,
+//! all of them together. A round is bounded by [`DECISION`] as a whole, so that whoever is named is decided,
+//! or follows no more, within twice that.
 
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use sterna_process::End;
 use sterna_proto::v1;
+use sterna_stream::map::Map;
 use sterna_stream::{StreamId, fixed};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 
 use crate::conversation::DECISION;
 use crate::gateway::Inner;
+use crate::limits::CHANGED_USERS;
+
+/// Whom the next round of each tenant is about, of those that have a task.
+#[derive(Default)]
+pub(crate) struct Changed(Map<String, Whom>);
+
+/// Users of a tenant, or everybody in it.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Whom {
+    users: BTreeSet<String>,
+    everyone: bool,
+}
 
 impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Inner<S> {
     /// `state` saw events of a stream that name these users; of an access stream it is about all they do.
@@ -25,20 +42,99 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Inner<S> {
         }
         self.authorizer.passed(&access);
         self.tenant_passed(access.tenant());
-        let (inner, everyone) = (self.clone(), changed.everyone);
-        let users: BTreeSet<String> = changed.users.iter().cloned().collect();
-        self.process.spawn_local("authorising a tenant's users again", End::Expected, async move {
-            // One bound for all that follows from one change.
+        if self.changed.borrow_mut().add(access.tenant(), changed) {
+            let inner = self.clone();
+            self.process.spawn_local("authorising a tenant's users again", End::Expected, async move {
+                inner.settle_tenant(access.tenant()).await;
+            });
+        }
+    }
+
+    async fn settle_tenant(&self, tenant: &str) {
+        loop {
+            let Some(whom) = self.changed.borrow_mut().next(tenant) else { return };
+            // One bound for all that follows.
             let until = Instant::now() + DECISION;
-            let followed = inner.shard.heads().into_iter().map(|(stream, _)| stream);
-            for stream in followed.filter(|stream| stream.tenant() == access.tenant()) {
-                for session in inner.shard.followers(&stream) {
-                    let who = inner.identity(session);
-                    if who.is_some_and(|who| everyone || users.contains(who.user.as_str())) {
-                        inner.authorize_again(session, &stream, until).await;
+            let followed = self.shard.heads().into_iter().map(|(stream, _)| stream);
+            for stream in followed.filter(|stream| stream.tenant() == tenant) {
+                for session in self.shard.followers(&stream) {
+                    if self.identity(session).is_some_and(|who| whom.names(who.user.as_str())) {
+                        self.authorize_again(session, &stream, until).await;
                     }
                 }
             }
-        });
+        }
+    }
+}
+
+impl Changed {
+    /// Whom a change names is in the tenant's next round. Whether a task must begin, for the tenant has none.
+    fn add(&mut self, tenant: &str, changed: &v1::MembersChanged) -> bool {
+        if let Some(whom) = self.0.get_mut(tenant) {
+            whom.add(changed);
+            return false;
+        }
+        let mut whom = Whom::default();
+        whom.add(changed);
+        let somebody = whom != Whom::default();
+        if somebody {
+            self.0.insert(tenant.to_owned(), whom);
+        }
+        somebody
+    }
+
+    /// Whom the tenant's next round is about. `None`: nobody, and its task ends.
+    fn next(&mut self, tenant: &str) -> Option<Whom> {
+        let whom = std::mem::take(self.0.get_mut(tenant)?);
+        if whom == Whom::default() {
+            self.0.remove(tenant);
+            return None;
+        }
+        Some(whom)
+    }
+}
+
+impl Whom {
+    fn add(&mut self, changed: &v1::MembersChanged) {
+        self.users.extend(changed.users.iter().cloned());
+        self.everyone |= changed.everyone || self.users.len() > CHANGED_USERS;
+        if self.everyone {
+            self.users.clear();
+        }
+    }
+
+    fn names(&self, user: &str) -> bool {
+        self.everyone || self.users.contains(user)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn naming(users: impl IntoIterator<Item = String>, everyone: bool) -> v1::MembersChanged {
+        v1::MembersChanged { stream: "acme/access/main".into(), users: users.into_iter().collect(), everyone }
+    }
+
+    /// E24, E29: a tenant has one task, and whom changes name meanwhile is named by its next round; more than
+    /// can be remembered are everybody.
+    #[test]
+    fn a_tenant_has_one_task_and_remembers_a_bounded_number() {
+        let mut changed = Changed::default();
+        assert!(!changed.add("acme", &naming([], false)), "about nobody");
+        assert!(changed.add("acme", &naming(["bo".into()], false)));
+        assert!(!changed.add("acme", &naming(["ana".into(), "bo".into()], false)));
+        assert!(changed.add("other", &naming([], true)), "another tenant has its own");
+        let whom = changed.next("acme").unwrap();
+        assert_eq!(["ana", "bo", "cy"].map(|user| whom.names(user)), [true, true, false]);
+        let number = |n: usize| format!("u{n:05}");
+        assert!(!changed.add("acme", &naming((0..CHANGED_USERS).map(number), false)), "the task goes on");
+        assert!(!changed.add("acme", &naming([number(0)], false)));
+        assert!(!changed.0["acme"].names("ana") && changed.0["acme"].users.len() == CHANGED_USERS);
+        assert!(!changed.add("acme", &naming([number(CHANGED_USERS)], false)));
+        let whom = changed.next("acme").unwrap();
+        assert!(whom.names("ana") && whom.users.is_empty(), "nobody who was named is forgotten");
+        assert_eq!(changed.next("acme"), None);
+        assert!(changed.add("acme", &naming([], true)), "the task had ended");
     }
 }

@@ -199,6 +199,81 @@ fn whom_the_access_stream_names_is_authorised_again() {
     });
 }
 
+/// E24, A8, G9: however many changes of a tenant come, their users are decided one by one, and whoever is
+/// named meanwhile once more behind that, however often.
+#[test]
+fn changes_of_a_tenant_are_decided_one_after_the_other() {
+    run(async {
+        let mut world = World::new().await;
+        let stream = world.stream();
+        let (mut ana, mut bo) = (world.person("ana").await, world.person("bo").await);
+        world.live(&mut ana, &stream, "").await;
+        bo.subscribe(&stream, "").await;
+        assert_eq!(bo.frame().await.name(), "subscribed");
+        let mut changed = async |user: &str| {
+            let down = v1::MembersChanged {
+                stream: "acme/access/main".into(),
+                users: vec![user.into()],
+                everyone: false,
+            };
+            world.state.tell(&mut world.pushed, Down::Members(down)).await;
+        };
+        world.access.asked();
+        world.access.hold();
+        changed("bo").await;
+        ana.quiet(1).await;
+        for _ in 0..50 {
+            changed("ana").await;
+            changed("bo").await;
+        }
+        ana.quiet(1).await;
+        let who = |asked: Vec<(String, _)>| asked.into_iter().map(|(user, _)| user).collect::<Vec<String>>();
+        assert_eq!(who(world.access.asked()), ["bo"]);
+        world.access.let_through(1);
+        ana.quiet(1).await;
+        assert_eq!(who(world.access.asked()).len(), 1, "the next round has begun");
+        world.access.let_through(1);
+        ana.quiet(1).await;
+        assert_eq!(who(world.access.asked()).len(), 1, "and goes on");
+        world.access.let_through(1_000);
+        ana.quiet(2).await;
+        bo.quiet(1).await;
+        assert_eq!(who(world.access.asked()), [""; 0], "both were decided once for a hundred changes");
+    });
+}
+
+/// A8: all that follows from one change of a tenant shares one bound: who cannot be decided in it follows no
+/// more, on any stream, and whoever is named meanwhile has a bound of their own.
+#[test]
+fn all_that_follows_a_change_of_a_tenant_shares_one_bound() {
+    run(async {
+        let mut world = World::new().await;
+        let streams = [world.stream(), world.stream()];
+        let (mut ana, mut bo) = (world.person("ana").await, world.person("bo").await);
+        for stream in &streams {
+            world.live(&mut ana, stream, "").await;
+            bo.subscribe(stream, "").await;
+            assert_eq!(bo.frame().await.name(), "subscribed");
+        }
+        let changed = |user: &str| {
+            let users = vec![user.to_owned()];
+            Down::Members(v1::MembersChanged { stream: "acme/access/main".into(), users, everyone: false })
+        };
+        world.access.hold();
+        let began = Instant::now();
+        world.state.tell(&mut world.pushed, changed("bo")).await;
+        ana.quiet(1).await;
+        world.state.tell(&mut world.pushed, changed("ana")).await;
+        for (person, within) in [(&mut bo, 5), (&mut ana, 10)] {
+            for _ in &streams {
+                person.refused(Reason::Unavailable).await;
+            }
+            let took = began.elapsed();
+            assert!((within..=within + 1).contains(&took.as_secs()), "{took:?} of {within} s");
+        }
+    });
+}
+
 /// A8: who cannot be decided does not read on either, and is told when to come back; a hanging decision is
 /// none, for all of them together.
 #[test]

@@ -7,6 +7,8 @@
 
 use foldhash::fast::FixedState;
 
+pub mod recent;
+
 /// A hash map with a fixed hasher. Make one with `Map::default()`.
 pub type Map<K, V> = std::collections::HashMap<K, V, FixedState>;
 

@@ -18,6 +18,7 @@ use sterna_stream::access::{Access, AccessEvent, Whom, payload as suspension};
 use sterna_stream::fixed;
 use sterna_stream::kind::{self, History};
 use sterna_stream::map::Map;
+use sterna_stream::map::recent::Recent;
 use sterna_stream::member::{MemberEvent, Members};
 use sterna_stream::order::{Entry, Place};
 use sterna_stream::{Cursor, Origin, Refusal, Segment, StreamId, UserId};
@@ -57,7 +58,7 @@ pub trait MemberEvents: Send + Sync {
 /// The folds of a service instance.
 pub struct Folds<E> {
     events: E,
-    kept: Mutex<Map<StreamId, Kept>>,
+    kept: Mutex<Recent<StreamId, Kept>>,
     unfolded: Mutex<Unfolded>,
     /// Counts member events that were seen to pass, of any stream.
     passes: AtomicU64,
@@ -98,7 +99,12 @@ struct Kept {
 impl<E: MemberEvents> Folds<E> {
     /// Folds over `events`.
     pub fn new(events: E) -> Self {
-        Self { events, kept: Mutex::default(), unfolded: Mutex::default(), passes: AtomicU64::new(0) }
+        Self {
+            events,
+            kept: Mutex::new(Recent::new(FOLDS)),
+            unfolded: Mutex::default(),
+            passes: AtomicU64::new(0),
+        }
     }
 
     /// The members of `stream`, not older than [`FRESH`]. A stream that does not exist has none.
@@ -108,7 +114,7 @@ impl<E: MemberEvents> Folds<E> {
     pub async fn of(&self, stream: &StreamId) -> Result<std::sync::Arc<Fold>, Refusal> {
         let now = Instant::now();
         let known = {
-            let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
             kept.get(stream).map(|kept| (kept.fold.clone(), !kept.stale && now < kept.looked + FRESH))
         };
         if let Some((fold, true)) = known {
@@ -136,14 +142,14 @@ impl<E: MemberEvents> Folds<E> {
     pub fn passed(&self, stream: &StreamId) {
         self.passes.fetch_add(1, Ordering::AcqRel);
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(kept) = kept.get_mut(stream) {
+        if let Some(kept) = kept.get(stream) {
             kept.stale = true;
         }
     }
 
     /// The next decision must know these member events of `stream`: what is kept without them is old.
     pub fn must_know(&self, stream: &StreamId, events: &Cursor) {
-        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let known = kept.get(stream).is_some_and(|kept| kept.fold.members.cursor().covers(events));
         drop(kept);
         if !known {
@@ -157,10 +163,6 @@ impl<E: MemberEvents> Folds<E> {
         let known = entry.fold.members.cursor();
         if let Some(other) = kept.get(stream).filter(|other| !known.covers(other.fold.members.cursor())) {
             return other.fold.clone();
-        }
-        if kept.len() >= FOLDS && !kept.contains_key(stream) {
-            let oldest = kept.values().map(|kept| kept.looked).min();
-            kept.retain(|_, kept| Some(kept.looked) != oldest);
         }
         let fold = entry.fold.clone();
         kept.insert(stream.clone(), entry);

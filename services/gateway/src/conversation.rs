@@ -19,6 +19,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::encode;
 use crate::gateway::Inner;
+use crate::outward::changes::Watched;
 use crate::reader::Flow;
 use crate::session::SessionId;
 use crate::wire::{Encoding, Message};
@@ -60,9 +61,11 @@ struct Open {
     grants: SmallVec<[Granted; 1]>,
 }
 
-/// A sealed grant to publish.
+/// A sealed grant to publish; void when members of its stream change.
 struct Granted {
-    stream: StreamId,
+    stream: Watched,
+    /// Of the changes, when it was decided.
+    changes: u64,
     kind: EventKind,
     sealed: Bytes,
     until_ms: u64,

@@ -41,7 +41,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Inner<S> {
             return;
         }
         self.authorizer.passed(&access);
-        self.tenant_passed(access.tenant());
+        self.outward.changes.tenant_passed(access.tenant());
         if self.changed.borrow_mut().add(access.tenant(), changed) {
             let inner = self.clone();
             self.process.spawn_local("authorising a tenant's users again", End::Expected, async move {

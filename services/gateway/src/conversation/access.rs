@@ -54,31 +54,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Inner<S> {
     pub(crate) fn members_passed(&self, stream: &StreamId) {
         self.outward.changes.passed(stream);
         self.authorizer.passed(stream);
-        for conversation in self.conversations.borrow_mut().values_mut() {
-            if let Some(open) = &mut conversation.open {
-                open.grants.retain(|granted| granted.stream != *stream);
-            }
-        }
-    }
-
-    /// A tenant's access stream changed: of none of its streams does anything decided before count any more.
-    pub(crate) fn tenant_passed(&self, tenant: &str) {
-        self.outward.changes.tenant_passed(tenant);
-        for conversation in self.conversations.borrow_mut().values_mut() {
-            if let Some(open) = &mut conversation.open {
-                open.grants.retain(|granted| granted.stream.tenant() != tenant);
-            }
-        }
-    }
-
-    /// Changes of members may have been missed: of no stream does anything decided before count any more.
-    pub(crate) fn members_unheard(&self) {
-        self.outward.changes.all_passed();
-        for conversation in self.conversations.borrow_mut().values_mut() {
-            if let Some(open) = &mut conversation.open {
-                open.grants.clear();
-            }
-        }
     }
 
     /// Members of `stream` changed: who may not read it any more, or cannot be decided, stops following,

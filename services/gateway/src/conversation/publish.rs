@@ -115,21 +115,24 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Inner<S> {
     /// A grant as it is kept.
     fn granted(&self, stream: &StreamId, kind: &EventKind, grant: &Grant) -> Granted {
         let until_ms = grant.expires_ms().saturating_sub(GRANT_SLACK_MS);
-        Granted { stream: stream.clone(), kind: kind.clone(), sealed: self.grant_key.seal(grant), until_ms }
+        let stream = self.outward.changes.watch(stream);
+        let changes = stream.count();
+        Granted { stream, changes, kind: kind.clone(), sealed: self.grant_key.seal(grant), until_ms }
     }
 
     /// The sealed grant that the session has for this, while it is good.
     fn sealed(&self, session: SessionId, stream: &StreamId, kind: &EventKind, now_ms: u64) -> Option<Bytes> {
         let conversations = self.conversations.borrow();
         let open = conversations.get(&session)?.open.as_ref()?;
-        let fits = |g: &&Granted| g.stream == *stream && g.kind == *kind && g.until_ms > now_ms;
-        open.grants.iter().find(fits).map(|granted| granted.sealed.clone())
+        let fits = |g: &&Granted| g.stream.stream() == stream && g.kind == *kind && g.until_ms > now_ms;
+        let granted = open.grants.iter().find(fits)?;
+        (granted.changes == granted.stream.count()).then(|| granted.sealed.clone())
     }
 
     fn keep(&self, session: SessionId, granted: Granted) {
         let mut conversations = self.conversations.borrow_mut();
         let Some(open) = conversations.get_mut(&session).and_then(|c| c.open.as_mut()) else { return };
-        open.grants.retain(|g| g.stream != granted.stream || g.kind != granted.kind);
+        open.grants.retain(|g| g.stream.stream() != granted.stream.stream() || g.kind != granted.kind);
         if open.grants.len() >= GRANTS {
             open.grants.remove(0);
         }

@@ -73,7 +73,7 @@ async fn attached<S: AsyncRead + AsyncWrite + Unpin + 'static>(
     let mut due: VecDeque<attach_up::What> = follow(&followed(inner)).collect();
     due.extend(watch(&inner.watched()));
     due.extend(sessions(before.sessions, before.renewals));
-    inner.members_unheard();
+    inner.outward.changes.all_passed();
     inner.list_all_again();
     let (mut expected, mut reads) = (1, 0);
     loop {

@@ -1,5 +1,6 @@
-//! Whether members of a stream changed while something was decided (E24): counted only for streams that a
-//! decision is being made about, so that it costs nothing to be told of all others.
+//! Whether members of a stream changed since something was decided (E24): counted only for streams that a
+//! decision is being made about or kept for, so that it costs nothing to be told of all others, and a change
+//! visits no session.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -7,22 +8,22 @@ use std::rc::Rc;
 use sterna_stream::StreamId;
 use sterna_stream::map::Map;
 
-/// The streams that decisions are being made about.
-#[derive(Default)]
-pub(crate) struct Changes(RefCell<Map<StreamId, Rc<Cell<u64>>>>);
+/// The streams that decisions are being made about or kept for.
+#[derive(Clone, Default)]
+pub(crate) struct Changes(Rc<RefCell<Map<StreamId, Rc<Cell<u64>>>>>);
 
-/// One stream, as long as a decision about it takes.
-pub(crate) struct Watched<'a> {
-    changes: &'a Changes,
-    stream: &'a StreamId,
+/// One stream, as long as a decision about it takes or is kept.
+pub(crate) struct Watched {
+    changes: Changes,
+    stream: StreamId,
     count: Rc<Cell<u64>>,
 }
 
 impl Changes {
     /// Counts changes of `stream` from now on.
-    pub(crate) fn watch<'a>(&'a self, stream: &'a StreamId) -> Watched<'a> {
+    pub(crate) fn watch(&self, stream: &StreamId) -> Watched {
         let count = self.0.borrow_mut().entry(stream.clone()).or_default().clone();
-        Watched { changes: self, stream, count }
+        Watched { changes: self.clone(), stream: stream.clone(), count }
     }
 
     /// Members of `stream` changed.
@@ -45,18 +46,22 @@ impl Changes {
     }
 }
 
-impl Watched<'_> {
+impl Watched {
+    pub(crate) fn stream(&self) -> &StreamId {
+        &self.stream
+    }
+
     /// How many changes there were since somebody watches.
     pub(crate) fn count(&self) -> u64 {
         self.count.get()
     }
 }
 
-impl Drop for Watched<'_> {
+impl Drop for Watched {
     fn drop(&mut self) {
         // The map's and this one.
         if Rc::strong_count(&self.count) == 2 {
-            self.changes.0.borrow_mut().remove(self.stream);
+            self.changes.0.borrow_mut().remove(&self.stream);
         }
     }
 }

@@ -1,0 +1,133 @@
+//! What the binary does: parses the command line, makes the one thread's runtime, runs one command, says how
+//! it went.
+//!
+//! It is here and not in the binary because a future's code is made by the crate that runs it: everything
+//! that the commands await would be compiled a second time there.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::{CommandFactory, Parser};
+use sterna_process::{End, Process, SystemClock};
+use tokio::sync::oneshot;
+
+use crate::cli::{ChatArgs, Cli, Command, ConfigCommand, DemoArgs, TokenArgs};
+use crate::demo::screen::Screen;
+use crate::program::program;
+use crate::{chat, config, demo, logs, serve, stop, tokens};
+
+/// What a command comes to: `Ok(false)` is a failure that was already told.
+type Done = Result<bool, Box<dyn std::error::Error>>;
+
+/// The command that this process was started with, to its end.
+#[must_use]
+pub fn run() -> ExitCode {
+    let cli = Cli::parse();
+    let done =
+        logs::start(cli.log_filter(), cli.log_json).map_err(Into::into).and_then(|()| perform(cli.command));
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            tell(error.as_ref());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The error and what caused it, a line each.
+fn tell(error: &dyn std::error::Error) {
+    eprintln!("error: {error}");
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        eprintln!("  because: {error}");
+        cause = error.source();
+    }
+}
+
+fn perform(command: Option<Command>) -> Done {
+    let demo = || DemoArgs::of(demo::Options::default());
+    match command {
+        None => on_runtime(|owner| run_demo(demo(), owner)),
+        Some(Command::Demo(args)) => on_runtime(|owner| run_demo(args, owner)),
+        Some(Command::Serve { config }) => {
+            let config = config::Config::read(config.as_deref())?;
+            on_runtime(|owner| run_serve(config, owner))
+        }
+        Some(Command::Config(ConfigCommand::Print)) => {
+            print!("{}", config::DEFAULT);
+            Ok(true)
+        }
+        Some(Command::Config(ConfigCommand::Check { file })) => {
+            let config = config::Config::read(Some(&file))?;
+            config.warnings().iter().for_each(|warning| println!("warning: {warning}"));
+            println!("{} is good", file.display());
+            Ok(true)
+        }
+        Some(Command::Chat(args)) => on_runtime(|owner| run_chat(args, owner)),
+        Some(Command::Token(TokenArgs { user, tenant, hours, config })) => {
+            println!("{}", tokens::issue(&tenant, &user, hours, config.as_deref(), &SystemClock)?);
+            Ok(true)
+        }
+        Some(Command::Version) => {
+            println!("sterna {}", env!("CARGO_PKG_VERSION"));
+            Ok(true)
+        }
+        Some(Command::Completions { shell }) => {
+            clap_complete::generate(shell, &mut Cli::command(), "sterna", &mut std::io::stdout());
+            Ok(true)
+        }
+    }
+}
+
+/// Runs a command as a task of this thread's runtime: the root future of a runtime is a slow place.
+fn on_runtime<F: Future<Output = Done> + 'static>(command: impl FnOnce(Process) -> F) -> Done {
+    sterna_process::runtime()?.block_on(async {
+        let owner = Process::new("sterna", 0, Arc::new(SystemClock));
+        let (send, done) = oneshot::channel();
+        let command = command(owner.clone());
+        owner.spawn_local("the command", End::Expected, async move {
+            // Nobody else waits for it.
+            let _ = send.send(command.await);
+        });
+        done.await?
+    })
+}
+
+async fn run_demo(args: DemoArgs, owner: Process) -> Done {
+    let options = args.options();
+    options.check()?;
+    let stop = stop::on_signals(&owner)?;
+    let mut screen = if args.json { Screen::Quiet } else { Screen::fitting() };
+    let report = demo::run(&options, &stop, &mut screen).await?;
+    screen.end();
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(&report)?);
+    } else {
+        println!("{report}");
+    }
+    Ok(report.kept)
+}
+
+async fn run_serve(config: config::Config, owner: Process) -> Done {
+    let stop = stop::on_signals(&owner)?;
+    let (url, kept) = (config.url(), config.stores().told());
+    serve::run(&config, &stop, |at| {
+        println!("serving on {}; {kept}", at.clients);
+        if let Some(operators) = at.operators {
+            println!("metrics: http://{operators}/metrics");
+        }
+        let program = program();
+        println!("talk:  {program} chat --url {url} --token $({program} token --user ana) --create");
+    })
+    .await?;
+    println!("stopped in good order");
+    Ok(true)
+}
+
+async fn run_chat(args: ChatArgs, owner: Process) -> Done {
+    let ChatArgs { url: urls, token, stream, create: _, invite, tail, device } = args;
+    let options = chat::Options { urls, token, stream, invite, tail, device };
+    chat::run(options, &owner, chat::lines(), &mut std::io::stdout()).await?;
+    Ok(true)
+}

@@ -2,7 +2,7 @@
 //!
 //! Reading order: [`cli`] (what can be asked for), [`commands`] (the doing of it), [`site`] (a region with
 //! its edge, in this process), [`demo`] and its ledger, [`serve`], its [`config`] and [`shards`] (on threads
-//! of their own), [`chat`], [`metrics`] and where an [`operator`] asks for them, [`founder`] (how a stream
+//! of their own), [`socket`], [`chat`], [`metrics`] and where an [`operator`] asks for them, [`founder`] (how a stream
 //! is made), [`stop`] and [`logs`].
 //!
 //! Placement: the roles run on one thread, a `tokio::runtime::LocalRuntime`, with the first gateway shard;
@@ -23,5 +23,6 @@ pub mod program;
 pub mod serve;
 pub mod shards;
 pub mod site;
+pub mod socket;
 pub mod stop;
 pub mod tokens;

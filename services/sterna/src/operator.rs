@@ -39,7 +39,7 @@ pub fn claim(address: SocketAddr) -> std::io::Result<TcpListener> {
 }
 
 /// Answers on `listener`, as tasks of `owner`, until that ends.
-pub fn listen(listener: TcpListener, owner: &Process, site: Rc<Site<TcpStream>>, bounds: Bounds) {
+pub fn listen(listener: TcpListener, owner: &Process, site: Rc<Site>, bounds: Bounds) {
     let (tasks, open) = (owner.clone(), Rc::new(Cell::new(0)));
     owner.spawn_local("the operators' listener", End::Fatal, async move {
         loop {
@@ -78,7 +78,7 @@ impl Drop for Seat {
     }
 }
 
-async fn answer(socket: TcpStream, site: Rc<Site<TcpStream>>, bounds: Bounds) -> Result<(), hyper::Error> {
+async fn answer(socket: TcpStream, site: Rc<Site>, bounds: Bounds) -> Result<(), hyper::Error> {
     let service = service_fn(move |request: Request<Incoming>| {
         let site = site.clone();
         async move { Ok::<_, Infallible>(reply(&request, &site, bounds).await) }
@@ -88,7 +88,7 @@ async fn answer(socket: TcpStream, site: Rc<Site<TcpStream>>, bounds: Bounds) ->
     http.serve_connection(TokioIo::new(socket), service).await
 }
 
-async fn reply(request: &Request<Incoming>, site: &Site<TcpStream>, bounds: Bounds) -> Response<Full<Bytes>> {
+async fn reply(request: &Request<Incoming>, site: &Site, bounds: Bounds) -> Response<Full<Bytes>> {
     let says = |status: StatusCode, media_type: &'static str, text: String| {
         let mut response = Response::new(Full::new(Bytes::from(text)));
         *response.status_mut() = status;

@@ -8,13 +8,13 @@ use std::time::Duration;
 use sterna_cluster::{real, rebuild};
 use sterna_gateway::leaving::Leaving;
 use sterna_process::{Drain, Process, SystemClock};
-use tokio::net::TcpStream;
 
 use crate::config::{self, Config};
 use crate::handles;
 use crate::metrics::Bounds;
 use crate::operator;
 use crate::site::{self, Site};
+use crate::socket::Socket;
 
 /// Why it does not serve, or not any more.
 #[derive(Debug, thiserror::Error)]
@@ -94,12 +94,12 @@ pub async fn run(config: &Config, stop: &Drain, ready: impl FnOnce(Addresses)) -
         push_queue: plan.push_queue,
     };
     let watcher = Process::new(&format!("{region}/operator"), plan.seed, Arc::new(SystemClock));
-    let site: Site<TcpStream> = Site::start(plan, stores, Arc::new(SystemClock), origins, limits);
+    let site = Site::start(plan, stores, Arc::new(SystemClock), origins, limits);
     let site = Rc::new(site);
     for listener in site::beside(&listener, shards - 1).map_err(listening)? {
         site.add_shard(listener).await.map_err(Error::Shard)?;
     }
-    site.edge().listen(listener, std::convert::identity);
+    site.edge().listen(listener, Socket::Tcp);
     let operators = desk.map(|(address, listener)| {
         operator::listen(listener, &watcher, site.clone(), bounds);
         address

@@ -16,8 +16,9 @@ use sterna_gateway::edge::{self, Config, Edge, Parts, Standing};
 use sterna_gateway::gateway::Gateway;
 use sterna_gateway::leaving::Leaving;
 use sterna_process::{Clock, End, Process, State, Thread};
-use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot};
+
+use crate::socket::Socket;
 
 /// Orders that wait for a shard.
 const ORDERS: usize = 8;
@@ -141,12 +142,12 @@ async fn live(
     (process, front): (Process, Process),
     mut orders: mpsc::Receiver<Order>,
 ) {
-    let gateway: Gateway<TcpStream> = seed.start();
+    let gateway: Gateway<Socket> = seed.start();
     let (behind, alive) = (gateway.clone(), process.clone());
     let behind = move || (alive.state() == State::Running).then(|| behind.clone());
     let edge = Edge::new(config, Parts { process: front, gateway: Rc::new(behind) });
     match tokio::net::TcpListener::from_std(listener) {
-        Ok(listener) => edge.listen(listener, std::convert::identity),
+        Ok(listener) => edge.listen(listener, Socket::Tcp),
         Err(error) => {
             tracing::error!(%error, "a shard cannot use its listener");
             process.kill();
@@ -172,10 +173,7 @@ async fn live(
 
 impl Figures {
     /// Those of a shard on this thread.
-    pub fn of<S>(gateway: &Gateway<S>, edge: &Edge<S>) -> Self
-    where
-        S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + 'static,
-    {
+    pub fn of(gateway: &Gateway<Socket>, edge: &Edge<Socket>) -> Self {
         Self { sessions: gateway.sessions(), shard: gateway.counters(), edge: edge.counters() }
     }
 }

@@ -16,10 +16,10 @@ use sterna_cluster::{Plan, Region, Stores};
 use sterna_gateway::edge::{Config as EdgeConfig, Edge, Limits, Origins, Parts, Standing, bind};
 use sterna_gateway::leaving::Leaving;
 use sterna_process::{Clock, Exit, Process, State};
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 
 use crate::shards::{EDGE_DRAIN, Figures, Shard};
+use crate::socket::Socket;
 
 /// Longest that a shard may take to end in good order while others go on.
 const SHARD_DRAIN: Duration = Duration::from_secs(10);
@@ -46,11 +46,10 @@ pub fn beside(first: &TcpListener, count: usize) -> io::Result<Vec<std::net::Tcp
     (0..count).map(|_| bind(address)?.into_std()).collect()
 }
 
-/// One region of this process. Its clients come over sockets of type `S`; those of shards on threads of
-/// their own over TCP.
-pub struct Site<S> {
-    region: Rc<RefCell<Option<Region<S>>>>,
-    edge: Edge<S>,
+/// One region of this process.
+pub struct Site {
+    region: Rc<RefCell<Option<Region<Socket>>>>,
+    edge: Edge<Socket>,
     front: Process,
     /// What every edge of the region is told.
     config: EdgeConfig,
@@ -58,7 +57,7 @@ pub struct Site<S> {
     further: RefCell<Vec<Rc<Shard>>>,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Site<S> {
+impl Site {
     /// Starts the region and its edge.
     ///
     /// # Panics
@@ -100,7 +99,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Site<S> {
     }
 
     /// Where connections come in.
-    pub fn edge(&self) -> &Edge<S> {
+    pub fn edge(&self) -> &Edge<Socket> {
         &self.edge
     }
 
@@ -181,7 +180,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Site<S> {
     /// others, paced, and whoever stayed is closed with 1012. False: it was cut at its bound, or is not here.
     pub async fn drain_shard(&self, number: usize, leaving: Leaving) -> bool {
         let place = Place::Gateway(number);
-        let found = |region: &Region<S>| region.process(place).cloned();
+        let found = |region: &Region<Socket>| region.process(place).cloned();
         let Some(process) = self.region.borrow().as_ref().and_then(found) else { return false };
         let shard = self.shards().into_iter().find(|shard| shard.number == number);
         match &shard {

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use sterna::founder::Founder;
 use sterna::site::Site;
+use sterna::socket::Socket;
 use sterna_access::DevelopmentIssuer;
 use sterna_client::machine::Failure;
 use sterna_client::storage::MemoryStorage;
@@ -40,7 +41,7 @@ struct World {
     owner: Process,
     clock: ManualClock,
     stores: MemoryStores,
-    site: Rc<Site<DuplexStream>>,
+    site: Rc<Site>,
     door: Door,
     token: String,
     story: Story,
@@ -95,7 +96,7 @@ impl World {
         let inside = site.clone();
         owner.spawn_local("the door", End::Expected, async move {
             while let Some(socket) = knocks.recv().await {
-                inside.edge().connect(socket);
+                inside.edge().connect(Socket::Memory(socket));
             }
         });
         Self { owner, clock, stores, site, door: Door(door), token, story: Story::default() }

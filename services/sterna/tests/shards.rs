@@ -8,12 +8,12 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use sterna::site::{Site, beside, claim};
+use sterna::socket::Socket;
 use sterna_cluster::{MemoryStores, Plan};
 use sterna_gateway::edge::{Limits, Origins};
 use sterna_gateway::leaving::Leaving;
 use sterna_process::{End, Process, SystemClock};
 use sterna_protocol::frame::Endpoint;
-use tokio::net::TcpStream;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::oneshot;
 use tokio::time::{Duration, sleep, timeout};
@@ -29,7 +29,7 @@ const ATTEMPTS: usize = 64;
 
 struct World {
     owner: Process,
-    site: Rc<Site<TcpStream>>,
+    site: Rc<Site>,
     url: String,
 }
 
@@ -44,7 +44,7 @@ impl World {
         for other in beside(&listener, 1).unwrap() {
             site.add_shard(other).await.unwrap();
         }
-        site.edge().listen(listener, std::convert::identity);
+        site.edge().listen(listener, Socket::Tcp);
         let owner = Process::new("test", 1, Arc::new(SystemClock));
         Self { owner, site: Rc::new(site), url }
     }

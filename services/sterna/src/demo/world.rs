@@ -19,7 +19,7 @@ use sterna_protocol::Encoding;
 use sterna_protocol::frame::Endpoint;
 use sterna_regions::RoundTrips;
 use sterna_stream::{Region, UserId};
-use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, duplex};
+use tokio::io::{DuplexStream, duplex};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::time::{Duration, Instant};
@@ -27,6 +27,7 @@ use tokio::time::{Duration, Instant};
 use super::ledger::RegionNumber;
 use super::{Error, OWNER, Options, TENANT};
 use crate::site::{self, Site};
+use crate::socket::Socket;
 
 /// Connections that wait at a door.
 const DOOR: usize = 256;
@@ -39,17 +40,13 @@ const PROBES: usize = 9;
 /// How often tables are compared until they are equal.
 const COMPARE_AGAIN: Duration = Duration::from_millis(200);
 
-/// What a connection is: a memory pipe, or TCP with `--listen`.
-pub trait Socket: AsyncRead + AsyncWrite + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Unpin> Socket for T {}
-
 /// The regions of a run and what is between them.
 pub struct World {
     /// The names, in the order of the run.
     pub names: Vec<Region>,
     /// How people reach them.
     pub doors: Doors,
-    sites: Vec<Rc<Site<Box<dyn Socket>>>>,
+    sites: Vec<Rc<Site>>,
     urls: Vec<Box<str>>,
     between: Between,
     distances: RoundTrips,
@@ -89,16 +86,10 @@ impl World {
         let (mut sites, mut doors) = (Vec::new(), BTreeMap::new());
         for ((plan, url), listener) in plans.into_iter().zip(&urls).zip(listeners) {
             let stores = between.stores[&plan.region].stores();
-            let site = Rc::new(Site::<Box<dyn Socket>>::start(
-                plan,
-                stores,
-                shared.clone(),
-                Origins::Any,
-                Limits::default(),
-            ));
+            let site = Rc::new(Site::start(plan, stores, shared.clone(), Origins::Any, Limits::default()));
             doors.insert(url.clone(), door(owner, site.clone()));
             if let Some(listener) = listener {
-                site.edge().listen(listener, |socket| Box::new(socket));
+                site.edge().listen(listener, Socket::Tcp);
             }
             sites.push(site);
         }
@@ -220,11 +211,11 @@ fn nearest_first(of: &Region, names: &[Region], urls: &[Box<str>], distances: &R
     order.into_iter().map(endpoint).collect()
 }
 
-fn door(owner: &Process, site: Rc<Site<Box<dyn Socket>>>) -> mpsc::Sender<DuplexStream> {
+fn door(owner: &Process, site: Rc<Site>) -> mpsc::Sender<DuplexStream> {
     let (door, mut knocks) = mpsc::channel::<DuplexStream>(DOOR);
     owner.spawn_local("a door", End::Expected, async move {
         while let Some(socket) = knocks.recv().await {
-            site.edge().connect(Box::new(socket));
+            site.edge().connect(Socket::Memory(socket));
         }
     });
     door

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use sterna::founder::Founder;
 use sterna::site::Site;
+use sterna::socket::Socket;
 use sterna_access::DevelopmentIssuer;
 use sterna_client::transport::websocket::WebSocket;
 use sterna_cluster::Plan;
@@ -35,7 +36,7 @@ pub(crate) struct Place {
     /// What `welcome` names.
     pub(crate) door: Door,
     /// The region.
-    pub(crate) site: Site<TcpStream>,
+    pub(crate) site: Site,
 }
 
 /// All of it.
@@ -68,7 +69,7 @@ impl World {
             let stores = between.stores[&plan.region].stores();
             let site = Site::start(plan, stores, clock.clone(), Origins::Any, Limits::default());
             let address = listener.local_addr().unwrap();
-            site.edge().listen(listener, std::convert::identity);
+            site.edge().listen(listener, Socket::Tcp);
             places.insert(name, Place { address, door, site });
         }
         Self { places, between, owner, issuer }

@@ -63,6 +63,12 @@ impl World {
         }
         if came_true(removal(&user)) { Standing::PutOut } else { Standing::Member }
     }
+
+    /// Whether somebody was suspended in the tenant, and it came true.
+    fn is_suspended(&self, chains: &Chains, person: usize) -> bool {
+        let user = name(person);
+        self.script.suspended == Some(person) && chains.suspensions.iter().any(|(who, ..)| *who == user)
+    }
 }
 
 /// What a region accepted, in its ingress' order.

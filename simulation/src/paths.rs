@@ -39,6 +39,8 @@ pub enum Path {
     LateLanding,
     /// A removed member was kept out.
     KeptOut,
+    /// A suspended person was kept out of a room.
+    ShutOut,
     /// A dead writer's put landed between its successor's reading of the head and the successor's put.
     Ambushed,
     /// A device asked as if it had no memory, and went on from the cursor that it had stored.

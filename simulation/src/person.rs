@@ -25,7 +25,7 @@ mod device;
 mod outbox;
 
 pub use book::{Book, content};
-pub use device::{addition, live, removal};
+pub use device::{addition, live, removal, suspension};
 pub use outbox::Letter;
 
 /// Wishes that may wait; the script's author gives fewer.
@@ -71,6 +71,8 @@ pub enum Wish {
     Remove(usize, String),
     /// Follow the room, for good.
     Follow(usize),
+    /// Suspend this user in the tenant, or lift it.
+    Suspend(String, bool),
     /// Say something of so many bytes in the room.
     Say(usize, usize),
     /// Lose the network, then be back after so long.

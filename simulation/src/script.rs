@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::dice::Dice;
+use crate::faults::lives;
 use crate::overtaken::Overtaken;
 use crate::person::Wish;
 use crate::setting::Setting;
@@ -14,6 +15,9 @@ pub const HEAL_AT_MS: u64 = 62_000;
 const TRAFFIC_FROM_MS: u64 = 4_000;
 /// Bytes that one event's text has at most, mostly far fewer.
 const TEXT_BYTES: u64 = 2_000;
+
+/// The person who owns the tenant.
+pub const ADMINISTRATOR: usize = 0;
 
 /// A room as it is meant to end up.
 #[derive(Clone, Debug)]
@@ -31,6 +35,8 @@ pub struct Room {
 pub struct Script {
     /// The rooms; the last one has everybody.
     pub rooms: Vec<Room>,
+    /// Who is suspended in the tenant, for good.
+    pub suspended: Option<usize>,
     /// (milliseconds, person, wish), in order of time.
     pub wishes: Vec<(u64, usize, Wish)>,
 }
@@ -40,7 +46,7 @@ impl Script {
     /// are nobody of the script's.
     pub fn of(seed: u64, setting: &Setting, guests: &[String]) -> Self {
         let dice = &mut Dice::new(seed, "script");
-        let mut script = Self { rooms: rooms(dice, setting), wishes: Vec::new() };
+        let mut script = Self { rooms: rooms(dice, setting), suspended: None, wishes: Vec::new() };
         let last = script.rooms.len() - 1;
         script.furnish(dice, guests);
         script.talk(dice, setting);
@@ -50,6 +56,9 @@ impl Script {
         }
         if let (Some(overtaken), Some(room)) = (Overtaken::draw(seed, setting), script.rooms.last_mut()) {
             script.wishes.extend(overtaken.wishes(seed, (last, room)));
+        }
+        if setting.provisioned() {
+            script.administer(seed, setting);
         }
         script.wishes.sort_by_key(|(at, person, _)| (*at, *person));
         script
@@ -106,6 +115,28 @@ impl Script {
                 let gone = Duration::from_millis(dice.between(50, 12_000));
                 self.wishes.push((at, person, Wish::Vanish(gone)));
             }
+        }
+    }
+
+    /// The tenant's owner suspends somebody who is nobody and lifts it, all the time, so that what is said
+    /// rests on ever more of the access stream; and somebody for good, unless a region's life may end: then
+    /// nobody who was acked may be refused.
+    fn administer(&mut self, seed: u64, setting: &Setting) {
+        let dice = &mut Dice::new(seed, "tenant");
+        let (mut at, mut on) = (TRAFFIC_FROM_MS, false);
+        while at < HEAL_AT_MS {
+            on = !on;
+            self.wishes.push((at, ADMINISTRATOR, Wish::Suspend("nobody".to_owned(), on)));
+            at += dice.between(500, 6_000);
+        }
+        let owns = |person: &usize| self.rooms.iter().any(|room| room.owner == *person);
+        let others: Vec<usize> =
+            (0..setting.people).filter(|person| *person != ADMINISTRATOR && !owns(person)).collect();
+        if lives::draw(seed, setting).is_none() {
+            let suspended = *dice.pick(&others);
+            let at = dice.between(TRAFFIC_FROM_MS + 5_000, HEAL_AT_MS - 2_000);
+            self.wishes.push((at, ADMINISTRATOR, Wish::Suspend(name(suspended), true)));
+            self.suspended = Some(suspended);
         }
     }
 

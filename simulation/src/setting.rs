@@ -4,10 +4,11 @@
 
 use std::time::Duration;
 
-use sterna_cluster::Plan;
+use sterna_cluster::{Plan, Tenant};
 
 use crate::dice::Dice;
 use crate::faults::lives;
+use crate::script::{ADMINISTRATOR, name};
 
 /// The regions there may be, in order.
 pub const REGIONS: [&str; 3] = ["us-east-1", "eu-west-1", "ap-southeast-1"];
@@ -114,6 +115,11 @@ impl Setting {
         }
     }
 
+    /// Whether there is a tenant with an owner and an access stream.
+    pub fn provisioned(&self) -> bool {
+        !self.regions[0].plan.tenants.is_empty()
+    }
+
     /// Partitions of every log.
     pub fn partitions(&self) -> u16 {
         self.regions[0].plan.partitions
@@ -148,6 +154,10 @@ impl Shape {
         plan.sequencer.loaded_streams = *dice.pick(&[2, 64, 200_000]);
         plan.sequencer.window_ids = *dice.pick(&[128, 1 << 20]);
         plan.push_queue = *dice.pick(&[64, 8_192]);
+        // Everything that is said in a tenant that is provisioned rests on its access stream (E24).
+        if Dice::new(seed, "tenants").index(2) == 0 {
+            plan.tenants = vec![Tenant::new("acme", &name(ADMINISTRATOR)).expect("a tenant's name")];
+        }
         let ms = Duration::from_millis;
         Self {
             plan,
@@ -181,6 +191,7 @@ impl std::fmt::Display for Setting {
         write!(f, "{} people, {} rooms and one for all, ", self.people, self.rooms)?;
         write!(f, "{} hostile, {} events, ", self.hostile, self.says)?;
         write!(f, "{} faults inside and {} between regions", self.faults, self.cuts)?;
+        write!(f, "{}", if self.provisioned() { ", a tenant" } else { "" })?;
         self.regions.iter().try_for_each(|shape| write!(f, "; {shape}"))
     }
 }

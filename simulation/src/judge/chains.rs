@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use sterna_proto::record::{Body, Stored};
 use sterna_storage::{Name, Table};
+use sterna_stream::access::{self, Suspension, Whom};
 use sterna_stream::order::{Entry, Place, Timeline};
 use sterna_stream::sequencer::invariants;
-use sterna_stream::{Cursor, Origin, StreamId};
+use sterna_stream::{Cursor, Origin, Policy, StreamId, fixed};
 
 use crate::site::Site;
 
@@ -19,6 +20,8 @@ pub struct Chains {
     pub events: BTreeMap<StreamId, Vec<Entry>>,
     /// Per stream, whom a member event puts out, and where it stands.
     pub removals: BTreeMap<StreamId, Vec<(String, Origin, u64)>>,
+    /// Whom an event of the tenant's access stream suspends, and how far that stream goes with it.
+    pub suspensions: Vec<(String, Origin, u64)>,
 }
 
 impl Chains {
@@ -64,6 +67,13 @@ impl Chains {
         }
     }
 
+    /// What an event rests on.
+    pub fn policy(&self, stream: &StreamId, origin: &Origin, seq: u64) -> Policy {
+        let segments = self.segments.get(&(stream.clone(), origin.clone()));
+        let segment = segments.into_iter().flatten().find(|stored| stored.segment.last() >= seq);
+        segment.map(|stored| stored.segment.policy.clone()).unwrap_or_default()
+    }
+
     /// How far a stream goes.
     pub fn head(&self, stream: &StreamId) -> Cursor {
         let mut head = Cursor::new();
@@ -87,6 +97,9 @@ impl Chains {
                         let removals = self.removals.entry(stream.clone()).or_default();
                         removals.push((user, origin.clone(), seq));
                     }
+                    if let Some(user) = suspended(stream, &body) {
+                        self.suspensions.push((user, origin.clone(), seq));
+                    }
                     let place = Place { hlc, origin: origin.clone(), seq };
                     self.events.entry(stream.clone()).or_default().push(entry(place, &body));
                 }
@@ -108,6 +121,15 @@ pub fn timeline(events: &[Entry]) -> Timeline {
 fn entry(place: Place, body: &Body) -> Entry {
     let content = crate::person::content(body.kind.as_str(), &body.payload);
     Entry { place, author: body.author.clone(), id: body.id, content, resend: body.resend }
+}
+
+/// Whom an access event suspends.
+fn suspended(stream: &StreamId, body: &Body) -> Option<String> {
+    let event = fixed::is_access(stream) && body.kind.as_str() == "suspension";
+    match event.then(|| access::payload::read(&body.payload)).flatten()? {
+        Suspension { whom: Whom::User(user), suspended: true, .. } => Some(user.to_string()),
+        Suspension { .. } => None,
+    }
 }
 
 /// Whom a member event puts out.

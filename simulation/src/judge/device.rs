@@ -27,15 +27,21 @@ pub(super) fn judge(
         .flat_map(|(at, ingress)| ingress.iter().map(move |(stream, id, _)| (at, stream.clone(), *id)))
         .collect();
     acked_is_durable(&ledger.acked_by, &durable).map_err(|violation| violation.to_string())?;
+    let suspended = world.is_suspended(chains, number);
     let rooms = world.rooms.borrow();
     for (stream, book) in &ledger.books {
         let name_of = |what: String| format!("{stream}: {what}");
         shown_once(timeline(&book.shown).shown()).map_err(|violation| name_of(violation.to_string()))?;
         let room = rooms.iter().position(|room| room.as_ref() == Some(stream));
         let Some(room) = room else { continue };
+        if suspended {
+            shut_out(chains, stream, &person.card.name, book)?;
+            world.paths.took(Path::ShutOut);
+        }
         let events = chains.events.get(stream).map(Vec::as_slice).unwrap_or_default();
         match world.standing(chains, room, stream, number) {
             Standing::PutOut => kept_out(world, chains, stream, &person.card.name, book)?,
+            Standing::Member if suspended => {}
             Standing::Member => {
                 everything(world, chains, (stream, events), book).map_err(name_of)?;
                 all_acked(world, chains, events, stream)?;
@@ -107,6 +113,19 @@ fn all_acked(world: &World, chains: &Chains, events: &[Entry], stream: &StreamId
     Ok(())
 }
 
+/// E24: who was suspended saw nothing that was said with that known, wherever it was known first.
+fn shut_out(chains: &Chains, stream: &StreamId, user: &str, book: &Book) -> Result<(), String> {
+    for shown in &book.shown {
+        let Place { origin, seq, .. } = &shown.place;
+        let access = chains.policy(stream, origin, *seq).access;
+        let rests = |(who, by, at): &&(String, Origin, u64)| who == user && access.get(by) >= *at;
+        if let Some((_, by, at)) = chains.suspensions.iter().find(rests) {
+            return Err(format!("E24: {stream}: shown {origin} {seq} after being suspended by {by} {at}"));
+        }
+    }
+    Ok(())
+}
+
 /// E24: who was put out saw nothing that was said with the removal known.
 fn kept_out(
     world: &World,
@@ -128,9 +147,7 @@ fn kept_out(
     }
     for shown in &book.shown {
         let Place { origin, seq, .. } = &shown.place;
-        let segments = chains.segments.get(&(stream.clone(), origin.clone()));
-        let segment = segments.into_iter().flatten().find(|stored| stored.segment.last() >= *seq);
-        let policy = segment.map(|stored| stored.segment.policy.clone()).unwrap_or_default();
+        let policy = chains.policy(stream, origin, *seq);
         let rests = |(by, removal): &&(&Origin, u64)| {
             (*by == origin && removal < seq) || (*by != origin && policy.member.get(by) >= *removal)
         };

@@ -46,7 +46,9 @@ fn shown(world: &World, chains: &Chains) -> Option<String> {
         };
         let head = chains.head(&stream);
         for member in &room.members {
-            if world.standing(chains, number, &stream, *member) != Standing::Member {
+            if world.standing(chains, number, &stream, *member) != Standing::Member
+                || world.is_suspended(chains, *member)
+            {
                 continue;
             }
             let person = &world.people[*member];

@@ -11,7 +11,7 @@ use sterna_protocol::frame::{
     ClientFrame, Cursors, Device, Error, Events, Hello, Secret, ServerFrame, Stored, Subscribe, Subscription,
     Welcome,
 };
-use sterna_stream::{Cursor, EventId, Origin, StreamId, created};
+use sterna_stream::{Cursor, EventId, Origin, StreamId, created, fixed};
 use tokio::io::DuplexStream;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_tungstenite::WebSocketStream;
@@ -366,6 +366,7 @@ impl<'a> Connection<'a> {
                 Wish::Create(room) => self.create(room),
                 Wish::Add(room, user) => self.change(room, addition(&user)),
                 Wish::Remove(room, user) => self.change(room, removal(&user)),
+                Wish::Suspend(user, suspended) => self.suspend(&user, suspended),
                 Wish::Follow(room) => {
                     self.person.ledger.borrow_mut().wanted.insert(room);
                     if self.person.room(room).is_none() {
@@ -411,6 +412,13 @@ impl<'a> Connection<'a> {
         self.person.write(self.mint(), stream, "member", json);
     }
 
+    fn suspend(&self, user: &str, suspended: bool) {
+        let access = fixed::access("acme").expect("a tenant's name");
+        let json = suspension(user, suspended);
+        self.person.line("changes the tenant", format_args!("{json}"));
+        self.person.write(self.mint(), access, "suspension", json);
+    }
+
     fn say(&self, room: usize, bytes: usize) {
         let Some(stream) = self.person.room(room) else { return };
         let id = self.mint();
@@ -422,6 +430,11 @@ impl<'a> Connection<'a> {
 /// The payload that lets a user in.
 pub fn addition(user: &str) -> String {
     format!(r#"{{"user":"{user}","add":"writer"}}"#)
+}
+
+/// The payload that suspends a user, or lifts that.
+pub fn suspension(user: &str, suspended: bool) -> String {
+    format!(r#"{{"v":1,"user":"{user}","suspended":{suspended}}}"#)
 }
 
 /// The payload that puts a user out.

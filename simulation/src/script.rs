@@ -57,7 +57,7 @@ impl Script {
         if let (Some(overtaken), Some(room)) = (Overtaken::draw(seed, setting), script.rooms.last_mut()) {
             script.wishes.extend(overtaken.wishes(seed, (last, room)));
         }
-        if setting.provisioned() {
+        if setting.provisioned() && lives::draw(seed, setting).is_none() {
             script.administer(seed, setting);
         }
         script.wishes.sort_by_key(|(at, person, _)| (*at, *person));
@@ -119,8 +119,8 @@ impl Script {
     }
 
     /// The tenant's owner suspends somebody who is nobody and lifts it, all the time, so that what is said
-    /// rests on ever more of the access stream; and somebody for good, unless a region's life may end: then
-    /// nobody who was acked may be refused.
+    /// rests on ever more of the access stream; and somebody for good. Not where a region's life ends: what
+    /// survives it may rest on an access event that does not ([`crate::faults::WAITING`]).
     fn administer(&mut self, seed: u64, setting: &Setting) {
         let dice = &mut Dice::new(seed, "tenant");
         let (mut at, mut on) = (TRAFFIC_FROM_MS, false);
@@ -132,12 +132,10 @@ impl Script {
         let owns = |person: &usize| self.rooms.iter().any(|room| room.owner == *person);
         let others: Vec<usize> =
             (0..setting.people).filter(|person| *person != ADMINISTRATOR && !owns(person)).collect();
-        if lives::draw(seed, setting).is_none() {
-            let suspended = *dice.pick(&others);
-            let at = dice.between(TRAFFIC_FROM_MS + 5_000, HEAL_AT_MS - 2_000);
-            self.wishes.push((at, ADMINISTRATOR, Wish::Suspend(name(suspended), true)));
-            self.suspended = Some(suspended);
-        }
+        let suspended = *dice.pick(&others);
+        let at = dice.between(TRAFFIC_FROM_MS + 5_000, HEAL_AT_MS - 2_000);
+        self.wishes.push((at, ADMINISTRATOR, Wish::Suspend(name(suspended), true)));
+        self.suspended = Some(suspended);
     }
 
     /// People go from region to region, some owners while their rooms are being made.

@@ -2,7 +2,7 @@
 
 /// Mistakes that runs can meet, by the names that `sterna_stream::mutant!` knows, each with the number of
 /// regions where it is looked for.
-pub const MUTANTS: [(&str, usize); 12] = [
+pub const MUTANTS: [(&str, usize); 13] = [
     ("two_puts", 1),
     ("replay_without_reproduce", 1),
     ("commit_before_produce", 1),
@@ -15,6 +15,7 @@ pub const MUTANTS: [(&str, usize); 12] = [
     ("bare_offsets", 3),
     ("push_without_number", 3),
     ("ignore_policy_in_backlog", 3),
+    ("ignore_access", 3),
 ];
 
 /// The variable that chooses one.

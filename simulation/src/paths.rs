@@ -39,7 +39,7 @@ pub enum Path {
     LateLanding,
     /// A removed member was kept out.
     KeptOut,
-    /// A suspended person was kept out of a room.
+    /// A suspended person was kept out of a room in which was said what rests on that.
     ShutOut,
     /// A dead writer's put landed between its successor's reading of the head and the successor's put.
     Ambushed,
@@ -78,8 +78,9 @@ pub enum Path {
 }
 
 /// Paths that must be taken, in runs of any number of regions.
-const WITHIN: [Path; 9] = [
+const WITHIN: [Path; 10] = [
     Path::Forgot,
+    Path::ShutOut,
     Path::LostPut,
     Path::Adoption,
     Path::Replay,

@@ -34,11 +34,10 @@ pub(super) fn judge(
         shown_once(timeline(&book.shown).shown()).map_err(|violation| name_of(violation.to_string()))?;
         let room = rooms.iter().position(|room| room.as_ref() == Some(stream));
         let Some(room) = room else { continue };
-        if suspended {
-            shut_out(chains, stream, &person.card.name, book)?;
+        let events = chains.events.get(stream).map(Vec::as_slice).unwrap_or_default();
+        if suspended && shut_out(chains, (stream, events), &person.card.name, book)? {
             world.paths.took(Path::ShutOut);
         }
-        let events = chains.events.get(stream).map(Vec::as_slice).unwrap_or_default();
         match world.standing(chains, room, stream, number) {
             Standing::PutOut => kept_out(world, chains, stream, &person.card.name, book)?,
             Standing::Member if suspended => {}
@@ -113,17 +112,26 @@ fn all_acked(world: &World, chains: &Chains, events: &[Entry], stream: &StreamId
     Ok(())
 }
 
-/// E24: who was suspended saw nothing that was said with that known, wherever it was known first.
-fn shut_out(chains: &Chains, stream: &StreamId, user: &str, book: &Book) -> Result<(), String> {
-    for shown in &book.shown {
-        let Place { origin, seq, .. } = &shown.place;
+/// E24: who was suspended saw nothing that was said with that known, wherever it was known first. Whether
+/// anything was.
+fn shut_out(
+    chains: &Chains,
+    (stream, events): (&StreamId, &[Entry]),
+    user: &str,
+    book: &Book,
+) -> Result<bool, String> {
+    let rests_on = |Place { origin, seq, .. }: &Place| {
         let access = chains.policy(stream, origin, *seq).access;
         let rests = |(who, by, at): &&(String, Origin, u64)| who == user && access.get(by) >= *at;
-        if let Some((_, by, at)) = chains.suspensions.iter().find(rests) {
+        chains.suspensions.iter().find(rests)
+    };
+    for Entry { place, .. } in &book.shown {
+        if let Some((_, by, at)) = rests_on(place) {
+            let Place { origin, seq, .. } = place;
             return Err(format!("E24: {stream}: shown {origin} {seq} after being suspended by {by} {at}"));
         }
     }
-    Ok(())
+    Ok(events.iter().rev().any(|event| rests_on(&event.place).is_some()))
 }
 
 /// E24: who was put out saw nothing that was said with the removal known.

@@ -39,7 +39,7 @@ impl Tenants {
     pub(super) fn holds(&self, segment: &Segment) -> bool {
         let Some(access) = access_of(segment) else { return true };
         let known = self.known.get(segment.stream.tenant());
-        known.is_some_and(|known| known.ends.enough(&known.held, access)) || mutant!("ignore_policy")
+        known.is_some_and(|known| known.ends.enough(&known.held, access)) || mutant!("ignore_access")
     }
 
     /// A segment waits: what it rests on is looked for at once, unless it was before.

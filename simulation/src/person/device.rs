@@ -297,7 +297,10 @@ impl<'a> Connection<'a> {
             self.offset_ms = time_ms.cast_signed() - self.person.clock.wall_ms().cast_signed();
         }
         if error.event_id.is_some() {
-            return self.person.refused(error);
+            if let Some(letter) = self.person.refused(error) {
+                self.person.write_again(self.mint(), letter);
+            }
+            return;
         }
         let Some(stream) = error.stream.as_deref().and_then(|text| text.parse::<StreamId>().ok()) else {
             return self.person.line("is refused", format_args!("{}", error.code.as_str()));

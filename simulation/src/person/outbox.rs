@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use sterna_protocol::Payload;
 use sterna_protocol::frame::{Ack, ClientFrame, Durability, Error, Event, Publish};
-use sterna_stream::{Cursor, EventId, Hlc, Origin, Reason, Retry, StreamId};
+use sterna_stream::{Cursor, EventId, Hlc, Origin, Reason, Retry, StreamId, created};
 use tokio::time::Instant;
 
 use super::{Book, Inner};
@@ -49,6 +49,8 @@ pub struct Letter {
     accepted: Option<u64>,
     /// Whether its author followed the stream on the socket that it was sent on last.
     followed: bool,
+    /// How often its author did the same before, under ids that were refused.
+    before: u32,
 }
 
 impl Inner {
@@ -68,8 +70,18 @@ impl Inner {
             tries: 0,
             accepted: None,
             followed: false,
+            before: 0,
         };
         ledger.outbox.push_back(letter);
+    }
+
+    /// Puts into the outbox, after a while and under an id of its own, what was refused under another.
+    pub(super) fn write_again(&self, id: EventId, refused: Letter) {
+        self.line("does it again", format_args!("{} as {id}", refused.id));
+        self.write(id, refused.stream, refused.kind, refused.json);
+        if let Some(letter) = self.ledger.borrow_mut().outbox.back_mut() {
+            (letter.held, letter.before) = (Some(Instant::now() + PATIENCE), refused.before + 1);
+        }
     }
 
     /// A new socket: whatever was on its way must be sent again.
@@ -197,28 +209,31 @@ impl Inner {
         }
     }
 
-    /// One of its publishes was refused.
-    pub(super) fn refused(&self, error: &Error) {
+    /// One of its publishes was refused. Gives it back where its author does it again under a new id: whoever
+    /// lets somebody in and is told that only the time of it is wrong, because they came from a region whose
+    /// clock is, does not leave it at that.
+    pub(super) fn refused(&self, error: &Error) -> Option<Letter> {
         let id = error.event_id.as_deref().and_then(|text| text.parse::<EventId>().ok());
         let mut ledger = self.ledger.borrow_mut();
-        let Some(at) = id.and_then(|id| ledger.outbox.iter().position(|letter| letter.id == id)) else {
-            return;
-        };
+        let at = id.and_then(|id| ledger.outbox.iter().position(|letter| letter.id == id))?;
         let reason = error.code.reason().unwrap_or(Reason::Internal);
         let after = error.retry_after_ms.map_or(PATIENCE, |ms| Duration::from_millis(ms.into()));
         let letter = &mut ledger.outbox[at];
         let may_change = matches!(reason, Reason::NotFound | Reason::Forbidden | Reason::LimitExceeded);
         if reason.retry() == Retry::Later || (may_change && letter.tries < TRIES) {
             (letter.sent, letter.held) = (None, Some(Instant::now() + after));
-            return;
+            return None;
         }
-        ledger.outbox.remove(at);
+        let letter = ledger.outbox.remove(at)?;
         *ledger.given_up.entry(reason.code()).or_default() += 1;
         drop(ledger);
         self.line(
             "gives up",
             format_args!("{} {}", error.code.as_str(), error.event_id.as_deref().unwrap_or("")),
         );
+        let untimely = matches!(reason, Reason::BadEventId | Reason::BadRequest);
+        let deed = letter.kind != "message" && !letter.creates(&self.card.name);
+        (untimely && deed && letter.before < TRIES).then_some(letter)
     }
 }
 
@@ -226,6 +241,11 @@ impl Letter {
     /// Whether some region has it.
     pub fn is_accepted(&self) -> bool {
         self.accepted.is_some()
+    }
+
+    /// Whether it creates its stream, whose name follows from its id.
+    fn creates(&self, author: &str) -> bool {
+        author.parse().is_ok_and(|author| created::is_creation(&self.stream, &author, self.id))
     }
 
     fn frame(&self) -> ClientFrame {

@@ -109,7 +109,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Inner<S> {
                 self.taken(session, event_id, accepted.place.as_ref());
             }
             Err(refusal) => {
-                let error = frame::Error::from(refusal).of_event(&event_id.to_string());
+                let mut error = frame::Error::from(refusal).of_event(&event_id.to_string());
+                // An id was judged by this region's time (E5).
+                if matches!(error.code.reason(), Some(Reason::BadEventId | Reason::IdTooOld)) {
+                    error.time_unix_ms = Some(self.process.clock().wall_ms());
+                }
                 self.send(session, &encode::error(error));
             }
         }

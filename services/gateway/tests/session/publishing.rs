@@ -36,7 +36,8 @@ fn a_publish_is_acked_when_messaging_has_it() {
     });
 }
 
-/// Section 6: every refusal of a publish names its event, and no stream (rule 25).
+/// Section 6: every refusal of a publish names its event, and no stream (rule 25); that of an id says by which
+/// time it was judged (E5).
 #[test]
 fn a_refused_publish_names_its_event() {
     run(async {
@@ -48,12 +49,14 @@ fn a_refused_publish_names_its_event() {
         bo.publish(&stream, id).await;
         let error = bo.refused(Reason::Forbidden).await;
         assert_eq!((error.event_id, error.stream), (Some(id.to_string().into()), None));
+        assert_eq!(error.time_unix_ms, None);
         let id = world.id();
         ana.publish(&stream, id).await;
         let command = world.messaging.up().await;
         world.messaging.refuse(command.tag, Reason::IdTooOld).await;
         let error = ana.refused(Reason::IdTooOld).await;
         assert_eq!((error.event_id, error.stream), (Some(id.to_string().into()), None));
+        assert_eq!(error.time_unix_ms, Some(NOW));
     });
 }
 

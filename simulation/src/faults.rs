@@ -35,8 +35,7 @@ const FROM_MS: u64 = 5_000;
 const FAR_MS: i64 = 5 * 60_000;
 
 /// Faults that no run injects yet, and what each waits for.
-pub const WAITING: [(&str, &str); 4] = [
-    ("access events lost with their region", "an end that other regions know of a life that ended (E1, E24)"),
+pub const WAITING: [(&str, &str); 3] = [
     ("one alias made in two regions", "aliases in the access stream (E3)"),
     ("HTTP/2 links between roles", "a builder that links roles by pipes"),
     ("a device whose queued event is too old to be sent again", "devices that ask over HTTP, too (E7)"),

@@ -14,7 +14,7 @@ use sterna_log::Record;
 use sterna_proto::record;
 use sterna_proto::v1;
 use sterna_stream::invariants::shown_once;
-use sterna_stream::{ContentHash, EventId, Hlc, StreamId};
+use sterna_stream::{ContentHash, EventId, Hlc, StreamId, fixed};
 
 use crate::paths::Path;
 use crate::person::{Person, addition, content, removal};
@@ -117,6 +117,10 @@ pub async fn verdict(world: &World) -> Result<(), String> {
         shown_once(shown.shown()).map_err(|violation| format!("the table of {stream}: {violation}"))?;
         world.paths.add(Path::Twin, (events.len() - shown.shown().count()) as u64);
     }
+    let access = fixed::access("acme").map_err(|refusal| refusal.to_string())?;
+    let events = chains.events.get(&access).map(Vec::as_slice).unwrap_or_default();
+    device::all_acked(world, &chains, events, &access)?;
+    lives::outlived(world, &chains, &access);
     for number in 0..world.people.len() {
         device::judge(world, &chains, &accepted, number)
             .map_err(|what| format!("{}: {what}", name(number)))?;

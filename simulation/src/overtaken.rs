@@ -80,4 +80,15 @@ impl Overtaken {
         wishes.extend((0..6).map(|n| (self.at_ms + 1_000 + n * 500, speaker, Wish::Say(number, 9))));
         wishes
     }
+
+    /// What people do so that the same befalls a suspension: it is said where the removal is, of somebody who
+    /// is where the removed person is.
+    pub fn suspends(&self, by: usize, user: usize) -> Vec<(u64, usize, Wish)> {
+        let [said, _, at] = self.regions;
+        vec![
+            (self.at_ms - BEFORE_MS, by, Wish::Cross(said)),
+            (self.at_ms - BEFORE_MS, user, Wish::Cross(at)),
+            (self.at_ms, by, Wish::Suspend(name(user), true)),
+        ]
+    }
 }

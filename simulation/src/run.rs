@@ -72,7 +72,8 @@ async fn simulated(seed: u64, asked: Asked) -> Outcome {
     let mut world = World::new(seed, asked, &trace, &paths);
     world.run(seed).await;
     world.heal();
-    let rested = rest(&world).await;
+    let gathered = world.gather().await;
+    let rested = gathered.and(rest(&world).await);
     let faults = world.happened.values().sum::<u64>();
     world.look_at_all();
     world.sites.iter().for_each(Site::count_express);

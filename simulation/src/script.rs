@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::dice::Dice;
-use crate::faults::lives;
 use crate::overtaken::Overtaken;
 use crate::person::Wish;
 use crate::setting::Setting;
@@ -57,7 +56,7 @@ impl Script {
         if let (Some(overtaken), Some(room)) = (Overtaken::draw(seed, setting), script.rooms.last_mut()) {
             script.wishes.extend(overtaken.wishes(seed, (last, room)));
         }
-        if setting.provisioned() && lives::draw(seed, setting).is_none() {
+        if setting.provisioned() {
             script.administer(seed, setting);
         }
         script.wishes.sort_by_key(|(at, person, _)| (*at, *person));
@@ -119,8 +118,7 @@ impl Script {
     }
 
     /// The tenant's owner suspends somebody who is nobody and lifts it, all the time, so that what is said
-    /// rests on ever more of the access stream; and somebody for good. Not where a region's life ends: what
-    /// survives it may rest on an access event that does not ([`crate::faults::WAITING`]).
+    /// rests on ever more of the access stream; and somebody for good.
     fn administer(&mut self, seed: u64, setting: &Setting) {
         let dice = &mut Dice::new(seed, "tenant");
         let (mut at, mut on) = (TRAFFIC_FROM_MS, false);
@@ -134,7 +132,10 @@ impl Script {
             (0..setting.people).filter(|person| *person != ADMINISTRATOR && !owns(person)).collect();
         let suspended = *dice.pick(&others);
         let at = dice.between(TRAFFIC_FROM_MS + 5_000, HEAL_AT_MS - 2_000);
-        self.wishes.push((at, ADMINISTRATOR, Wish::Suspend(name(suspended), true)));
+        let anywhere = || vec![(at, ADMINISTRATOR, Wish::Suspend(name(suspended), true))];
+        let overtaken = Overtaken::draw(seed, setting);
+        let wishes = overtaken.map_or_else(anywhere, |one| one.suspends(ADMINISTRATOR, suspended));
+        self.wishes.extend(wishes);
         self.suspended = Some(suspended);
     }
 

@@ -97,8 +97,13 @@ fn everything(
 }
 
 /// G2: what anybody was acked in this stream is in what every member is shown; not what was lost with its
-/// region and is refused now, because its author was put out.
-fn all_acked(world: &World, chains: &Chains, events: &[Entry], stream: &StreamId) -> Result<(), String> {
+/// region and is refused now, because its author was put out or suspended.
+pub(super) fn all_acked(
+    world: &World,
+    chains: &Chains,
+    events: &[Entry],
+    stream: &StreamId,
+) -> Result<(), String> {
     let there: BTreeSet<EventId> = events.iter().map(|event| event.id).collect();
     for author in &world.people {
         let ledger = author.ledger.borrow();

@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 
 use sterna_cluster::stores::ingress;
-use sterna_proto::record;
+use sterna_proto::record::{self, Stored};
 use sterna_stream::order::{Entry, Place};
-use sterna_stream::{ContentHash, EventId, StreamId};
+use sterna_stream::policy::access_of;
+use sterna_stream::{ContentHash, EventId, Origin, StreamId};
 
 use super::{Accepted, Chains, Standing, copies};
 use crate::paths::Path;
@@ -51,7 +52,7 @@ impl World {
     }
 
     /// Whether what a destroyed life had accepted is gone with it for good: its author was put out of the
-    /// stream and is refused when they offer it again.
+    /// stream, or suspended, and is refused when they offer it again.
     pub(super) fn is_silenced(&self, chains: &Chains, stream: &StreamId, author: &str, id: EventId) -> bool {
         let had = |former: &Former| {
             former.destroyed && former.accepted.iter().any(|(of, event, _)| of == stream && *event == id)
@@ -60,12 +61,29 @@ impl World {
         let person = self.people.iter().position(|person| person.card.name == author);
         let (Some(room), Some(person)) = (room, person) else { return false };
         self.sites.iter().any(|site| site.former.iter().any(had))
-            && self.standing(chains, room, stream, person) == Standing::PutOut
+            && (self.standing(chains, room, stream, person) == Standing::PutOut
+                || self.is_suspended(chains, person))
     }
 }
 
+/// Counts what rests on an access event that was lost with its region, and is shown all the same (E24).
+pub(super) fn outlived(world: &World, chains: &Chains, access: &StreamId) {
+    let head = chains.head(access);
+    let destroyed: BTreeSet<&Origin> = world
+        .sites
+        .iter()
+        .flat_map(|site| &site.former)
+        .filter(|former| former.destroyed)
+        .map(|former| &former.origin)
+        .collect();
+    let lost = |(origin, seq): (&Origin, u64)| destroyed.contains(origin) && seq > head.get(origin);
+    let rests = |stored: &&Stored| access_of(&stored.segment).is_some_and(|needed| needed.iter().any(lost));
+    let count = chains.segments.values().flatten().filter(rests).count();
+    world.paths.add(Path::Outlived, count as u64);
+}
+
 /// What a device was shown, without what was lost since. Each of that must be there again, from its author's
-/// outbox; hostile clients keep none, and who was put out since is refused.
+/// outbox; hostile clients keep none, and who was put out or suspended since is refused.
 ///
 /// # Errors
 /// The first that is not.

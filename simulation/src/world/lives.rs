@@ -133,6 +133,22 @@ impl World {
         Ok(())
     }
 
+    /// Now that all regions are well, an operator has what is left of ended lives gathered: until then what
+    /// rests on an access event that was lost waits for it (E1, E24).
+    ///
+    /// # Errors
+    /// Why it cannot be.
+    pub async fn gather(&self) -> Result<(), String> {
+        for (number, site) in self.sites.iter().enumerate().filter(|(_, site)| !site.former.is_empty()) {
+            let witness = &self.sites[(number + 1) % self.sites.len()].plan.region;
+            let (region, ends) = (&site.plan.region, site.plan.incarnation - 1);
+            let gathered = self.between.gather(region, witness, ends).await;
+            let gathered = gathered.map_err(|error| format!("E1: {region} was not gathered: {error}"))?;
+            self.trace.line("operator", "gathers", format_args!("{gathered:?}"));
+        }
+        Ok(())
+    }
+
     fn hold_back(&self, region: usize, items: u64) {
         for to in (0..self.sites.len()).filter(|to| *to != region) {
             self.tables((region, to), |tables, from, to| tables.hold_back(from, to, items));

@@ -19,12 +19,14 @@ use tokio::time::{Duration, Instant};
 use tonic::Status;
 
 use followed::{Followed, Waiting};
+use index::Index;
 use tenants::Tenants;
 use watched::Watched;
 
 pub use watched::WatchId;
 
 mod followed;
+mod index;
 mod tenants;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -53,6 +55,8 @@ pub struct Hub {
     shards: Map<ShardId, Shard>,
     streams: Map<StreamId, Followed>,
     tenants: Tenants,
+    /// Of `streams`, those in which something waits.
+    waiting: Index,
     watched: Watched,
     unensured: Map<StreamId, Unensured>,
     /// Per owned partition, the newest of what every shard was told.
@@ -130,6 +134,7 @@ impl Hub {
             shards: Map::default(),
             streams: Map::default(),
             tenants: Tenants::default(),
+            waiting: Index::default(),
             watched: Watched::default(),
             unensured: Map::default(),
             covered: BTreeMap::new(),
@@ -285,6 +290,7 @@ impl Hub {
             self.counters.waited += 1;
             self.tenants.ask(&segment);
             if followed.waiting.len() < WAITING_SEGMENTS {
+                self.waiting.set(&segment.stream, true);
                 followed.waiting.push(Waiting { segment, record, until: now + WAITING });
             } else {
                 self.counters.given_up += 1;
@@ -364,8 +370,7 @@ impl Hub {
         let gone: Vec<StreamId> =
             self.streams.keys().filter(|s| partition::of(s, partitions) == partition).cloned().collect();
         for stream in gone {
-            self.streams.remove(&stream);
-            self.watched.change(&stream, false);
+            self.forget(&stream);
             for shard in self.shards.values_mut() {
                 shard.follows.remove(&stream);
             }
@@ -401,9 +406,14 @@ impl Hub {
     fn forget_if_unfollowed(&mut self, stream: &StreamId) {
         let empty = self.streams.get(stream).is_some_and(|followed| followed.live.is_empty());
         if empty && !self.shards.values().any(|shard| shard.follows.contains(stream)) {
-            self.streams.remove(stream);
-            self.watched.change(stream, false);
+            self.forget(stream);
         }
+    }
+
+    fn forget(&mut self, stream: &StreamId) {
+        self.streams.remove(stream);
+        self.waiting.set(stream, false);
+        self.watched.change(stream, false);
     }
 
     fn send(&mut self, id: ShardId, what: What) {

@@ -12,33 +12,31 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::Hub;
-use super::followed::Waiting;
+use super::followed::{Followed, Waiting};
 
 impl Hub {
     /// Streams in which something waits.
     pub fn waiting(&self) -> Vec<StreamId> {
-        let waiting = self.streams.iter().filter(|(_, followed)| !followed.waiting.is_empty());
-        let mut streams: Vec<StreamId> = waiting.map(|(stream, _)| stream.clone()).collect();
-        streams.sort_unstable();
-        streams
+        sorted(self.waiting.all())
     }
 
     /// Those of them whose heads are to be read, for the member events that something waits for may come by
     /// table alone.
     pub fn lacking(&self) -> Vec<StreamId> {
-        let lacking = self.streams.iter().filter(|(_, followed)| followed.lacks_members());
-        let mut streams: Vec<StreamId> = lacking.map(|(stream, _)| stream.clone()).collect();
-        streams.sort_unstable();
-        streams
+        sorted(self.waiting_in().filter(|(_, followed)| followed.lacks_members()).map(|(stream, _)| stream))
     }
 
     /// The access streams whose heads are to be read.
     pub fn lacking_access(&self) -> Vec<StreamId> {
-        let waiting = self.streams.values().flat_map(|followed| &followed.waiting);
+        let waiting = self.waiting_in().flat_map(|(_, followed)| &followed.waiting);
         let lacking = waiting.filter(|waiting| !self.tenants.holds(&waiting.segment));
         let streams: BTreeSet<StreamId> =
             lacking.filter_map(|waiting| fixed::access(waiting.segment.stream.tenant()).ok()).collect();
         streams.into_iter().collect()
+    }
+
+    fn waiting_in(&self) -> impl Iterator<Item = (&StreamId, &Followed)> {
+        self.waiting.all().filter_map(|stream| Some((stream, self.streams.get(stream)?)))
     }
 
     /// Raised when something began to wait for an access stream, or one was shown: look for it now.
@@ -61,8 +59,7 @@ impl Hub {
     /// left.
     pub fn access_held(&mut self, access: &StreamId, head: &Cursor, gathered: &[Origin]) {
         self.tenants.held(access.tenant(), head, gathered);
-        let concerned = |stream: &StreamId| stream.tenant() == access.tenant();
-        self.waiting().into_iter().filter(concerned).for_each(|stream| self.release(&stream));
+        sorted(self.waiting.of(access.tenant())).iter().for_each(|stream| self.release(stream));
     }
 
     /// The table holds a stream up to here. What has waited too long in it is left to the backlog.
@@ -74,6 +71,7 @@ impl Hub {
         let before = followed.waiting.len();
         followed.waiting.retain(|waiting| now < waiting.until);
         self.counters.given_up += (before - followed.waiting.len()) as u64;
+        self.waiting.set(stream, !followed.waiting.is_empty());
     }
 
     /// Delivers what waited and need not any more.
@@ -82,7 +80,14 @@ impl Hub {
             let Some(followed) = self.streams.get_mut(stream) else { return };
             let Some(at) = followed.first_ready(&self.tenants) else { return };
             let Waiting { segment, record, .. } = followed.waiting.remove(at);
+            self.waiting.set(stream, !followed.waiting.is_empty());
             self.deliver(&segment, record);
         }
     }
+}
+
+fn sorted<'a>(streams: impl Iterator<Item = &'a StreamId>) -> Vec<StreamId> {
+    let mut streams: Vec<StreamId> = streams.cloned().collect();
+    streams.sort_unstable();
+    streams
 }

@@ -205,3 +205,33 @@ async fn access_events_are_looked_for_at_once() {
         assert_eq!(futures_util::FutureExt::now_or_never(look.notified()).is_some(), looks, "{seq}");
     }
 }
+
+/// G9: a look visits the streams in which something waits, and what was learnt of a tenant's access stream only
+/// that tenant's, however many are followed.
+#[test]
+fn a_look_visits_what_waits_and_nothing_else() {
+    let mut hub = owner(1_000);
+    let mut reader = Reader::attach(&mut hub);
+    let waits = |hub: &mut Hub, tenant: &str, name: &str, waits: bool| {
+        let stream: StreamId = format!("{tenant}/chat/{name}").parse().unwrap();
+        assert!(hub.follow(reader.id, &stream));
+        hub.joined(reader.id, &stream, head(""));
+        let mut segment = segment("a", US, 1, "");
+        segment.stream = stream;
+        segment.policy.access = cursor(if waits { "us-east-1:3" } else { "" });
+        push(hub, segment);
+    };
+    (0..200).for_each(|n| waits(&mut hub, "acme", &format!("quiet{n}"), false));
+    (0..3).for_each(|n| waits(&mut hub, "acme", &format!("waits{n}"), true));
+    (0..5).for_each(|n| waits(&mut hub, "other", &format!("waits{n}"), true));
+    let visits = |hub: &Hub| hub.waiting.visits.replace(0);
+    visits(&hub);
+    let access: StreamId = "acme/access/main".parse().unwrap();
+    assert_eq!((hub.lacking_access().len(), visits(&hub)), (2, 8));
+    assert_eq!((hub.lacking().len(), visits(&hub)), (0, 8));
+    hub.access_held(&access, &cursor("us-east-1:3"), &[]);
+    assert_eq!((visits(&hub), hub.waiting().len()), (3, 5));
+    hub.detach(reader.id);
+    assert_eq!((hub.waiting(), hub.lacking_access()), (vec![], vec![]));
+    assert_eq!(reader.words().len(), 203 * 2 + 5);
+}

@@ -62,7 +62,10 @@ mod tests {
     proptest! {
         /// Whatever is used: the bound holds, nothing is made up, and the last half of the bound is known.
         #[test]
-        fn what_was_used_lately_is_known(bound in 2_usize..20, uses in prop::collection::vec((0_u8..30, any::<bool>()), 0..200)) {
+        fn what_was_used_lately_is_known(
+            bound in 2_usize..20,
+            uses in prop::collection::vec((0_u8..30, any::<bool>()), 0..200),
+        ) {
             let mut kept = Recent::new(bound);
             let mut used: Vec<u8> = Vec::new();
             for (n, (key, write)) in uses.into_iter().enumerate() {

@@ -206,8 +206,8 @@ async fn access_events_are_looked_for_at_once() {
     }
 }
 
-/// G9: a look visits the streams in which something waits, and what was learnt of a tenant's access stream only
-/// that tenant's, however many are followed.
+/// G9: a look visits the streams in which something waits, and what was learnt of a tenant's access stream
+/// only that tenant's, however many are followed.
 #[test]
 fn a_look_visits_what_waits_and_nothing_else() {
     let mut hub = owner(1_000);

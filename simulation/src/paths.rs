@@ -73,7 +73,8 @@ pub enum Path {
     United,
     /// Somebody was shown what was lost with its region since, and it is there again.
     OfferedAgain,
-    /// What was lost with its region stays lost: its author was put out of the stream, or suspended, meanwhile.
+    /// What was lost with its region stays lost: its author was put out of the stream, or suspended,
+    /// meanwhile.
     Silenced,
     /// A segment rests on an access event that was lost with its region, and was shown.
     Outlived,

@@ -37,8 +37,8 @@ fn a_publish_is_acked_when_messaging_has_it() {
     });
 }
 
-/// Section 6: every refusal of a publish names its event, and no stream (rule 25); that of an id says by which
-/// time it was judged (E5).
+/// Section 6: every refusal of a publish names its event, and no stream (rule 25); that of an id says by
+/// which time it was judged (E5).
 #[test]
 fn a_refused_publish_names_its_event() {
     run(async {

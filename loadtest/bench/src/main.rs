@@ -17,6 +17,7 @@ mod counted;
 mod fairness;
 mod fanout;
 mod growth;
+mod injected;
 mod load;
 mod memory;
 mod path;

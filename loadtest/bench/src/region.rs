@@ -1,14 +1,16 @@
 //! The server of the whole-path benchmarks: whole regions on one thread, memory backends, TCP, the real edge.
 //!
-//! Region n listens on `port + n`; a connection to `port + 100` is told the counts of the first region's
-//! stores as one line of JSON. It ends when its standard input does, so that none outlives its benchmark: a
-//! forgotten one would share the port and take half of the next one's connections. Limits that protect
-//! against clients (publishes a second, connections a second) are raised out of the way.
+//! Region n listens on `port + n`. Whoever connects to `port + 100` is told, as one line of JSON, the counts
+//! of the region's stores; where there are several regions, the delays between them instead. It ends when its
+//! standard input does, so that none outlives its benchmark: a forgotten one would share the port and take
+//! half of the next one's connections. Limits that protect against clients (publishes a second, connections a
+//! second) are raised out of the way.
 
 use std::rc::Rc;
 use std::sync::Arc;
 
 use clap::Args;
+use serde::Serialize;
 use sterna_cluster::{MemoryStores, Plan, Region, Regions};
 use sterna_gateway::edge::{self, Edge, Origins};
 use sterna_gateway::gateway::Gateway;
@@ -19,6 +21,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::Outcome;
 use crate::counted::Counter;
+use crate::injected::Injected;
 
 /// From the first region's port to that of its counts.
 pub(crate) const COUNTS: u16 = 100;
@@ -63,15 +66,18 @@ pub(crate) async fn serve(options: Options) -> Outcome {
         let lens = Arc::new(move |_: &Process, stores: &_| counted.around(stores));
         let region = Region::start_behind(plan, stores, clock.clone(), lens);
         listen(&region, 0, options.port, &clock)?;
-        tell(counts, &counter).await
+        tell(counts, || counter.now()).await
     } else {
         let express = !options.mirror_only;
         let plans = (0..options.regions).map(|n| Plan { express, ..plan(n) }).collect();
-        let regions = Regions::start(plans, &RoundTrips::typical(), &clock);
+        let distances = RoundTrips::typical();
+        let regions = Regions::start(plans, &distances, &clock);
         for (n, name) in NAMES.iter().enumerate().take(options.regions) {
             listen(&regions.regions[&name.parse()?], n, options.port + n as u16, &clock)?;
         }
-        tell(counts, &counter).await
+        let names: Vec<_> = regions.regions.keys().cloned().collect();
+        let injected = Injected::start(&names, &distances);
+        tell(counts, || injected.medians()).await
     }
 }
 
@@ -86,10 +92,10 @@ fn listen(region: &Region<TcpStream>, n: usize, port: u16, clock: &Arc<dyn Clock
     Ok(())
 }
 
-/// Tells whoever connects the counts.
-async fn tell(listener: TcpListener, counter: &Counter) -> Outcome {
+/// Tells whoever connects.
+async fn tell<T: Serialize>(listener: TcpListener, what: impl Fn() -> T) -> Outcome {
     loop {
         let (mut socket, _) = listener.accept().await?;
-        let _ = socket.write_all(&serde_json::to_vec(&counter.now())?).await;
+        let _ = socket.write_all(&serde_json::to_vec(&what())?).await;
     }
 }

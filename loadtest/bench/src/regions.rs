@@ -18,9 +18,10 @@ use sterna_regions::RoundTrips;
 use sterna_stream::{EventId, StreamId, created};
 use tokio::sync::Notify;
 
+use crate::injected::pair;
 use crate::process::{Server, machine_load, pin_load, quantile};
-use crate::region::NAMES;
-use crate::session::{Session, TENANT};
+use crate::region::{COUNTS, NAMES};
+use crate::session::{Session, TENANT, told};
 use crate::{Outcome, Problem};
 
 const PORT: u16 = 7_830;
@@ -53,9 +54,14 @@ struct Summary<'a> {
     samples: usize,
     p50_ms: f64,
     p99_ms: f64,
+    /// The one-way delay as the server's timers really make it, median.
+    injected_ms: f64,
     /// Beyond the one-way delay.
     p50_over_ms: f64,
     p99_over_ms: f64,
+    /// Beyond the injected delay, and beyond what the same takes within the author's region.
+    p50_between_ms: f64,
+    p99_between_ms: f64,
     machine_load: String,
 }
 
@@ -96,7 +102,7 @@ pub(crate) async fn run(options: Options) -> Outcome {
     }
     let all = options.events * NAMES.len() as u32;
     board.until("every event everywhere", |board| board.came.get() == all).await?;
-    report(&board, !options.mirror_only)
+    report(&board, &told(PORT + COUNTS).await?, !options.mirror_only)
 }
 
 /// One stream of one user who is in all regions.
@@ -122,10 +128,18 @@ async fn create(board: &Board, sessions: &[Session]) -> Result<StreamId, Problem
     Err(format!("the stream is not there in every region: {:?}", board.following.get()).into())
 }
 
-fn report(board: &Board, express: bool) -> Outcome {
+fn report(board: &Board, injected: &BTreeMap<String, f64>, express: bool) -> Outcome {
     let distances = RoundTrips::typical();
-    for ((from, to), delays) in board.delays.borrow_mut().iter_mut() {
+    let mut all = board.delays.borrow_mut();
+    let local = |from: usize| {
+        let within = all.get(&(from, from)).cloned().unwrap_or_default();
+        (quantile(&mut within.clone(), 0.50), quantile(&mut within.clone(), 0.99))
+    };
+    let locals: Vec<(f64, f64)> = (0..NAMES.len()).map(local).collect();
+    for ((from, to), delays) in all.iter_mut() {
+        let (local_p50_ms, local_p99_ms) = locals[*from];
         let (from, to) = (NAMES[*from], NAMES[*to]);
+        let injected_ms = injected.get(&pair(from, to)).copied().unwrap_or_default();
         let one_way = distances.one_way(&from.parse()?, &to.parse()?).ok_or("no such pair")?;
         let one_way_ms = one_way.as_secs_f64() * 1_000.0;
         let (p50_ms, p99_ms) = (quantile(delays, 0.50), quantile(delays, 0.99));
@@ -138,6 +152,9 @@ fn report(board: &Board, express: bool) -> Outcome {
             samples: delays.len(),
             p50_ms,
             p99_ms,
+            injected_ms,
+            p50_between_ms: p50_ms - injected_ms - local_p50_ms,
+            p99_between_ms: p99_ms - injected_ms - local_p99_ms,
             p50_over_ms: p50_ms - one_way_ms,
             p99_over_ms: p99_ms - one_way_ms,
             machine_load: machine_load(),

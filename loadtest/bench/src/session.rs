@@ -167,7 +167,12 @@ fn split(bytes: &[u8]) -> Option<(u8, &[u8], usize)> {
 
 /// A TCP connection to the counts of the server on `port`.
 pub(crate) async fn counts(port: u16) -> Result<crate::counted::Counts, crate::Problem> {
-    let mut socket = TcpStream::connect(("127.0.0.1", port + region::COUNTS)).await?;
+    told(port + region::COUNTS).await
+}
+
+/// What whoever connects to `port` is told.
+pub(crate) async fn told<T: serde::de::DeserializeOwned>(port: u16) -> Result<T, crate::Problem> {
+    let mut socket = TcpStream::connect(("127.0.0.1", port)).await?;
     let mut bytes = Vec::new();
     tokio::io::AsyncReadExt::read_to_end(&mut socket, &mut bytes).await?;
     Ok(serde_json::from_slice(&bytes)?)

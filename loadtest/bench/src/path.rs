@@ -31,6 +31,9 @@ pub(crate) struct Options {
     /// Author and reader are one session instead of two.
     #[arg(long)]
     together: bool,
+    /// Partitions of the region, each with a sequencer of its own, if not as many as a small plan has.
+    #[arg(long)]
+    partitions: Option<u16>,
     /// Saturated: events of each stream on their way.
     #[arg(long, default_value_t = 2)]
     in_flight: usize,
@@ -68,6 +71,9 @@ struct Run {
 struct Summary {
     what: &'static str,
     streams: usize,
+    /// Where other than in a small plan.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    partitions: Option<u16>,
     together: bool,
     /// Of each stream; 0 where the pace decides.
     in_flight: usize,
@@ -99,7 +105,9 @@ pub(crate) async fn run(options: Options) -> Outcome {
 }
 
 async fn measure(options: &Options, which: Which) -> Outcome {
-    let server = Server::regions(1, PORT).await?;
+    let partitions = options.partitions.map(|count| count.to_string());
+    let words: Vec<&str> = partitions.iter().flat_map(|count| ["--partitions", count]).collect();
+    let server = Server::regions_by(1, PORT, &words).await?;
     let shape = Shape { streams: options.streams, per_session: 1, apart: !options.together };
     let traffic = Traffic::open(PORT, shape, 0).await?;
     let mut runs = Vec::new();
@@ -133,6 +141,7 @@ fn summary(options: &Options, which: Which, runs: &[Run], idle_us_per_s: f64) ->
     Summary {
         what: if which == Which::Paced { "path paced" } else { "path saturated" },
         streams: options.streams,
+        partitions: options.partitions,
         together: options.together,
         in_flight: if which == Which::Paced { 0 } else { options.in_flight },
         runs: runs.len(),

@@ -26,17 +26,14 @@ impl Server {
 
     /// Whole regions.
     pub(crate) async fn regions(count: usize, port: u16) -> std::io::Result<Self> {
-        Self::regions_by(count, port, true).await
+        Self::regions_by(count, port, &[]).await
     }
 
-    /// The same, with express between them or without.
-    pub(crate) async fn regions_by(count: usize, port: u16, express: bool) -> std::io::Result<Self> {
+    /// The same, with these words of `region`'s command line.
+    pub(crate) async fn regions_by(count: usize, port: u16, words: &[&str]) -> std::io::Result<Self> {
         let program = std::env::current_exe()?;
         let mut command = pinned(&program);
-        command.args(["region", "--regions", &count.to_string()]);
-        if !express {
-            command.arg("--mirror-only");
-        }
+        command.args(["region", "--regions", &count.to_string()]).args(words);
         Self::start(&mut command, port).await
     }
 

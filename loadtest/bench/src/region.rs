@@ -36,6 +36,9 @@ pub(crate) struct Options {
     /// Without express between them.
     #[arg(long)]
     mirror_only: bool,
+    /// Partitions of each region, if not as many as a small plan has.
+    #[arg(long)]
+    partitions: Option<u16>,
     /// The first region's port on 127.0.0.1.
     port: u16,
 }
@@ -59,6 +62,10 @@ pub(crate) async fn serve(options: Options) -> Outcome {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let counter = Arc::new(Counter::default());
     let counts = TcpListener::bind(("127.0.0.1", options.port + COUNTS)).await?;
+    let plan = |n| {
+        let plan = plan(n);
+        Plan { partitions: options.partitions.unwrap_or(plan.partitions), ..plan }
+    };
     if options.regions == 1 {
         let plan = plan(0);
         let stores = MemoryStores::new(&plan).stores();

@@ -81,7 +81,8 @@ struct Board {
 
 pub(crate) async fn run(options: Options) -> Outcome {
     pin_load()?;
-    let _server = Server::regions_by(NAMES.len(), PORT, !options.mirror_only).await?;
+    let words: &[&str] = if options.mirror_only { &["--mirror-only"] } else { &[] };
+    let _server = Server::regions_by(NAMES.len(), PORT, words).await?;
     let board = Rc::new(Board::default());
     let mut sessions = Vec::new();
     for n in 0..NAMES.len() {

@@ -96,8 +96,8 @@ pub struct DemoArgs {
     #[arg(long, value_name = "ADDRESS", num_args = 0..=1, default_missing_value = "127.0.0.1:8080")]
     pub listen: Option<SocketAddr>,
     /// Whether segments also go between regions by express, ahead of the mirrors: on or off.
-    #[arg(long, value_name = "ON|OFF", default_value = "on", action = ArgAction::Set,
-        value_parser = BoolishValueParser::new())]
+    #[arg(long, value_name = "ON|OFF", default_value = "on", hide_possible_values = true,
+        action = ArgAction::Set, value_parser = BoolishValueParser::new())]
     pub express: bool,
     /// Print the report as JSON and nothing else.
     #[arg(long)]

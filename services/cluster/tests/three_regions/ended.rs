@@ -36,6 +36,19 @@ impl World {
     }
 }
 
+/// Three regions of a tenant whose access stream is founded in each; ops, who administers it, ana, bo and cy
+/// follow: ops the access stream, the others one stream of theirs.
+async fn founded(seed: u64) -> (World, StreamId, StreamId, [Person; 4]) {
+    let mut world = World::of(seed, true, |_| vec![Tenant::new("acme", "ops").unwrap()]);
+    let access = fixed::access("acme").unwrap();
+    let (stream, [ana, mut bo, mut cy]) = world.three_people().await;
+    let mut ops = world.person("ops", NAMES[0]).await;
+    ops.subscribe_when_there(&access).await;
+    ops.until("all foundings", |p| p.shown[&access].len() == NAMES.len()).await;
+    both(&mut bo, &mut cy, 5).await;
+    (world, stream, access, [ops, ana, bo, cy])
+}
+
 /// Time passes, and both are there.
 async fn both(one: &mut Person, other: &mut Person, seconds: u64) {
     let time = Duration::from_secs(seconds);
@@ -49,13 +62,7 @@ async fn both(one: &mut Person, other: &mut Person, seconds: u64) {
 #[test]
 fn what_rests_on_what_was_lost_is_shown_when_the_life_is_gathered_and_not_before() {
     run(async {
-        let mut world = World::of(16, true, |_| vec![Tenant::new("acme", "ops").unwrap()]);
-        let access = fixed::access("acme").unwrap();
-        let (stream, [mut ana, mut bo, mut cy]) = world.three_people().await;
-        let mut ops = world.person("ops", NAMES[0]).await;
-        ops.subscribe_when_there(&access).await;
-        ops.until("all foundings", |p| p.shown[&access].len() == NAMES.len()).await;
-        both(&mut bo, &mut cy, 5).await;
+        let (mut world, stream, access, [mut ops, mut ana, mut bo, mut cy]) = founded(16).await;
         let before = world.left(NAMES[1], &access).await;
 
         world.us_is_silent(true);
@@ -117,13 +124,7 @@ fn what_rests_on_what_was_lost_is_shown_when_the_life_is_gathered_and_not_before
 #[test]
 fn what_a_log_alone_holds_is_gathered_from_it() {
     run(async {
-        let mut world = World::of(17, true, |_| vec![Tenant::new("acme", "ops").unwrap()]);
-        let access = fixed::access("acme").unwrap();
-        let (stream, [mut ana, mut bo, mut cy]) = world.three_people().await;
-        let mut ops = world.person("ops", NAMES[0]).await;
-        ops.subscribe_when_there(&access).await;
-        ops.until("all foundings", |p| p.shown[&access].len() == NAMES.len()).await;
-        both(&mut bo, &mut cy, 5).await;
+        let (mut world, stream, access, [mut ops, mut ana, mut bo, mut cy]) = founded(17).await;
         let before = world.left(NAMES[2], &access).await;
 
         // The mirror to eu goes on, where nobody takes in what it brings.

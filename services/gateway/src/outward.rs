@@ -58,7 +58,7 @@ pub(crate) struct Outward {
     /// again.
     refused: RefCell<Vec<Waiting>>,
     /// Per messaging instance.
-    commands: Vec<mpsc::Sender<v1::PublishUp>>,
+    commands: Vec<RefCell<mpsc::Sender<v1::PublishUp>>>,
     next_tag: Cell<u64>,
     /// Of each stream with a ring.
     passing: RefCell<Map<StreamId, Passing>>,
@@ -114,7 +114,11 @@ pub(crate) struct Inlets {
 impl Outward {
     pub(crate) fn new(partitions: u16, links: &Links) -> (Rc<Self>, Inlets) {
         let (asks, asks_in) = mpsc::channel(SHARD_ASKS);
-        let (commands, commands_in) = links.messaging.iter().map(|_| mpsc::channel(SHARD_COMMANDS)).unzip();
+        let queue = |_| {
+            let (commands, commands_in) = mpsc::channel(SHARD_COMMANDS);
+            (RefCell::new(commands), commands_in)
+        };
+        let (commands, commands_in) = links.messaging.iter().map(queue).unzip();
         let outward = Self {
             partitions,
             wishes: links.state.iter().map(|_| Wishes::default()).collect(),
@@ -136,7 +140,14 @@ impl Outward {
 
     /// Hands a command to its stream's [`Self::instance`]. `false`: that instance has too many.
     pub(crate) fn command(&self, instance: usize, up: v1::PublishUp) -> bool {
-        self.commands.get(instance).is_some_and(|commands| commands.try_send(up).is_ok())
+        self.commands.get(instance).is_some_and(|commands| commands.borrow().try_send(up).is_ok())
+    }
+
+    /// Commands for an instance go into a new queue from now on; those in the one before are lost.
+    pub(crate) fn queue_anew(&self, instance: usize) -> mpsc::Receiver<v1::PublishUp> {
+        let (commands, queue) = mpsc::channel(SHARD_COMMANDS);
+        *self.commands[instance].borrow_mut() = commands;
+        queue
     }
 
     /// The messaging instance that takes a stream's commands, all of them, so that their order is kept (E6).

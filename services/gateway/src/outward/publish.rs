@@ -12,7 +12,6 @@ use sterna_proto::v1;
 use sterna_proto::v1::messaging_client::MessagingClient;
 use sterna_proto::v1::publish_down::Outcome;
 use sterna_protocol::frame::{self, Ack, Durability, ServerFrame};
-use sterna_stream::limits::SHARD_COMMANDS;
 use sterna_stream::{EventId, Reason, Refusal};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
@@ -48,13 +47,11 @@ pub(crate) async fn run<S: AsyncRead + AsyncWrite + Unpin + 'static>(
 ) {
     let mut rng = inner.process.rng(&format!("publish {at}"));
     loop {
-        if let Err(why) = publishing(&inner, &mut commands, link.clone()).await {
+        if let Err(why) = publishing(&inner, commands, link.clone()).await {
             tracing::info!(at, why, "opening the stream of commands again");
         }
         // What was handed over may have been taken; what was not is lost with the stream all the same.
-        while let Ok(command) = commands.try_recv() {
-            inner.settle(command.tag, Err(open()));
-        }
+        commands = inner.outward.queue_anew(at);
         inner.settle_all(|unanswered| unanswered.instance == at);
         pause(&mut rng).await;
     }
@@ -62,29 +59,21 @@ pub(crate) async fn run<S: AsyncRead + AsyncWrite + Unpin + 'static>(
 
 async fn publishing<S: AsyncRead + AsyncWrite + Unpin + 'static>(
     inner: &Inner<S>,
-    commands: &mut mpsc::Receiver<v1::PublishUp>,
+    commands: mpsc::Receiver<v1::PublishUp>,
     link: Link,
 ) -> Result<(), String> {
-    let (forward, queue) = mpsc::channel(SHARD_COMMANDS);
     let mut client = MessagingClient::new(link.own_connection());
-    let answer = client.publish(ReceiverStream::new(queue)).await.map_err(|status| status.to_string())?;
+    let answer = client.publish(ReceiverStream::new(commands)).await.map_err(|status| status.to_string())?;
     let mut downs = answer.into_inner();
     loop {
-        tokio::select! {
-            biased;
-            down = downs.message() => {
-                let down = down.map_err(|status| status.to_string())?.ok_or("the stream ended")?;
-                let outcome = match down.outcome {
-                    Some(Outcome::Accepted(accepted)) => Ok(accepted),
-                    Some(Outcome::Refused(refused)) => Err(refused.into()),
-                    None => Err(open()),
-                };
-                inner.settle(down.tag, outcome);
-            }
-            Some(command) = commands.recv(), if forward.capacity() > 0 => {
-                forward.try_send(command).map_err(|_| "the stream is closed".to_owned())?;
-            }
-        }
+        let down = downs.message().await;
+        let down = down.map_err(|status| status.to_string())?.ok_or("the stream ended")?;
+        let outcome = match down.outcome {
+            Some(Outcome::Accepted(accepted)) => Ok(accepted),
+            Some(Outcome::Refused(refused)) => Err(refused.into()),
+            None => Err(open()),
+        };
+        inner.settle(down.tag, outcome);
     }
 }
 

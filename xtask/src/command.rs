@@ -6,7 +6,8 @@
 use crate::stack::Action;
 
 /// The names of all commands; tidy checks that the documents mention no others.
-pub(crate) const NAMES: [&str; 8] = ["test", "tidy", "python", "sim", "bench", "mutants", "stack", "help"];
+pub(crate) const NAMES: [&str; 9] =
+    ["test", "tidy", "python", "sim", "bench", "dist", "mutants", "stack", "help"];
 
 /// Seeds that `sim` runs when the caller names no number.
 pub(crate) const SEEDS: u32 = 200;
@@ -30,7 +31,11 @@ The project's own commands.
                                          too. A red run prints the command that runs it again
     cargo xtask mutants                  builds the known mistakes in, one at a time;
                                          the simulation must find each
-    cargo xtask bench [WHAT]             measures, optimised; WHAT picks one benchmark
+    cargo xtask dist                     the program as servers run it, to target/dist/sterna: optimised as a
+                                         whole and by a record of itself at work, which takes three builds'
+                                         time; needs `rustup component add llvm-tools`
+    cargo xtask bench [WHAT [OPTION ..]] measures, built in the same way, beside the peer from npm;
+                                         WHAT picks one benchmark, `bench help` lists them
     cargo xtask stack up|down|status     one Kafka broker and one DynamoDB Local on loopback, kept running;
                                          prints what to export for tests and programs
     cargo xtask stack test               the contracts of the real backends, on servers that end with it
@@ -39,11 +44,15 @@ The project's own commands.
 /// One command with its options.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Command {
-    Test { fast: bool },
+    Test {
+        fast: bool,
+    },
     Tidy,
     Python,
     Sim(Seeds),
-    Bench { what: Option<String> },
+    Dist,
+    /// What `sterna-bench` is told.
+    Bench(Vec<String>),
     Mutants,
     Stack(Action),
     Help,
@@ -86,9 +95,10 @@ impl Command {
             ("stack", ["status"]) => Ok(Command::Stack(Action::Status)),
             ("stack", ["test"]) => Ok(Command::Stack(Action::Test)),
             ("stack", _) => Err("`stack` takes one of up, down, status, test".to_owned()),
-            ("bench", []) => Ok(Command::Bench { what: None }),
-            ("bench", [what]) if !what.starts_with('-') => {
-                Ok(Command::Bench { what: Some((*what).to_owned()) })
+            ("dist", []) => Ok(Command::Dist),
+            ("bench", []) => Ok(Command::Bench(Vec::new())),
+            ("bench", [what, ..]) if !what.starts_with('-') => {
+                Ok(Command::Bench(rest.iter().map(|word| (*word).to_owned()).collect()))
             }
             (known, extra) if NAMES.contains(&known) => Err(format!(
                 "`{known}` does not take `{}`; `cargo xtask help` lists what it takes",
@@ -151,7 +161,9 @@ mod tests {
         let again = Seeds { seeds: 1, seed: 9, regions: Some(3), show: Some("trace".to_owned()) };
         assert_eq!(parse("sim --seeds 1 --seed 9 --regions 3 --show trace"), Ok(Command::Sim(again)));
         assert_eq!(parse("stack down"), Ok(Command::Stack(Action::Down)));
-        assert_eq!(parse("bench path"), Ok(Command::Bench { what: Some("path".to_owned()) }));
+        let path = ["path", "paced", "--runs", "1"].map(str::to_owned).to_vec();
+        assert_eq!(parse("bench path paced --runs 1"), Ok(Command::Bench(path)));
+        assert_eq!(parse("dist"), Ok(Command::Dist));
         assert_eq!(parse(""), Ok(Command::Help));
         assert_eq!(parse("sim --help"), Ok(Command::Help));
     }

@@ -4,11 +4,14 @@
 //! steps. It depends on no product crate, and so builds in seconds and works while the product does not
 //! compile. Reading order: [`command`] (what can be asked), [`check`] (the steps of `test`), [`tidy`] (what
 //! is checked about the sources themselves), [`python`] (the client in Python), [`simulation`] (seeds,
-//! mutants, benchmarks), [`stack`] (the real servers behind the ports), [`child`] (how a program is run).
+//! mutants), [`dist`] (the program as servers run it), [`bench`] (how quick it is), [`stack`] (the real
+//! servers behind the ports), [`child`] (how a program is run).
 
+mod bench;
 mod check;
 mod child;
 mod command;
+mod dist;
 mod python;
 mod simulation;
 mod stack;
@@ -33,7 +36,8 @@ fn main() -> ExitCode {
         Ok(Command::Sim(seeds)) => simulation::seeds(&root, &seeds).run_alone(),
         Ok(Command::Mutants) => simulation::mutants(&root).run_alone(),
         Ok(Command::Stack(action)) => stack::act(&root, action),
-        Ok(Command::Bench { what }) => simulation::bench(&root, what.as_deref()).run_alone(),
+        Ok(Command::Dist) => dist::build(&root, &dist::STERNA).map(|built| println!("{}", built.display())),
+        Ok(Command::Bench(words)) => bench::run(&root, &words),
         Err(problem) => Err(problem),
     };
     match done {

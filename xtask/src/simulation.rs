@@ -1,4 +1,4 @@
-//! Calls of the programs that run for long: simulated seeds, mutants, benchmarks.
+//! Calls of the programs that run for long: simulated seeds and mutants.
 //!
 //! The simulation is a program of its own (`simulation/src/main.rs`). While that file does not exist, `cargo
 //! xtask test` says so by name and goes on; from the day it exists, every failure of it is a failure of
@@ -48,11 +48,6 @@ pub(crate) fn protocol_mutants(root: &Path) -> Cargo {
     let test = "test --package sterna-cluster --test protocol_model";
     Cargo::new(root, &format!("{test} --target-dir target/mutants each_known_mistake"))
         .var("RUSTFLAGS", format!("{given} {MUTANTS_FLAG}").trim())
-}
-
-/// All benchmarks, or one.
-pub(crate) fn bench(root: &Path, what: Option<&str>) -> Cargo {
-    Cargo::new(root, &format!("run --profile dist --package sterna-bench -- {}", what.unwrap_or_default()))
 }
 
 #[cfg(test)]

@@ -8,6 +8,8 @@ use std::time::Duration;
 /// Core of every server; the load runs on the other.
 const SERVER_CORE: &str = "0";
 const LOAD_CORE: &str = "1";
+/// How long a server may take to end by itself before it is ended.
+const FAREWELL: Duration = Duration::from_secs(5);
 /// A server that takes less than a twentieth of this as CPU time is at rest.
 const REST: Duration = Duration::from_millis(50);
 
@@ -91,10 +93,25 @@ impl Server {
 }
 
 impl Drop for Server {
+    /// A server ends by itself when its standard input does: one built to record a profile writes it then.
     fn drop(&mut self) {
+        drop(self.child.stdin.take());
+        let asked = std::time::Instant::now();
+        while matches!(self.child.try_wait(), Ok(None)) && asked.elapsed() < FAREWELL {
+            std::thread::sleep(Duration::from_millis(5));
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// In a server: ends the process when its standard input ends, so that none outlives its benchmark. A
+/// forgotten one would share the port and take half of the next one's connections.
+pub(crate) fn end_with_input() {
+    std::thread::spawn(|| {
+        let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+        std::process::exit(0);
+    });
 }
 
 /// A command on the servers' core.

@@ -1,10 +1,8 @@
 //! The server of the whole-path benchmarks: whole regions on one thread, memory backends, TCP, the real edge.
 //!
 //! Region n listens on `port + n`. Whoever connects to `port + 100` is told, as one line of JSON, the counts
-//! of the region's stores; where there are several regions, the delays between them instead. It ends when its
-//! standard input does, so that none outlives its benchmark: a forgotten one would share the port and take
-//! half of the next one's connections. Limits that protect against clients (publishes a second, connections a
-//! second) are raised out of the way.
+//! of the region's stores; where there are several regions, the delays between them instead. Limits that
+//! protect against clients (publishes a second, connections a second) are raised out of the way.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -22,6 +20,7 @@ use tokio::net::{TcpListener, TcpStream};
 use crate::Outcome;
 use crate::counted::Counter;
 use crate::injected::Injected;
+use crate::process::end_with_input;
 
 /// From the first region's port to that of its counts.
 pub(crate) const COUNTS: u16 = 100;
@@ -55,10 +54,7 @@ pub(crate) fn plan(n: usize) -> Plan {
 }
 
 pub(crate) async fn serve(options: Options) -> Outcome {
-    std::thread::spawn(|| {
-        let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
-        std::process::exit(0);
-    });
+    end_with_input();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let counter = Arc::new(Counter::default());
     let counts = TcpListener::bind(("127.0.0.1", options.port + COUNTS)).await?;

@@ -69,6 +69,7 @@ struct Injector {
 }
 
 pub(crate) async fn serve(port: u16) -> Outcome {
+    crate::process::end_with_input();
     let upstream = Rc::new(Nothing::default());
     let limits = Limits { ping_s: 3_600, ..Limits::default() };
     let shard = Shard::new(limits, Rc::new(Bodies), upstream.clone());

@@ -29,3 +29,6 @@ const server = Bun.serve<Session>({
   },
 });
 console.log(`listening on ${server.port}`);
+
+// Whoever started it holds its standard input.
+process.stdin.on("end", () => process.exit(0)).resume();

@@ -25,10 +25,7 @@ pub(super) fn segment(record: &Bytes) -> Option<Segment> {
     if !rest.is_empty() {
         return None;
     }
-    let mut bodies = Vec::with_capacity(stamps.len());
-    while let Some(body) = message.bytes(5) {
-        bodies.push(record.slice_ref(body));
-    }
+    let bodies = std::iter::from_fn(|| message.bytes(5)).map(|body| record.slice_ref(body)).collect();
     let from = position(message.bytes(6)?)?;
     let policy = message.bytes(7).map_or_else(|| Some(Policy::default()), policy)?;
     let prefix = Prefix(message.bytes(8)?.try_into().ok()?);

@@ -25,7 +25,7 @@ pub(super) fn segment_of(bodies: Vec<Bytes>) -> Segment {
         origin: "us-east-1~2".parse().unwrap(),
         first: 1205,
         stamps: (0..bodies.len() as u64).map(|n| Hlc(Hlc::at(1_795_214_400_000).0 + n)).collect(),
-        bodies,
+        bodies: bodies.into(),
         from: Position { incarnation: 2, partition: 15, offset: 88 },
         policy: Policy { access: Cursor::new(), member },
         prefix: Prefix([9; 32]),

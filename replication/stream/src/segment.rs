@@ -5,6 +5,7 @@
 //! (the log position) is not part of it.
 
 use bytes::Bytes;
+use smallvec::SmallVec;
 
 use crate::digest::Prefix;
 use crate::hlc::Hlc;
@@ -33,7 +34,8 @@ pub struct LogPos {
     pub n: u64,
 }
 
-/// Events `first ..= last()` of one (stream, origin). Never empty.
+/// Events `first ..= last()` of one (stream, origin). Never empty. Most have one event, whose stamp and body
+/// need no memory of their own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Segment {
     /// The stream.
@@ -43,9 +45,9 @@ pub struct Segment {
     /// Seq of its first event, from 1.
     pub first: u64,
     /// One stamp per event, strictly increasing.
-    pub stamps: Vec<Hlc>,
+    pub stamps: SmallVec<[Hlc; 1]>,
     /// One encoded body per event.
-    pub bodies: Vec<Bytes>,
+    pub bodies: SmallVec<[Bytes; 1]>,
     /// Where its events came from.
     pub from: Position,
     /// The join of what its events were authorised against.

@@ -17,9 +17,9 @@
 //! driver's. Seals (E22, E25) will enter as one more input at an ingress marker; nothing here has to stop for
 //! them.
 //!
-//! Reading order: `exchange` (what goes in and out), [`takeover`], `partition`, `stream`, then `window`
-//! (duplicates), `tickets` (commit), `journal` (the log's numbers), `hot` (a stream that stands alone),
-//! [`invariants`].
+//! Reading order: `exchange` (what goes in and out), [`takeover`], `partition`, `streams` (where they are
+//! found), `stream`, then `window` (duplicates), `tickets` (commit), `journal` (the log's numbers), `hot` (a
+//! stream that stands alone), [`invariants`].
 
 mod exchange;
 mod hot;
@@ -27,6 +27,7 @@ pub mod invariants;
 mod journal;
 mod partition;
 mod stream;
+mod streams;
 pub mod takeover;
 mod tickets;
 mod window;

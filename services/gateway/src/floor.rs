@@ -109,7 +109,12 @@ fn after(segment: &Segment, count: usize) -> Option<Segment> {
     if count == 0 {
         return Some(segment.clone());
     }
-    let (stamps, bodies) = (segment.stamps.get(count..)?.to_vec(), segment.bodies.get(count..)?.to_vec());
+    let (stamps, bodies) = (segment.stamps.get(count..)?, segment.bodies.get(count..)?);
     let first = segment.first + count as u64;
-    (!bodies.is_empty()).then(|| Segment { first, stamps, bodies, ..segment.clone() })
+    (!bodies.is_empty()).then(|| Segment {
+        first,
+        stamps: stamps.into(),
+        bodies: bodies.into(),
+        ..segment.clone()
+    })
 }

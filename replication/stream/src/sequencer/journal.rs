@@ -7,19 +7,25 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use super::exchange::{Action, What};
+use super::streams::Slot;
 use super::takeover::{Checkpoint, LogEnd, Logged, Opening, PLACED_BYTES_MAX, Placed};
 use super::tickets::Ticket;
 use crate::digest::{LogHash, Prefix};
 use crate::segment::{LogPos, Segment};
 
 #[derive(Debug)]
-pub(super) struct Entry {
-    /// `None` for a mark.
-    pub(super) segment: Option<Arc<Segment>>,
+struct Entry {
+    /// Whose segment it is; `None` for a mark.
+    stream: Option<Slot>,
     /// Records that are settled by its acknowledgement.
-    pub(super) tickets: Vec<Ticket>,
-    own: [u8; 32],
+    tickets: SmallVec<[Ticket; 1]>,
+    /// The segment until it is handed out.
+    segment: Option<Arc<Segment>>,
+    /// What the checkpoint will say of it.
+    name: Logged,
     after: LogHash,
     /// The log's own offset, once it is acknowledged.
     offset: Option<u64>,
@@ -56,21 +62,28 @@ impl Journal {
         }
     }
 
-    /// Queues a segment, `after` being the prefix hash after it. Its number.
-    pub(super) fn segment(&mut self, segment: Arc<Segment>, after: Prefix) -> u64 {
-        self.push(Some(segment), &after.0)
+    /// Queues a segment of the stream in `slot`, `after` being the prefix hash after it. Its number.
+    pub(super) fn segment(&mut self, slot: Slot, segment: Arc<Segment>, after: Prefix) -> u64 {
+        let name = Logged::Segment { stream: segment.stream.clone(), first: segment.first };
+        self.push(Some(slot), Some(segment), name, &after.0)
     }
 
     /// Queues a mark with this hash of its own.
     pub(super) fn mark(&mut self, own: &[u8; 32]) {
-        self.push(None, own);
+        self.push(None, None, Logged::Other { own: *own }, own);
     }
 
-    fn push(&mut self, segment: Option<Arc<Segment>>, own: &[u8; 32]) -> u64 {
+    fn push(
+        &mut self,
+        stream: Option<Slot>,
+        segment: Option<Arc<Segment>>,
+        name: Logged,
+        own: &[u8; 32],
+    ) -> u64 {
         let n = self.next();
         self.tip = self.tip.extend(n, own);
-        let (after, own) = (self.tip, *own);
-        self.entries.push_back(Entry { segment, tickets: Vec::new(), own, after, offset: None });
+        let (tickets, after) = (SmallVec::new(), self.tip);
+        self.entries.push_back(Entry { stream, tickets, segment, name, after, offset: None });
         n
     }
 
@@ -90,7 +103,7 @@ impl Journal {
 
     /// Whether a mark is queued and not handed out yet: the log takes nothing for now.
     pub(super) fn is_mark_waiting(&self) -> bool {
-        self.entries.iter().skip(self.sent).any(|entry| entry.segment.is_none())
+        self.entries.iter().skip(self.sent).any(|entry| entry.stream.is_none())
     }
 
     /// Whether the record with this number, and all before it, are acknowledged.
@@ -99,20 +112,21 @@ impl Journal {
     }
 
     /// Lets `tickets` wait for record `n`, which is not acknowledged.
-    pub(super) fn wait(&mut self, n: u64, tickets: impl IntoIterator<Item = Ticket>) {
+    pub(super) fn wait(&mut self, n: u64, tickets: SmallVec<[Ticket; 1]>) {
         let at = n - self.acked.at.n - 1;
-        self.entries[at as usize].tickets.extend(tickets);
+        let waiting = &mut self.entries[at as usize].tickets;
+        match waiting.is_empty() {
+            true => *waiting = tickets,
+            false => waiting.extend(tickets),
+        }
     }
 
     /// Hands out what fits into `window` unacknowledged records. How many.
     pub(super) fn send(&mut self, window: usize, out: &mut Vec<Action>) -> usize {
-        let before = self.sent;
-        while self.sent < self.entries.len().min(window) {
+        let (before, upto) = (self.sent, self.entries.len().min(window));
+        while self.sent < upto {
             let n = self.acked.at.n + self.sent as u64 + 1;
-            let what = match &self.entries[self.sent].segment {
-                Some(segment) => What::Segment(segment.clone()),
-                None => What::Mark,
-            };
+            let what = self.entries[self.sent].segment.take().map_or(What::Mark, What::Segment);
             let continues = (n == self.opened.n + 1).then_some(self.opened);
             out.push(Action::Produce { pos: LogPos { term: self.term, n }, continues, what });
             self.sent += 1;
@@ -131,16 +145,17 @@ impl Journal {
     }
 
     /// The next record that is acknowledged together with all before it.
-    pub(super) fn pop(&mut self) -> Option<Entry> {
-        let entry = self.entries.pop_front_if(|entry| entry.offset.is_some())?;
+    /// Whose segment it is, `None` for a mark, and the records that are settled by it.
+    pub(super) fn pop(&mut self) -> Option<(Option<Slot>, SmallVec<[Ticket; 1]>)> {
+        let offset = self.entries.front()?.offset?;
+        let entry = self.entries.pop_front()?;
         self.sent -= 1;
         let at = LogPos { term: self.term, n: self.acked.at.n + 1 };
-        self.acked = LogEnd { at, hash: entry.after, offset: entry.offset.unwrap_or_default() };
-        let segment = entry.segment.as_ref().map(|segment| (&segment.stream, segment.first));
-        let placed = Placed { n: self.acked.at.n, what: Logged::of(segment, entry.own) };
+        self.acked = LogEnd { at, hash: entry.after, offset };
+        let placed = Placed { n: self.acked.at.n, what: entry.name };
         self.index_bytes += placed.bytes();
         self.index.push(placed);
-        Some(entry)
+        Some((entry.stream, entry.tickets))
     }
 
     /// Whether the next checkpoint's index may not take any other record within so many bytes.
@@ -153,12 +168,14 @@ impl Journal {
         let number = self.checkpoints;
         self.checkpoints += 1;
         self.index_bytes = 0;
+        // The next one is about as long.
+        let next = Vec::with_capacity(self.index.len());
         Checkpoint {
             term: self.term,
             number,
             resume,
             log: self.acked,
-            index: std::mem::take(&mut self.index),
+            index: std::mem::replace(&mut self.index, next),
         }
     }
 }

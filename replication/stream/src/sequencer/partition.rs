@@ -7,12 +7,12 @@ use super::exchange::{Action, Counters, Input, Limits, Peek, PutAnswer, Why};
 use super::hot::Held;
 use super::journal::Journal;
 use super::stream::Stream;
+use super::streams::{Slot, Streams};
 use super::takeover::{Opening, Place};
 use super::tickets::Tickets;
 use super::window::Window;
 use crate::digest::LogHash;
 use crate::ids::StreamId;
-use crate::map::Map;
 use crate::mutant;
 use crate::segment::{LogPos, Segment};
 
@@ -22,16 +22,16 @@ mod feed;
 /// One ingress partition, sequenced, for one term.
 #[derive(Debug)]
 pub struct Partition {
-    streams: Map<StreamId, Stream>,
+    streams: Streams,
     desk: Desk,
     /// Streams that wait for a read: of their head, or of a range.
-    to_read: VecDeque<StreamId>,
+    to_read: VecDeque<Slot>,
     /// Streams that have something to cut.
-    to_cut: VecDeque<StreamId>,
+    to_cut: VecDeque<Slot>,
     /// Streams that may be dropped, least lately used first (a second chance for those used since).
-    droppable: VecDeque<StreamId>,
+    droppable: VecDeque<Slot>,
     /// Streams that stand alone (E8).
-    hot: Vec<StreamId>,
+    hot: Vec<Slot>,
     /// Where the page of ingress that is being read again begins.
     rereading: Option<u64>,
     loads: u64,
@@ -96,7 +96,7 @@ impl Partition {
             counters: Counters::default(),
         };
         Self {
-            streams: Map::default(),
+            streams: Streams::default(),
             desk,
             to_read: VecDeque::new(),
             to_cut: VecDeque::new(),
@@ -139,7 +139,8 @@ impl Partition {
 
     /// Whether publishes to `stream` are to be answered `overloaded` (E8).
     pub fn overloaded(&self, stream: &StreamId) -> bool {
-        let hot = self.streams.get(stream).and_then(|stream| stream.hot.as_ref());
+        let stream = self.streams.find(stream).and_then(|slot| self.streams.get(slot));
+        let hot = stream.and_then(|stream| stream.hot.as_ref());
         self.paused || hot.is_some_and(|hot| hot.is_skipping())
     }
 
@@ -196,7 +197,7 @@ impl Partition {
         then: impl FnOnce(&mut Stream, &mut Turn) -> Result<bool, Why>,
     ) -> Result<bool, Halt> {
         let mut asked = false;
-        if let Some(stream) = self.streams.get_mut(name) {
+        if let Some(stream) = self.streams.find(name).and_then(|slot| self.streams.get_mut(slot)) {
             let mut turn = Turn { desk: &mut self.desk, wall_ms, out };
             asked = then(stream, &mut turn)?;
             list(stream, &mut self.to_cut);
@@ -230,9 +231,9 @@ impl Partition {
 }
 
 /// Lists the stream if it has something to cut.
-fn list(stream: &mut Stream, to_cut: &mut VecDeque<StreamId>) {
+fn list(stream: &mut Stream, to_cut: &mut VecDeque<Slot>) {
     if stream.is_ready() && !stream.listed {
         stream.listed = true;
-        to_cut.push_back(stream.name().clone());
+        to_cut.push_back(stream.slot());
     }
 }

@@ -10,10 +10,13 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use smallvec::{SmallVec, smallvec};
+
 use super::exchange::{Action, Known, PutAnswer, Record, Why};
 use super::hot::Hot;
 use super::invariants::{Broken, End};
 use super::partition::Turn;
+use super::streams::Slot;
 use super::tickets::Ticket;
 use super::window::Verdict;
 use crate::hlc::Hlc;
@@ -48,6 +51,8 @@ pub(super) struct Queued {
     /// It does not stand in the chain below this stamp: a range was read.
     clear: Hlc,
     fate: Fate,
+    /// Of its body, which stands in the unconfirmed segment if that has this event.
+    bytes: usize,
 }
 
 /// What a queued record was found to be. All but `Twin` are found anew for each cut.
@@ -75,11 +80,11 @@ pub(super) struct Stream {
     pub(super) phase: Phase,
     /// In one of the partition's lists, to be cut or read.
     pub(super) listed: bool,
-    /// In the partition's list of streams that may be dropped, and whether used since it was put there.
-    pub(super) droppable: bool,
+    /// Used since the partition last looked for a stream to drop.
     pub(super) used: bool,
     pub(super) hot: Option<Box<Hot>>,
     name: StreamId,
+    slot: Slot,
     load: u64,
     end: End,
     /// All offsets below are sequenced or proven duplicates: the chain's last comparable position, plus 1.
@@ -91,14 +96,15 @@ pub(super) struct Stream {
 }
 
 impl Stream {
-    pub(super) fn new(name: StreamId, load: u64) -> Self {
+    /// A stream that is listed to have its head read.
+    pub(super) fn new(name: StreamId, slot: Slot, load: u64) -> Self {
         Self {
             phase: Phase::Loading(None),
-            listed: false,
-            droppable: false,
+            listed: true,
             used: true,
             hot: None,
             name,
+            slot,
             load,
             end: End::default(),
             covered: 0,
@@ -110,6 +116,10 @@ impl Stream {
 
     pub(super) fn name(&self) -> &StreamId {
         &self.name
+    }
+
+    pub(super) fn slot(&self) -> Slot {
+        self.slot
     }
 
     // === accepting ===
@@ -127,12 +137,13 @@ impl Stream {
         self.used = true;
         if record.offset < self.covered {
             turn.desk.counters.replayed += 1;
-            self.settle([ticket], turn);
+            self.settle(smallvec![ticket], turn);
             return;
         }
-        self.bytes += record.body.len();
-        turn.desk.held.add(record.body.len());
-        self.queue.push_back(Queued { record, ticket, clear: Hlc::ZERO, fate: Fate::Undecided });
+        let bytes = record.body.len();
+        self.bytes += bytes;
+        turn.desk.held.add(bytes);
+        self.queue.push_back(Queued { record, ticket, clear: Hlc::ZERO, fate: Fate::Undecided, bytes });
     }
 
     /// Whether something waits that a cut could move.
@@ -164,7 +175,7 @@ impl Stream {
     // === settling ===
 
     /// These records are in the chain: they are settled when the log has all of it.
-    fn settle(&mut self, tickets: impl IntoIterator<Item = Ticket>, turn: &mut Turn) {
+    fn settle(&mut self, tickets: SmallVec<[Ticket; 1]>, turn: &mut Turn) {
         if turn.desk.journal.has(self.logged_by) || mutant!("commit_before_produce") {
             self.finish(tickets, turn);
         } else {
@@ -184,10 +195,11 @@ impl Stream {
 
     /// Takes the first `count` records, all in the chain now, off the queue.
     fn take(&mut self, count: usize, turn: &mut Turn) {
-        let mut tickets = Vec::with_capacity(count);
-        for Queued { record, ticket, fate, .. } in self.queue.drain(..count) {
-            self.bytes -= record.body.len();
-            turn.desk.held.sub(record.body.len());
+        let mut tickets = SmallVec::with_capacity(count);
+        for _ in 0..count {
+            let Some(Queued { record, ticket, fate, bytes, .. }) = self.queue.pop_front() else { break };
+            self.bytes -= bytes;
+            turn.desk.held.sub(bytes);
             tickets.push(ticket);
             if matches!(fate, Fate::Twin | Fate::Repeat) {
                 turn.desk.counters.duplicates += 1;
@@ -201,7 +213,7 @@ impl Stream {
 
     /// Queues a segment that the table holds for the log.
     fn log(&mut self, segment: Arc<Segment>, turn: &mut Turn) {
-        self.logged_by = turn.desk.journal.segment(segment, self.end.prefix);
+        self.logged_by = turn.desk.journal.segment(self.slot, segment, self.end.prefix);
     }
 
     /// The queue's first records that the chain covers are settled.
@@ -273,7 +285,7 @@ impl Stream {
 
     /// Makes the next segment of what waits, and settles what turns out to be in the chain already.
     pub(super) fn cut(&mut self, turn: &mut Turn) -> Wants {
-        let mut draft = Draft::new(self.end);
+        let mut draft = Draft::new(&self.name, &self.end, &turn.desk.place, self.queue.len());
         let mut taken = 0;
         for queued in &mut self.queue {
             match queued.judge(self.load, turn) {
@@ -284,14 +296,13 @@ impl Stream {
                     if draft.is_full(&queued.record, &turn.desk.limits) {
                         break;
                     }
-                    draft.add(&queued.record, turn.wall_ms);
+                    draft.add(&mut queued.record, turn.wall_ms);
                     queued.fate = Fate::Event;
                 }
             }
             taken += 1;
         }
-        if let Some(segment) = draft.finish(&self.name, &turn.desk.place) {
-            let segment = Arc::new(segment);
+        if let Some(segment) = draft.finish() {
             turn.desk.unconfirmed += 1;
             turn.out.push(Action::Put(segment.clone()));
             self.phase = Phase::Unconfirmed { segment, taken };
@@ -329,22 +340,33 @@ impl Stream {
         turn.desk.unconfirmed -= 1;
         turn.desk.counters.segments += 1;
         turn.desk.counters.events += segment.stamps.len() as u64;
-        self.end = End::of(&segment);
         self.covered = segment.from.offset + 1;
         let mut stamps = segment.stamps.iter();
         for queued in self.queue.iter().take(taken).filter(|queued| queued.fate == Fate::Event) {
             let stamp = stamps.next().copied().unwrap_or_default();
             self.remember(queued.record.known(), stamp, turn);
         }
+        // Hashing comes last: it makes up for the waiting for memory that remembering is.
+        self.end = End::of(&segment);
         self.log(segment, turn);
         self.take(taken, turn);
+    }
+
+    /// Nothing is unconfirmed any more, and what was, waits again with its bodies.
+    fn take_back(&mut self) {
+        let phase = std::mem::replace(&mut self.phase, Phase::Idle);
+        let Phase::Unconfirmed { segment, taken } = phase else { return };
+        let events = self.queue.iter_mut().take(taken).filter(|queued| queued.fate == Fate::Event);
+        for (queued, body) in events.zip(&segment.bodies) {
+            queued.record.body = body.clone();
+        }
     }
 
     /// Another writer was first. Its segment is the chain's next: head, stamp and position come from it, and
     /// its bytes go to the log before anything later of the stream. By the invariant of every writer it
     /// covers what we have up to its position; the rest goes into a segment of our own.
     fn adopt(&mut self, found: Arc<Segment>, turn: &mut Turn) -> Result<(), Why> {
-        self.phase = Phase::Idle;
+        self.take_back();
         turn.desk.unconfirmed -= 1;
         turn.desk.counters.adopted += 1;
         self.append(&found, turn)?;

@@ -67,6 +67,8 @@ const RESEND: u32 = 1 << 31;
 /// Marks, in the index, an entry whose id stood there before with other content: it is found by both. So an
 /// id that is used again and again makes no look longer.
 const AGAIN: u32 = 1 << 30;
+/// Of so many entries one is forgotten beside the oldest, where another needs room.
+const AT_ONCE_OF: usize = 1 << 14;
 /// Numbers of entries are below this.
 const NUMBERS: u32 = 1 << 30;
 
@@ -134,17 +136,17 @@ impl Window {
     }
 
     fn holds(&self, load: u64, event: Known) -> bool {
-        let content = self.first_content(load, event.id);
+        let content = self.first_content(by_id(&self.hasher, load, event.id), load, event.id);
         content == Some(event.content) || self.holds_again(load, event)
     }
 
-    /// The content with which an id came first, of what is remembered.
-    fn first_content(&self, load: u64, id: EventId) -> Option<ContentHash> {
+    /// The content with which an id, of this hash, came first, of what is remembered.
+    fn first_content(&self, hash: u64, load: u64, id: EventId) -> Option<ContentHash> {
         let is_first = |number: &u32| {
             steps(1);
             number & AGAIN == 0 && self.entry(*number).is_some_and(|entry| entry.is_of(load, id))
         };
-        let number = self.index.find(by_id(&self.hasher, load, id), is_first)?;
+        let number = self.index.find(hash, is_first)?;
         self.entry(*number).map(|entry| entry.content)
     }
 
@@ -166,11 +168,13 @@ impl Window {
     /// Remembers an event of the chain. Says whether its id stands there with other content, as far as the
     /// first event with it is remembered.
     pub(super) fn remember(&mut self, load: u64, event: Known, hlc: Hlc) -> bool {
-        let first = self.first_content(load, event.id);
+        let id_hash = by_id(&self.hasher, load, event.id);
+        let first = self.first_content(id_hash, load, event.id);
         if first == Some(event.content) || self.holds_again(load, event) {
             return false;
         }
         let reused = first.is_some();
+        self.make_room(event.resend);
         let remembered = Remembered { id: event.id, content: event.content, load, hlc };
         let number = match event.resend {
             true => RESEND | self.resends.push(remembered),
@@ -179,15 +183,27 @@ impl Window {
         let number = if reused { number | AGAIN } else { number };
         self.again += usize::from(reused);
         let (ordinary, resends, hasher) = (&self.ordinary, &self.resends, &self.hasher);
-        let hash = |number: u32, entry: &Remembered| hash(hasher, number, entry);
-        self.index.insert_unique(hash(number, &remembered), number, |number| {
-            entry(ordinary, resends, *number).map_or(0, |entry| hash(*number, entry))
+        let own_hash = if reused { hash(hasher, number, &remembered) } else { id_hash };
+        self.index.insert_unique(own_hash, number, |number| {
+            entry(ordinary, resends, *number).map_or(0, |entry| hash(hasher, *number, entry))
         });
-        let list = if event.resend { &mut self.resends } else { &mut self.ordinary };
-        if let Some((number, oldest)) = list.pop_beyond_room() {
-            self.forget(number, oldest, event.resend);
-        }
         reused
+    }
+
+    /// Forgets the oldest of a list that is full: before another comes, so that the memory for 2^n entries is
+    /// not doubled for one more, and in a large list several, whose places in the index are far apart in
+    /// memory and so are waited for together.
+    fn make_room(&mut self, resend: bool) {
+        let list = if resend { &self.resends } else { &self.ordinary };
+        if list.entries.len() < list.room {
+            return;
+        }
+        for _ in 0..list.room / AT_ONCE_OF + 1 {
+            let list = if resend { &mut self.resends } else { &mut self.ordinary };
+            if let Some((number, oldest)) = list.pop() {
+                self.forget(number, oldest, resend);
+            }
+        }
     }
 
     fn forget(&mut self, number: u32, old: Remembered, resend: bool) {
@@ -250,14 +266,11 @@ impl List {
         self.entries.get((number.wrapping_sub(self.first) % NUMBERS) as usize)
     }
 
-    /// The oldest, with its number, if there are more than there is room for.
-    fn pop_beyond_room(&mut self) -> Option<(u32, Remembered)> {
-        if self.entries.len() <= self.room {
-            return None;
-        }
-        let number = self.first;
+    /// The oldest, with its number.
+    fn pop(&mut self) -> Option<(u32, Remembered)> {
+        let (number, oldest) = (self.first, self.entries.pop_front()?);
         self.first = (number + 1) % NUMBERS;
-        self.entries.pop_front().map(|oldest| (number, oldest))
+        Some((number, oldest))
     }
 }
 
@@ -281,8 +294,7 @@ fn hash(hasher: &FixedState, number: u32, entry: &Remembered) -> u64 {
 }
 
 fn by_id(hasher: &FixedState, load: u64, id: EventId) -> u64 {
-    let bits = id.bits();
-    hasher.hash_one([load, (bits >> 64) as u64, bits as u64])
+    hasher.hash_one((load, id.bits()))
 }
 
 fn by_content(hasher: &FixedState, load: u64, id: EventId, content: ContentHash) -> u64 {

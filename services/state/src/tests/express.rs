@@ -238,7 +238,7 @@ async fn on_a_difference_the_mirror_wins_and_an_alarm_is_raised() {
     let (world, instance, mut shard, sender) = joined().await;
     let (mut one, mut other) = (Chain::of(EU), Chain::of(EU));
     let (expressed, mirrored) = (one.next(), other.resting(&[], "us-east-1:0"));
-    let mirrored = Stored::new(Segment { stamps: vec![Hlc::at(NOW + 7)], ..mirrored.segment });
+    let mirrored = Stored::new(Segment { stamps: vec![Hlc::at(NOW + 7)].into(), ..mirrored.segment });
     assert_ne!(expressed.bytes, mirrored.bytes);
     sender.carry(&expressed).await;
     assert_eq!(shard.told(1).await, ["eu-west-1:1"]);
@@ -259,7 +259,7 @@ async fn a_difference_that_comes_late_is_a_fork() {
     let (world, instance, mut shard, mut sender) = joined().await;
     let (mut one, mut other) = (Chain::of(EU), Chain::of(EU));
     let (expressed, mirrored) = (one.next(), other.resting(&[], "us-east-1:0"));
-    let mirrored = Stored::new(Segment { stamps: vec![Hlc::at(NOW + 7)], ..mirrored.segment });
+    let mirrored = Stored::new(Segment { stamps: vec![Hlc::at(NOW + 7)].into(), ..mirrored.segment });
     sender.carry(&expressed).await;
     assert_eq!(shard.told(1).await, ["eu-west-1:1"]);
     assert!(sender.live(GRACE + Duration::from_secs(1)).await);

@@ -127,7 +127,7 @@ async fn a_hole_whose_hash_does_not_fit_stays_open_and_is_alarmed() {
     let mut world = World::new();
     let (instance, mut shard) = instance_with_shard(&mut world).await;
     let (log, missing) = five(&world, false).await;
-    let bodies = vec![Bytes::from_static(b"another event")];
+    let bodies = [Bytes::from_static(b"another event")].into();
     let forged = Stored::new(Segment { bodies, ..missing[0].segment.clone() });
     world.put(&forged, forged.bytes.clone()).await;
     world.put(&missing[1], missing[1].bytes.clone()).await;

@@ -54,7 +54,7 @@ fn adds(chain: &mut Chain, user: &str) -> Stored {
         deps: None,
     };
     let Stored { segment, .. } = chain.member();
-    Stored::new(Segment { bodies: vec![body.encode()], ..segment })
+    Stored::new(Segment { bodies: vec![body.encode()].into(), ..segment })
 }
 
 /// E16: what a shard opens stands in the registry with its gateway, until it is closed.

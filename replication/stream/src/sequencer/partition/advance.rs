@@ -26,24 +26,27 @@ impl Partition {
     }
 
     fn cut(&mut self, wall_ms: u64, out: &mut Vec<Action>) {
-        while self.has_room() {
-            let Some(name) = self.to_cut.pop_front() else { return };
-            let Some(stream) = self.streams.get_mut(&name) else { continue };
+        while !self.to_cut.is_empty() && self.has_room() {
+            let Some(slot) = self.to_cut.pop_front() else { return };
+            let Some(stream) = self.streams.get_mut(slot) else { continue };
             let mut turn = Turn { desk: &mut self.desk, wall_ms, out };
             stream.listed = false;
             let wants = if stream.is_ready() { stream.cut(&mut turn) } else { Wants::Nothing };
             if wants == Wants::Look {
                 stream.listed = true;
-                self.to_read.push_back(name);
+                self.to_read.push_back(slot);
             }
         }
     }
 
     fn read(&mut self, wall_ms: u64, out: &mut Vec<Action>) {
+        if self.to_read.is_empty() {
+            return;
+        }
         let resume = self.desk.tickets.low().unwrap_or(self.consumed);
         while self.reads < self.desk.limits.reads && self.has_room() {
-            let Some(name) = self.to_read.pop_front() else { return };
-            let Some(stream) = self.streams.get_mut(&name) else { continue };
+            let Some(slot) = self.to_read.pop_front() else { return };
+            let Some(stream) = self.streams.get_mut(slot) else { continue };
             let mut turn = Turn { desk: &mut self.desk, wall_ms, out };
             stream.listed = false;
             if stream.is_loading() {
@@ -62,10 +65,9 @@ impl Partition {
             self.desk.counters.unexpected += 1;
             return;
         }
-        while let Some(entry) = self.desk.journal.pop() {
-            let stream = entry.segment.as_ref().and_then(|segment| self.streams.get_mut(&segment.stream));
-            if let Some(stream) = stream {
-                stream.finish(entry.tickets, &mut Turn { desk: &mut self.desk, wall_ms, out });
+        while let Some((slot, tickets)) = self.desk.journal.pop() {
+            if let Some(stream) = slot.and_then(|slot| self.streams.get_mut(slot)) {
+                stream.finish(tickets, &mut Turn { desk: &mut self.desk, wall_ms, out });
                 list(stream, &mut self.to_cut);
             }
             if self.desk.journal.is_index_full(self.desk.limits.checkpoint_bytes) {
@@ -102,9 +104,23 @@ impl Partition {
     /// Moves the commit to the first offset that is not settled, in the partition's line or a hot stream's.
     fn commit(&mut self, out: &mut Vec<Action>) {
         let mut low = self.desk.tickets.low().unwrap_or(self.consumed);
+        if !self.hot.is_empty() {
+            low = low.min(self.low_of_hot());
+        }
+        debug_assert!(low >= self.committed, "what is settled stays settled");
+        if low > self.committed {
+            self.committed = low;
+            out.push(Action::Commit(low));
+        }
+    }
+
+    /// The first offset of streams that stand alone that is not settled. Those that have none do not stand
+    /// alone any more.
+    fn low_of_hot(&mut self) -> u64 {
+        let mut low = u64::MAX;
         let streams = &mut self.streams;
-        self.hot.retain(|name| {
-            let Some(stream) = streams.get_mut(name) else { return false };
+        self.hot.retain(|slot| {
+            let Some(stream) = streams.get_mut(*slot) else { return false };
             let held = stream.hot.as_ref().and_then(|hot| hot.low());
             low = low.min(held.unwrap_or(low));
             if held.is_none() {
@@ -112,11 +128,7 @@ impl Partition {
             }
             held.is_some()
         });
-        debug_assert!(low >= self.committed, "what is settled stays settled");
-        if low > self.committed {
-            self.committed = low;
-            out.push(Action::Commit(low));
-        }
+        low
     }
 
     fn pause(&mut self, out: &mut Vec<Action>) {
@@ -134,11 +146,11 @@ impl Partition {
 
     /// Reads skipped records again, once their queues have room.
     fn reread(&mut self, wall_ms: u64, out: &mut Vec<Action>) {
-        if self.rereading.is_some() || self.paused {
+        if self.hot.is_empty() || self.rereading.is_some() || self.paused {
             return;
         }
         let turn = Turn { desk: &mut self.desk, wall_ms, out };
-        let hot = self.hot.iter().filter_map(|name| self.streams.get(name));
+        let hot = self.hot.iter().filter_map(|slot| self.streams.get(*slot));
         let waiting = hot.filter(|stream| stream.has_room(&turn));
         let wanted = waiting.filter_map(|stream| stream.hot.as_ref().and_then(|hot| hot.wanted()));
         if let Some(from) = wanted.min() {

@@ -1,6 +1,8 @@
 //! A segment in the making: which records still fit, their stamps, and whether one repeats another of them.
 
-use bytes::Bytes;
+use std::sync::Arc;
+
+use smallvec::SmallVec;
 
 use crate::digest::ContentHash;
 use crate::hlc::Hlc;
@@ -15,83 +17,70 @@ use crate::sequencer::takeover::Place;
 
 /// Up to this many events are compared one by one; beyond, a set is worth its making.
 const FEW: usize = 16;
+/// Room that is made for at once, if as many records wait.
+const ROOM: usize = 32;
 
 pub(super) struct Draft {
-    end: End,
+    segment: Segment,
     hlc: Hlc,
-    stamps: Vec<Hlc>,
-    bodies: Vec<Bytes>,
-    members: Vec<u32>,
-    policy: Policy,
-    offset: u64,
     bytes: usize,
-    few: Vec<(EventId, ContentHash)>,
+    few: SmallVec<[(EventId, ContentHash); 4]>,
     many: Set<(EventId, ContentHash)>,
 }
 
 impl Draft {
-    /// What will follow `end`.
-    pub(super) fn new(end: End) -> Self {
-        Self {
-            end,
-            hlc: end.hlc,
-            stamps: Vec::new(),
-            bodies: Vec::new(),
-            members: Vec::new(),
+    /// What will follow `end` in this stream, of which `waiting` records wait.
+    pub(super) fn new(stream: &StreamId, end: &End, place: &Place, waiting: usize) -> Self {
+        let segment = Segment {
+            stream: stream.clone(),
+            origin: place.origin.clone(),
+            first: end.seq + 1,
+            stamps: SmallVec::with_capacity(waiting.min(ROOM)),
+            bodies: SmallVec::with_capacity(waiting.min(ROOM)),
+            from: place.position(0),
             policy: Policy::default(),
-            offset: 0,
-            bytes: 0,
-            few: Vec::new(),
-            many: Set::default(),
-        }
+            prefix: end.prefix,
+            members: Vec::new(),
+            member_before: end.member,
+        };
+        Self { segment, hlc: end.hlc, bytes: 0, few: SmallVec::new(), many: Set::default() }
     }
 
     /// Whether an event of the draft is the same (E4).
     pub(super) fn repeats(&self, record: &Record) -> bool {
         let key = (record.id, record.content);
-        self.few.contains(&key) || self.many.contains(&key)
+        self.few.contains(&key) || (!self.many.is_empty() && self.many.contains(&key))
     }
 
     /// Whether `record` must go into a later segment. The first always fits.
     pub(super) fn is_full(&self, record: &Record, limits: &Limits) -> bool {
+        let events = self.segment.stamps.len();
         let bytes = self.bytes + record.body.len() + SEGMENT_EVENT_BYTES;
-        let full = self.stamps.len() >= limits.segment_events || bytes > limits.segment_bytes;
-        full && !self.stamps.is_empty()
+        (events >= limits.segment_events || bytes > limits.segment_bytes) && events > 0
     }
 
-    /// Takes it as the next event, stamped (E14).
-    pub(super) fn add(&mut self, record: &Record, wall_ms: u64) {
+    /// Takes it as the next event, stamped (E14), and its body out of it.
+    pub(super) fn add(&mut self, record: &mut Record, wall_ms: u64) {
+        let segment = &mut self.segment;
         self.hlc = Hlc::next(self.hlc, record.seen, wall_ms);
         if record.member {
-            self.members.push(self.stamps.len() as u32);
+            segment.members.push(segment.stamps.len() as u32);
         }
-        if self.policy != record.policy {
-            self.policy.merge(&record.policy);
+        if segment.policy != record.policy {
+            segment.policy.merge(&record.policy);
         }
-        self.stamps.push(self.hlc);
-        self.bodies.push(record.body.clone());
+        segment.stamps.push(self.hlc);
         self.bytes += record.body.len() + SEGMENT_EVENT_BYTES;
-        self.offset = record.offset;
-        self.few.push((record.id, record.content));
-        if self.few.len() > FEW {
+        segment.bodies.push(std::mem::take(&mut record.body));
+        segment.from.offset = record.offset;
+        if self.few.len() == FEW {
             self.many.extend(self.few.drain(..));
         }
+        self.few.push((record.id, record.content));
     }
 
     /// The segment; `None` if no event was added.
-    pub(super) fn finish(self, stream: &StreamId, place: &Place) -> Option<Segment> {
-        let segment = Segment {
-            stream: stream.clone(),
-            origin: place.origin.clone(),
-            first: self.end.seq + 1,
-            stamps: self.stamps,
-            bodies: self.bodies,
-            from: place.position(self.offset),
-            policy: self.policy,
-            prefix: self.end.prefix,
-            members: self.members,
-            member_before: self.end.member,
-        };
-        (!segment.stamps.is_empty()).then_some(segment)
+    pub(super) fn finish(self) -> Option<Arc<Segment>> {
+        (!self.segment.stamps.is_empty()).then(|| Arc::new(self.segment))
     }
 }

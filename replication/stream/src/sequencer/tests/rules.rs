@@ -60,8 +60,8 @@ fn a_segment_in_the_way_is_adopted_and_logged_first() {
     script.answer_heads();
     let own = script.put().unwrap();
     let other = Arc::new(Segment {
-        stamps: vec![Hlc::at(WALL_MS + 9), Hlc::at(WALL_MS + 10)],
-        bodies: own.bodies[..2].to_vec(),
+        stamps: vec![Hlc::at(WALL_MS + 9), Hlc::at(WALL_MS + 10)].into(),
+        bodies: own.bodies[..2].into(),
         from: crate::segment::Position { offset: 3, ..own.from },
         ..(*own).clone()
     });
@@ -71,6 +71,7 @@ fn a_segment_in_the_way_is_adopted_and_logged_first() {
     let rest = script.put().unwrap();
     assert_eq!((rest.first, rest.bodies.len(), rest.prefix), (3, 1, other.prefix_after()));
     assert!(rest.stamps[0] > other.max_hlc(), "head and stamp come from what was adopted");
+    assert_eq!(rest.bodies[0], own.bodies[2], "what waits again has its body");
     script.hand(Input::Produced { pos, offset: Some(9) });
     assert_eq!(script.machine.committed(), 5, "offsets 0 and 3 are settled by it, 5 is not");
 }

@@ -72,6 +72,24 @@ fn forgetting_raises_the_floor_of_its_kind() {
     assert_eq!(window.judge(1, event(5, 1_000, false), Hlc::ZERO), Verdict::Unclear, "a late original");
 }
 
+/// E13: a large window forgets several at once, never holds more than its bound, and says from where on it
+/// knows all.
+#[test]
+fn a_large_window_keeps_its_bound_and_its_floor() {
+    let room = 2 * AT_ONCE_OF;
+    let mut window = Window::new(room, 1);
+    window.open(1, Hlc::ZERO);
+    let event = |n: usize| event(n as u128, 1_000, false);
+    for n in 1..=room + 4 {
+        window.remember(1, event(n), Hlc(n as u64));
+        assert!(window.ordinary.entries.len() <= room && window.index.len() == window.ordinary.entries.len());
+    }
+    assert_eq!(window.floor(1, true), Hlc(6).successor(), "twice three made room for four");
+    assert_eq!(window.judge(1, Known { resend: true, ..event(6) }, Hlc::ZERO), Verdict::Unclear);
+    assert_eq!(window.judge(1, event(7), Hlc::ZERO), Verdict::Duplicate);
+    assert_eq!(window.ordinary.entries.capacity(), room, "no memory for more");
+}
+
 /// E13: a range that was remembered whole lowers the floors; what was forgotten meanwhile does not.
 #[test]
 fn a_range_lowers_the_floors_as_far_as_it_is_still_known() {

@@ -37,7 +37,7 @@ impl History {
                 origin: origin(at),
                 first,
                 bodies: stamps.iter().map(|_| Bytes::new()).collect(),
-                stamps,
+                stamps: stamps.into(),
                 from: Position { incarnation: 1, partition: 0, offset: first },
                 policy: Policy::default(),
                 prefix: Prefix::START,

@@ -125,10 +125,11 @@ impl Sequencer {
         let Some(mut consumer) = self.join().await else { return };
         // Between two commits the consumer is polled: a slow broker must not cost the membership.
         let mut polls_first = false;
+        let mut drained = std::pin::pin!(drain.raised());
         loop {
             tokio::select! {
                 biased;
-                () = drain.raised() => break,
+                () = &mut drained => break,
                 Some(order) = inbox.recv() => self.obey(order, &mut *consumer),
                 () = std::future::ready(()), if !polls_first && self.next_due().is_some() => {
                     self.commit_one(&mut *consumer).await;

@@ -61,10 +61,11 @@ pub(crate) async fn run(role: Arc<Inner>, mut arrivals: mpsc::Receiver<Stored>, 
     let mut owned: Map<u16, Owned> = Map::default();
     let mut second = tokio::time::interval(SECOND);
     second.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut drained = pin!(drain.raised());
     loop {
         tokio::select! {
             biased;
-            () = drain.raised() => break,
+            () = &mut drained => break,
             _ = second.tick() => {
                 role.wall.look();
                 every_second(&role, &topics, &mut *consumer, &mut owned).await;

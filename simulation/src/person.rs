@@ -100,6 +100,8 @@ pub struct Ledger {
     pub given_up: BTreeMap<&'static str, u64>,
     /// Wishes not yet carried out.
     pub wishes: VecDeque<Wish>,
+    /// Whether it was closed because all its access was revoked.
+    pub revoked: bool,
     /// The first thing that must not happen.
     pub fault: Option<String>,
 }

@@ -66,6 +66,12 @@ pub trait Authorizer: Send + Sync {
     /// As [`Authorizer::authorize`] for [`Action::Read`].
     async fn view(&self, who: &Identity, on: &StreamId) -> Result<View, Refusal>;
 
+    /// Whether `who` may do anything at all in their tenant (A7).
+    ///
+    /// # Errors
+    /// `forbidden` for whoever is suspended; `unavailable`; `not_found` for a tenant that cannot be.
+    async fn admit(&self, who: &Identity) -> Result<(), Refusal>;
+
     /// A member event of `stream` passed by: the next decision must know it.
     fn passed(&self, stream: &StreamId);
 
@@ -159,6 +165,10 @@ impl<E: MemberEvents> Authorizer for MemberAuthorizer<E> {
         fold.members.role_of(&who.user).ok_or_else(absent)?;
         let history = fold.history.unwrap_or_else(|| stream_kind.history());
         Ok(View { grant: self.grant(who, Permission::Read, on, rests_on(&tenant, &fold)), fold, history })
+    }
+
+    async fn admit(&self, who: &Identity) -> Result<(), Refusal> {
+        self.tenant(who).await.map(drop)
     }
 
     fn passed(&self, stream: &StreamId) {

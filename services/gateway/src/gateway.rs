@@ -96,6 +96,8 @@ pub(crate) struct Inner<S> {
     pub(crate) held: RefCell<Map<StreamId, Held>>,
     /// Whom changes of tenants name, while others are authorised again.
     pub(crate) changed: RefCell<Changed>,
+    /// Whose standing could not be decided: looked at again in the next second.
+    pub(crate) undecided: RefCell<BTreeSet<SessionId>>,
     /// Who was asked to go elsewhere.
     pub(crate) departure: RefCell<Departure>,
     /// What devices say they have stored.
@@ -142,6 +144,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Gateway<S> {
             second_acks: rest.second_acks.clone(),
             held: RefCell::default(),
             changed: RefCell::default(),
+            undecided: RefCell::default(),
             departure: RefCell::default(),
             stored: Stored::default(),
             mines: Mines::default(),
@@ -238,6 +241,7 @@ async fn seconds<S: AsyncRead + AsyncWrite + Unpin + 'static>(inner: Rc<Inner<S>
         inner.list_later();
         inner.tell_rooms();
         inner.renew_sessions(passed);
+        inner.look_at_standings(passed);
         passed += 1;
         let forgotten = inner.second_acks.borrow_mut().take_forgotten();
         if forgotten > 0 {

@@ -35,6 +35,8 @@ pub const WAITING_TOLD_S: u32 = (limits::GAP_WAITING_MS / 1_000) as u32;
 /// Users of one tenant that changes of its access stream named while others are authorised again; with one
 /// more it is everybody who has a session here.
 pub const CHANGED_USERS: usize = 1_024;
+/// Seconds within which each session's user is found who was suspended, or let in again, though nobody told.
+pub const STANDING_S: u64 = 30;
 /// Seconds that a closing session has to take its close frame and say goodbye.
 pub const CLOSE_S: u32 = 5;
 

@@ -28,6 +28,10 @@ pub(super) fn judge(
         .collect();
     acked_is_durable(&ledger.acked_by, &durable).map_err(|violation| violation.to_string())?;
     let suspended = world.is_suspended(chains, number);
+    if suspended != ledger.revoked {
+        let told = if ledger.revoked { "was" } else { "was not" };
+        return Err(format!("A8: suspended: {suspended}, and {told} closed with 1008"));
+    }
     let rooms = world.rooms.borrow();
     for (stream, book) in &ledger.books {
         let name_of = |what: String| format!("{stream}: {what}");

@@ -54,6 +54,11 @@ pub async fn live(person: Person) {
             let back_off = Duration::from_millis(200 << u32::min(failures, 5)).min(BACK_OFF_MAX);
             match code.map(close::advice) {
                 Some(Advice::AtOnce) if failures < 2 => Duration::from_millis(dice.between(0, 1_000)),
+                Some(Advice::Stop) if code == Some(close::REVOKED) => {
+                    person.revoked();
+                    // Whoever uses it tries again all the same.
+                    BACK_OFF_MAX + Duration::from_millis(dice.between(0, 300))
+                }
                 Some(Advice::Stop) => {
                     drop(dice);
                     return person.fault(format!("was told to stop by close code {code:?}"));

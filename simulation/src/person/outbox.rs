@@ -90,6 +90,16 @@ impl Inner {
         ledger.outbox.iter_mut().for_each(|letter| letter.sent = None);
     }
 
+    /// Its access is revoked altogether: what was not taken is given up, as if each had been refused.
+    pub(super) fn revoked(&self) {
+        let mut ledger = self.ledger.borrow_mut();
+        let before = ledger.outbox.len();
+        ledger.outbox.retain(Letter::is_accepted);
+        let refused = (before - ledger.outbox.len()) as u64;
+        *ledger.given_up.entry(Reason::Forbidden.code()).or_default() += refused;
+        ledger.revoked = true;
+    }
+
     /// From now on its sockets lead to another region: what no second region is known to have is offered
     /// there.
     pub(super) fn cross(&self, region: usize) {

@@ -145,17 +145,17 @@ fn what_is_said_after_a_suspension_never_overtakes_it_in_another_region() {
         ana.until("the words", |p| p.texts(&stream).len() == 1).await;
         eve.until("the words", |p| p.texts(&stream).len() == 1).await;
         assert!(said.elapsed() > Duration::from_secs(3), "not before the suspension: {:?}", said.elapsed());
-        bo.until("being told", |p| p.refused.contains(&Reason::Forbidden)).await;
+        assert_eq!((bo.closing().await, bo.refused.last()), (1008, Some(&Reason::Forbidden)));
         tokio::time::sleep(Duration::from_secs(20)).await;
-        let before = bo.refused.len();
-        bo.subscribe(&stream).await;
-        bo.until("a refusal", |p| p.refused.len() > before).await;
         assert_eq!(bo.texts(&stream), Vec::<String>::new(), "bo never sees what was said after");
+        let mut bo = world.person("bo", NAMES[1]).await;
+        bo.subscribe(&stream).await;
+        assert_eq!((bo.closing().await, bo.texts(&stream).len()), (1008, 0));
     });
 }
 
-/// E24, A7, A8: whoever is suspended stops following at once in every region, although nothing more is said
-/// there; when it is lifted they are served again, and miss nothing.
+/// E24, A7, A8: whoever is suspended is told so and closed at once in every region, whatever they follow and
+/// although nothing more is said; when it is lifted they are served again, and miss nothing.
 #[test]
 fn a_suspended_user_is_cut_off_without_a_later_event() {
     run(async {
@@ -164,19 +164,25 @@ fn a_suspended_user_is_cut_off_without_a_later_event() {
         let (stream, [mut ana, mut bo, _cy]) = world.three_people().await;
         let mut ops = world.person("ops", NAMES[0]).await;
         ops.subscribe_when_there(&access).await;
-        let id = world.id();
+        let mut elsewhere = [world.person("bo", NAMES[0]).await, world.person("bo", NAMES[2]).await];
+        let (id, began) = (world.id(), Instant::now());
         ops.publish(&access, id, "suspension", r#"{"v":1,"user":"bo","suspended":true}"#, false).await;
-        bo.until("being told", |p| p.refused.contains(&Reason::Forbidden)).await;
+        for other in &mut elsewhere {
+            assert_eq!((other.closing().await, other.refused.as_slice()), (1008, &[Reason::Forbidden][..]));
+        }
+        assert_eq!((bo.closing().await, bo.refused.last()), (1008, Some(&Reason::Forbidden)));
+        assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
         let id = world.id();
         ana.publish(&stream, id, "message", r#""meanwhile""#, false).await;
+        let mut again = world.person("bo", NAMES[1]).await;
         let id = world.id();
-        bo.publish(&stream, id, "message", r#""mine""#, false).await;
-        let before = bo.refused.len();
-        bo.until("a refusal", |p| p.refused.len() > before).await;
+        again.publish(&stream, id, "message", r#""mine""#, false).await;
+        assert_eq!((again.closing().await, again.acked.as_slice()), (1008, &[][..]));
         ops.until("it is shown", |p| p.shown[&access].len() > NAMES.len()).await;
         let id = world.id();
         ops.publish(&access, id, "suspension", r#"{"v":1,"user":"bo","suspended":false}"#, false).await;
         tokio::time::sleep(Duration::from_secs(5)).await;
+        let mut bo = world.person("bo", NAMES[1]).await;
         bo.subscribe_when_there(&stream).await;
         bo.until("what was said meanwhile", |p| p.texts(&stream).len() == 1).await;
     });

@@ -1,5 +1,7 @@
 //! `hello`: who a session is, for how long, and on what terms (docs/protocol.md, sections 1, 3; rule 24).
 
+use std::rc::Rc;
+
 use sterna_access::Identity;
 use sterna_protocol::frame::{Hello, ServerFrame, Welcome};
 use sterna_protocol::limits::{PING_INTERVAL_DEFAULT_MS, PING_INTERVALS_MS, PUBLISH_BURST_S};
@@ -12,6 +14,7 @@ use super::{Conversation, Open, Rate};
 use crate::encode;
 use crate::gateway::Inner;
 use crate::session::SessionId;
+use crate::tenant::Whom;
 use crate::wire::Encoding;
 
 /// Time for the first frame to come; 4101 beyond.
@@ -27,7 +30,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Inner<S> {
         self.hellos.borrow_mut().push_back((Instant::now() + HELLO, session));
     }
 
-    pub(super) fn hello(&self, session: SessionId, hello: &Hello) {
+    pub(super) fn hello(self: &Rc<Self>, session: SessionId, hello: &Hello) {
         let now_ms = self.process.clock().wall_ms();
         let verified = self.verifier.verify(hello.token.reveal(), now_ms);
         let before = self.identity(session);
@@ -48,6 +51,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Inner<S> {
                 }
                 self.admitted(session, &identity, hello, now_ms);
                 self.register(session, false);
+                self.look_at(&identity.tenant, Whom::sessions([session]));
                 self.invite(session);
             }
             (Ok(identity), Some(before))

@@ -42,6 +42,10 @@ impl Authorizer for Nobody {
         Err(Reason::NotFound.because("nobody may anything"))
     }
 
+    async fn admit(&self, _: &Identity) -> Result<(), Refusal> {
+        Ok(())
+    }
+
     fn passed(&self, _: &StreamId) {}
 
     fn must_know(&self, _: &StreamId, _: &Cursor) {}

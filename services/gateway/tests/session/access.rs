@@ -24,6 +24,8 @@ pub(crate) struct Access {
     table: Table,
     refused: Mutex<BTreeMap<String, Refusal>>,
     readers: Mutex<BTreeSet<String>>,
+    /// What whoever is asked about altogether is answered, if not that they may.
+    admitted: Mutex<BTreeMap<String, Reason>>,
     asked: Mutex<Vec<(String, Action)>>,
     passed: Mutex<Vec<StreamId>>,
     must: Mutex<Vec<Cursor>>,
@@ -62,6 +64,7 @@ impl Access {
             table,
             refused: Mutex::default(),
             readers: Mutex::default(),
+            admitted: Mutex::default(),
             asked: Mutex::default(),
             passed: Mutex::default(),
             must: Mutex::default(),
@@ -77,6 +80,13 @@ impl Access {
     /// `user` may read and nothing else from now on.
     pub(crate) fn only_reads(&self, user: &str) {
         self.readers.lock().unwrap().insert(user.into());
+    }
+
+    /// Whether `user` may do anything at all is answered so from now on; `None`: they may.
+    pub(crate) fn admits(&self, user: &str, unless: Option<Reason>) {
+        let mut admitted = self.admitted.lock().unwrap();
+        admitted.remove(user);
+        admitted.extend(unless.map(|reason| (user.to_owned(), reason)));
     }
 
     /// Decisions hang, until so many are let through.
@@ -144,6 +154,11 @@ impl Authorizer for Access {
     async fn view(&self, who: &Identity, on: &StreamId) -> Result<View, Refusal> {
         self.pass(who, &Action::Read).await?;
         self.members.view(who, on).await
+    }
+
+    async fn admit(&self, who: &Identity) -> Result<(), Refusal> {
+        let answer = self.admitted.lock().unwrap().get(who.user.as_str()).copied();
+        answer.map_or(Ok(()), |reason| Err(reason.because("so")))
     }
 
     fn passed(&self, stream: &StreamId) {

@@ -19,6 +19,7 @@ mod person;
 mod publishing;
 mod registered;
 mod second_acks;
+mod standing;
 mod world;
 
 use bytes::Bytes;

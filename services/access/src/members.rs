@@ -6,6 +6,10 @@
 //! is used as it is; whoever sees a member event pass says so with [`Folds::passed`], and the next decision
 //! looks again. What was read of a chain outlives the decision that read it: one that runs out of time leaves
 //! the next less to read.
+//!
+//! Where the middle of a life that has ended is lost, the chain goes on below the hole as soon as the life is
+//! gathered: what is left counts, on both sides, and what was lost says nothing. All tables hold the same of
+//! such a life, so that all regions decide alike; what surfaces after all is found, and folded anew.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -48,11 +52,17 @@ pub trait MemberEvents: Send + Sync {
     /// `unavailable` if the table did not answer.
     async fn newest(&self, stream: &StreamId) -> Result<Cursor, Refusal>;
 
-    /// The segment that holds event `seq` of `origin`.
+    /// The segment that holds event `seq` of `origin`; `None` if the table does not have it.
     ///
     /// # Errors
-    /// `unavailable` if the table did not answer or does not have it.
-    async fn holding(&self, stream: &StreamId, origin: &Origin, seq: u64) -> Result<Stored, Refusal>;
+    /// `unavailable` if the table did not answer.
+    async fn holding(&self, stream: &StreamId, origin: &Origin, seq: u64) -> Result<Option<Stored>, Refusal>;
+
+    /// What is left of a life that is gathered: the newest segment at `seq` or below, if any is.
+    ///
+    /// # Errors
+    /// `unavailable` if the table did not answer, or if the life is not gathered: what is missing may come.
+    async fn left(&self, stream: &StreamId, origin: &Origin, seq: u64) -> Result<Option<Stored>, Refusal>;
 }
 
 /// The folds of a service instance.
@@ -72,11 +82,13 @@ struct Unfolded {
 }
 
 /// One segment's member events, and the seq of the one before them.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 struct Link {
     events: Vec<(MemberEvent, Option<History>)>,
     access: Vec<AccessEvent>,
     before: u64,
+    /// It was lost with its life.
+    lost: bool,
 }
 
 /// The members of a stream at one moment.
@@ -88,10 +100,14 @@ pub struct Fold {
     pub history: Option<History>,
     /// Who is suspended; nobody, unless it is a tenant's access stream.
     pub access: Access,
+    /// Where member events of ended lives are lost.
+    lost: Vec<(Origin, u64)>,
 }
 
 struct Kept {
     fold: std::sync::Arc<Fold>,
+    /// How often it was looked at again: which of what is lost has its turn.
+    looks: usize,
     looked: Instant,
     stale: bool,
 }
@@ -115,14 +131,20 @@ impl<E: MemberEvents> Folds<E> {
         let now = Instant::now();
         let known = {
             let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-            kept.get(stream).map(|kept| (kept.fold.clone(), !kept.stale && now < kept.looked + FRESH))
+            let is_fresh = |kept: &Kept| !kept.stale && now < kept.looked + FRESH;
+            kept.get(stream).map(|kept| (kept.fold.clone(), kept.looks, is_fresh(kept)))
         };
-        if let Some((fold, true)) = known {
+        if let Some((fold, _, true)) = known {
             return Ok(fold);
         }
         let passes = self.passes.load(Ordering::Acquire);
         let newest = self.events.newest(stream).await?;
-        let held = known.map(|(fold, _)| fold);
+        let (held, looks) = known.map_or((None, 0), |(fold, looks, _)| (Some(fold), looks));
+        let held = match held {
+            // It surfaced after all, below what is folded: all is read again.
+            Some(fold) if self.has_surfaced(stream, &fold, looks).await? => None,
+            held => held,
+        };
         let fold = match held {
             Some(fold) if fold.members.cursor().covers(&newest) => fold,
             held => {
@@ -133,7 +155,7 @@ impl<E: MemberEvents> Folds<E> {
         };
         // One that passed while this was read may be missing in it: it serves whoever asked before that.
         let stale = self.passes.load(Ordering::Acquire) != passes;
-        let fold = self.keep(stream, Kept { fold, looked: now, stale });
+        let fold = self.keep(stream, Kept { fold, looks: looks.wrapping_add(1), looked: now, stale });
         self.unfolded.lock().unwrap_or_else(PoisonError::into_inner).folded(stream);
         Ok(fold)
     }
@@ -177,10 +199,11 @@ impl<E: MemberEvents> Folds<E> {
             let folded = fold.members.cursor().get(origin);
             let mut seq = newest;
             while seq > folded {
-                let Link { events: linked, access: also, before } = self.link(stream, origin, seq).await?;
-                events.extend(linked.into_iter().filter(|(event, _)| event.entry.place.seq > folded));
-                access.extend(also);
-                seq = before;
+                let link = self.link(stream, origin, seq).await?;
+                events.extend(link.events.into_iter().filter(|(event, _)| event.entry.place.seq > folded));
+                access.extend(link.access);
+                fold.lost.extend(link.lost.then(|| (origin.clone(), seq)));
+                seq = link.before;
             }
         }
         events.sort_by(|(a, _), (b, _)| a.entry.place.cmp(&b.entry.place));
@@ -207,12 +230,30 @@ impl<E: MemberEvents> Folds<E> {
         if let Some(link) = read {
             return Ok(link);
         }
-        let stored = self.events.holding(stream, origin, seq).await?;
-        let events = member_events(&stored.segment).collect();
-        let access = access_events(&stored.segment).collect();
-        let link = Link { events, access, before: stored.segment.member_before };
+        let Some(stored) = self.events.holding(stream, origin, seq).await? else {
+            return self.beyond(stream, origin, seq).await;
+        };
+        let link = Link::of(&stored.segment);
         unfolded().add(stream, name, link.clone());
         Ok(link)
+    }
+
+    /// How the chain goes on where the table does not have `seq`, of a life that is gathered.
+    async fn beyond(&self, stream: &StreamId, origin: &Origin, seq: u64) -> Result<Link, Refusal> {
+        match self.events.left(stream, origin, seq).await? {
+            Some(stored) if stored.segment.last() >= seq => Ok(Link::of(&stored.segment)),
+            left => {
+                tracing::warn!(%stream, %origin, seq, "a member event is lost with its life");
+                let before = left.map_or(0, |stored| stored.segment.member_last());
+                Ok(Link { before, lost: true, ..Link::default() })
+            }
+        }
+    }
+
+    /// Whether one of the events that `fold` lacks is here now; one a look, in turn.
+    async fn has_surfaced(&self, stream: &StreamId, fold: &Fold, looks: usize) -> Result<bool, Refusal> {
+        let Some((origin, seq)) = fold.lost.get(looks % fold.lost.len().max(1)) else { return Ok(false) };
+        Ok(self.events.holding(stream, origin, *seq).await?.is_some())
     }
 }
 
@@ -235,6 +276,11 @@ impl Unfolded {
 }
 
 impl Link {
+    fn of(segment: &Segment) -> Self {
+        let (events, access) = (member_events(segment).collect(), access_events(segment).collect());
+        Self { events, access, before: segment.member_before, lost: false }
+    }
+
     /// What it counts against [`UNFOLDED`]: also one whose events cannot be understood takes room.
     fn weight(&self) -> usize {
         (self.events.len() + self.access.len()).max(1)
@@ -243,7 +289,12 @@ impl Link {
 
 impl Fold {
     fn of(stream: &StreamId) -> Self {
-        Self { members: Members::of(stream.clone()), history: None, access: Access::default() }
+        Self {
+            members: Members::of(stream.clone()),
+            history: None,
+            access: Access::default(),
+            lost: Vec::new(),
+        }
     }
 
     /// Whether `user` may do nothing in the tenant whose access stream this is the fold of.

@@ -17,11 +17,12 @@ use super::*;
 use crate::{Action, Authorizer, Identity, MemberAuthorizer, Permission};
 
 mod history;
+mod lost;
 mod tenant;
 
-/// Segments of one stream and origin, and how often they were read.
+/// Segments of one stream and origin, how often they were read, and whether that life is gathered.
 #[derive(Clone, Default)]
-pub(crate) struct Table(Arc<Mutex<(Vec<Stored>, usize)>>);
+pub(crate) struct Table(Arc<Mutex<(Vec<Stored>, usize, bool)>>);
 
 /// A table that takes its time over each segment, and a tenth of a second over heads.
 struct Slow(Table, Duration);
@@ -34,9 +35,13 @@ impl MemberEvents for Slow {
         newest
     }
 
-    async fn holding(&self, stream: &StreamId, origin: &Origin, seq: u64) -> Result<Stored, Refusal> {
+    async fn holding(&self, stream: &StreamId, origin: &Origin, seq: u64) -> Result<Option<Stored>, Refusal> {
         tokio::time::sleep(self.1).await;
         self.0.holding(stream, origin, seq).await
+    }
+
+    async fn left(&self, stream: &StreamId, origin: &Origin, seq: u64) -> Result<Option<Stored>, Refusal> {
+        self.0.left(stream, origin, seq).await
     }
 }
 
@@ -48,12 +53,21 @@ impl MemberEvents for Table {
         Ok(newest.map(|s| (s.segment.origin.clone(), s.segment.member_last())).into_iter().collect())
     }
 
-    async fn holding(&self, stream: &StreamId, _: &Origin, seq: u64) -> Result<Stored, Refusal> {
+    async fn holding(&self, stream: &StreamId, _: &Origin, seq: u64) -> Result<Option<Stored>, Refusal> {
         let mut held = self.0.lock().unwrap();
         held.1 += 1;
         let of_stream = held.0.iter().filter(|s| s.segment.stream == *stream);
         let found = of_stream.into_iter().find(|s| (s.segment.first..=s.segment.last()).contains(&seq));
-        found.cloned().ok_or_else(|| Reason::Unavailable.because("not here"))
+        Ok(found.cloned())
+    }
+
+    async fn left(&self, stream: &StreamId, _: &Origin, seq: u64) -> Result<Option<Stored>, Refusal> {
+        let held = self.0.lock().unwrap();
+        let mut of_stream = held.0.iter().filter(|s| s.segment.stream == *stream);
+        match held.2 {
+            true => Ok(of_stream.rfind(|s| s.segment.first <= seq).cloned()),
+            false => Err(Reason::Unavailable.because("it may still come")),
+        }
     }
 }
 
@@ -323,7 +337,7 @@ fn what_is_read_and_not_folded_is_bounded() {
     let world = World::new();
     let held = world.table.0.lock().unwrap();
     let event = member_events(&held.0[0].segment).next().unwrap();
-    let link = Link { events: vec![event; 4_096], access: Vec::new(), before: 0 };
+    let link = Link { events: vec![event; 4_096], ..Link::default() };
     let mut unfolded = Unfolded::default();
     let origin: Origin = "us-east-1".parse().unwrap();
     for seq in 0..=UNFOLDED as u64 / 4_096 {
@@ -348,8 +362,12 @@ impl MemberEvents for Late {
         newest
     }
 
-    async fn holding(&self, stream: &StreamId, origin: &Origin, seq: u64) -> Result<Stored, Refusal> {
+    async fn holding(&self, stream: &StreamId, origin: &Origin, seq: u64) -> Result<Option<Stored>, Refusal> {
         self.0.holding(stream, origin, seq).await
+    }
+
+    async fn left(&self, stream: &StreamId, origin: &Origin, seq: u64) -> Result<Option<Stored>, Refusal> {
+        self.0.left(stream, origin, seq).await
     }
 }
 

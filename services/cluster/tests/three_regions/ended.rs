@@ -2,7 +2,7 @@
 
 use sterna_cluster::rebuild::Error;
 use sterna_cluster::region::Place;
-use sterna_storage::control;
+use sterna_storage::{Expect, control};
 use sterna_stream::{Origin, fixed};
 
 use super::*;
@@ -23,6 +23,17 @@ impl World {
     async fn left(&self, region: &str, stream: &StreamId) -> usize {
         let prefix = format!("{stream}/us-east-1#");
         self.events(region).await.keys().filter(|key| key.starts_with(&prefix)).count()
+    }
+
+    /// A region's table loses what it has of a stream that names a user.
+    async fn lose(&self, region: &str, stream: &StreamId, user: &str) {
+        let table = self.table(region);
+        let names = |value: &[u8]| value.windows(user.len()).any(|bytes| bytes == user.as_bytes());
+        let items = table.scan(Name::Events, None).await.unwrap().items;
+        let lost = items.into_iter().filter(|i| i.key.hash.as_ref() == stream.as_str() && names(&i.value));
+        for item in lost {
+            table.delete(item.key, Expect::Any).await.unwrap();
+        }
     }
 
     async fn gathered(&self, region: &str) -> bool {
@@ -161,4 +172,70 @@ fn what_a_log_alone_holds_is_gathered_from_it() {
         assert_eq!((bo.texts(&stream).len(), cy.texts(&stream).len()), (1, 0), "cy never sees what was said");
         assert!(cy.refused.contains(&Reason::Forbidden), "{:?}", cy.refused);
     });
+}
+
+/// E1, E24: the middle of us's member events is lost with it, and a later one is left. In no region is
+/// anybody served in that stream, for the middle might still come, until the life is gathered; then what is
+/// left counts, what was lost says nothing, everywhere alike, and the stream goes on.
+#[test]
+fn a_fold_goes_on_around_what_was_lost_in_the_middle() {
+    run(async {
+        let mut world = World::new(18);
+        let (stream, [mut ana, bo, cy]) = world.three_people().await;
+        // Nobody elsewhere follows it any more: what comes is folded by nobody there.
+        drop((bo, cy));
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        let before = world.left(NAMES[1], &stream).await;
+        let [us, eu, ap] = NAMES.map(|name| name.parse::<Region>().unwrap());
+        for other in [&eu, &ap] {
+            world.regions.between.mirrors[&(us.clone(), other.clone())].cut(true);
+        }
+        for user in ["dee", "eve"] {
+            add(&mut world, &mut ana, &stream, user).await;
+        }
+        world.regions.regions.get_mut(&us).unwrap().kill_all();
+        world.regions.between.destroy(&us);
+        for other in NAMES.iter().skip(1) {
+            world.lose(other, &stream, "dee").await;
+        }
+        world.us_is_silent(false);
+        let rebuilt = world.regions.between.rebuild(&us, &eu, 1, world.clock.wall_ms()).await.unwrap();
+        let peers = world.regions.between.peers_of(&us);
+        world.regions.regions.get_mut(&us).unwrap().begin(&rebuilt.origin, peers);
+        tokio::time::sleep(Duration::from_secs(LONG)).await;
+        for name in NAMES {
+            assert_eq!(world.left(name, &stream).await, before + 1, "{name}: eve's alone is left");
+            let mut bo = world.person("bo", name).await;
+            bo.subscribe(&stream).await;
+            bo.until("a refusal", |p| !p.refused.is_empty()).await;
+            assert_eq!(bo.refused, [Reason::Unavailable], "{name}: it might still come");
+        }
+
+        world.regions.between.gather(&us, &eu, 1).await.unwrap();
+        let mut readers = Vec::new();
+        for (name, region) in [("ana", 0), ("bo", 1), ("cy", 2), ("eve", 0), ("eve", 1), ("eve", 2)] {
+            let mut person = world.person(name, NAMES[region]).await;
+            person.subscribe_when_there(&stream).await;
+            readers.push(person);
+        }
+        for name in NAMES {
+            let mut dee = world.person("dee", name).await;
+            dee.subscribe(&stream).await;
+            dee.until("a refusal", |p| !p.refused.is_empty()).await;
+            assert_eq!(dee.refused, [Reason::NotFound], "{name}: it was lost that she was let in");
+        }
+        let id = world.id();
+        readers[0].publish(&stream, id, "message", r#""in another life""#, false).await;
+        for reader in &mut readers {
+            reader.until("what is said now", |p| p.texts(&stream).len() == 1).await;
+        }
+    });
+}
+
+/// Lets somebody in; what brings it elsewhere has some seconds.
+async fn add(world: &mut World, owner: &mut Person, stream: &StreamId, user: &str) {
+    let (id, json) = (world.id(), format!(r#"{{"user":"{user}","add":"writer"}}"#));
+    owner.publish(stream, id, "member", &json, false).await;
+    owner.until("an ack", |p| p.acked.contains(&id)).await;
+    tokio::time::sleep(Duration::from_secs(5)).await;
 }

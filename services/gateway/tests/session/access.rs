@@ -179,8 +179,11 @@ impl MemberEvents for Table {
         Ok(newest.into_iter().collect())
     }
 
-    async fn holding(&self, stream: &StreamId, _: &Origin, _: u64) -> Result<Stored, Refusal> {
-        let held = self.0.lock().unwrap();
-        held.get(stream).cloned().ok_or_else(|| Reason::Unavailable.because("not here"))
+    async fn holding(&self, stream: &StreamId, _: &Origin, _: u64) -> Result<Option<Stored>, Refusal> {
+        Ok(self.0.lock().unwrap().get(stream).cloned())
+    }
+
+    async fn left(&self, _: &StreamId, _: &Origin, _: u64) -> Result<Option<Stored>, Refusal> {
+        Err(Reason::Unavailable.because("not here"))
     }
 }

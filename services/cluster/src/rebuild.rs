@@ -84,6 +84,18 @@ pub enum Error {
     /// A life goes on, as far as its witness says: what is left of it cannot be gathered.
     #[error("{0} has not ended: rebuild its region first. Nothing was declared")]
     GoesOn(Origin),
+    /// What is left of ended lives still turned up at each of so many looks.
+    #[error(
+        "what is left of ended lives still turned up after {looks} looks ({given} items, all of them given \
+         to every table): a mirror or a table's replication still brings it. Nothing was declared, and what \
+         waits for it goes on waiting; run it again when that has ended"
+    )]
+    Unsettled {
+        /// How often it was looked.
+        looks: u32,
+        /// How many items some table lacked, over all looks.
+        given: u64,
+    },
     /// A region is not its own witness.
     #[error("{0} cannot be its own witness")]
     NotWitness(Region),

@@ -7,7 +7,7 @@
 //! at that moment, in a mirror's or a table's replication or in a call to a table, is given `SETTLE` to
 //! arrive, and then all is looked at again, until such a look finds nothing that some table lacked.
 //!
-//! A log is read once, and then from where that ended.
+//! A log is read once, and then from where that ended, at each look as far as it reached when that began.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -25,29 +25,45 @@ use crate::stores;
 
 /// How long whatever is on its way to a log or a table has to arrive before all is looked at again.
 const SETTLE: Duration = Duration::from_secs(15);
+/// Looks after which it is given up, nothing declared: something still brings more of what has ended.
+pub(super) const LOOKS: u32 = 40;
 /// Bytes of a log that are read at once.
 const PAGE_BYTES: usize = 1024 * 1024;
+
+/// A partition that is read, and where it ended when that began.
+struct Reading<'a> {
+    log: &'a Arc<dyn Log>,
+    topic: &'a Topic,
+    partition: u16,
+    end: Offset,
+}
 
 /// How far each log was read: its number, topic and partition.
 type Read = BTreeMap<(usize, Topic, u16), Offset>;
 
 pub(super) async fn gather(rebuild: &Rebuild) -> Result<United, Error> {
     let mut read = Read::new();
-    let mut found = look(rebuild, &mut read).await?;
-    loop {
-        tokio::time::sleep(SETTLE).await;
-        let again = look(rebuild, &mut read).await?;
-        found = United { given: found.given + again.given, forks: again.forks };
-        if again.given == 0 {
-            break;
-        }
-    }
+    let found = settled(rebuild, &mut read).await?;
     for table in rebuild.tables() {
         for life in rebuild.ended() {
             control::declare_gathered(table, &life).await?;
         }
     }
     Ok(found)
+}
+
+/// Looks at everything until a look finds nothing that some table lacked.
+async fn settled(rebuild: &Rebuild, read: &mut Read) -> Result<United, Error> {
+    let mut found = look(rebuild, read).await?;
+    for _ in 1..LOOKS {
+        tokio::time::sleep(SETTLE).await;
+        let again = look(rebuild, read).await?;
+        found = United { given: found.given + again.given, forks: again.forks };
+        if again.given == 0 {
+            return Ok(found);
+        }
+    }
+    Err(Error::Unsettled { looks: LOOKS, given: found.given })
 }
 
 /// Looks at everything once: gives each table what it lacks of what logs and tables hold.
@@ -72,7 +88,8 @@ async fn from_logs(rebuild: &Rebuild, read: &mut Read) -> Result<u64, Error> {
             for (partition, extent) in (0..).zip(&described.partitions) {
                 let next = read.entry((number, topic.clone(), partition)).or_insert(extent.earliest);
                 *next = extent.earliest.max(*next);
-                partition_of(rebuild, (log, &topic, partition), &life, next, &mut given).await?;
+                let reading = Reading { log, topic: &topic, partition, end: extent.end };
+                partition_of(rebuild, reading, &life, next, &mut given).await?;
             }
         }
     }
@@ -81,12 +98,12 @@ async fn from_logs(rebuild: &Rebuild, read: &mut Read) -> Result<u64, Error> {
 
 async fn partition_of(
     rebuild: &Rebuild,
-    (log, topic, partition): (&Arc<dyn Log>, &Topic, u16),
+    Reading { log, topic, partition, end }: Reading<'_>,
     life: &Origin,
     next: &mut Offset,
     given: &mut United,
 ) -> Result<(), Error> {
-    loop {
+    while *next < end {
         let page = log.read(topic, partition, *next, PAGE_BYTES).await?;
         if page.entries.is_empty() {
             return Ok(());
@@ -109,6 +126,7 @@ async fn partition_of(
         }
         *next = page.next;
     }
+    Ok(())
 }
 
 fn item(stored: Stored) -> Item {

@@ -2,7 +2,7 @@
 
 use sterna_cluster::rebuild::Error;
 use sterna_cluster::region::Place;
-use sterna_storage::{Expect, control};
+use sterna_storage::{Expect, Put, control, layout};
 use sterna_stream::{Origin, fixed};
 
 use super::*;
@@ -238,4 +238,40 @@ async fn add(world: &mut World, owner: &mut Person, stream: &StreamId, user: &st
     owner.publish(stream, id, "member", &json, false).await;
     owner.until("an ack", |p| p.acked.contains(&id)).await;
     tokio::time::sleep(Duration::from_secs(5)).await;
+}
+
+/// E1, E29: where more of an ended life turns up at every look, gathering ends after so many and declares
+/// nothing; run again when that is over, it does.
+#[test]
+fn gathering_that_never_settles_is_given_up_and_may_be_run_again() {
+    run(async {
+        let mut world = World::new(19);
+        let [us, eu, ap] = NAMES.map(|name| name.parse::<Region>().unwrap());
+        world.regions.regions.get_mut(&us).unwrap().kill_all();
+        world.regions.between.destroy(&us);
+        world.regions.between.rebuild(&us, &eu, 1, world.clock.wall_ms()).await.unwrap();
+        for other in [&us, &ap] {
+            world.regions.between.tables.hold_back(&eu, other, 10_000);
+        }
+        let (table, stream) = (world.table(NAMES[1]), "acme/chat/some".parse().unwrap());
+        let life = NAMES[0].parse().unwrap();
+        let trickle = async {
+            for first in 1.. {
+                let put = table.put(layout::segment(&stream, &life, first), "late".into(), Expect::Absent);
+                assert_eq!(put.await.unwrap(), Put::Done(1));
+                tokio::time::sleep(Duration::from_secs(7)).await;
+            }
+        };
+        let gathering = world.regions.between.gather(&us, &eu, 1);
+        let unsettled = tokio::select! {
+            biased;
+            ended = tokio::time::timeout(Duration::from_secs(3_600), gathering) => ended.expect("an end"),
+            () = trickle => unreachable!("it goes on for ever"),
+        };
+        let Err(Error::Unsettled { looks, given }) = unsettled else { panic!("{unsettled:?}") };
+        assert!(given >= u64::from(looks), "something at each of {looks} looks: {given}");
+        assert!(!world.gathered(NAMES[0]).await && !world.gathered(NAMES[1]).await);
+        world.regions.between.gather(&us, &eu, 1).await.unwrap();
+        assert!(world.gathered(NAMES[0]).await && world.gathered(NAMES[2]).await);
+    });
 }

@@ -21,6 +21,7 @@ mod canonical;
 mod golden;
 #[cfg(test)]
 mod tests;
+mod written;
 
 /// The header of a log record that says where in its log it stands.
 pub const LOG_POS: &str = "log-pos";
@@ -95,18 +96,7 @@ pub struct Placed {
 impl Body {
     /// Its bytes, made once.
     pub fn encode(&self) -> Bytes {
-        v1::Body {
-            event_id: Bytes::copy_from_slice(&self.id.to_bytes()),
-            author: self.author.as_str().to_owned(),
-            kind: self.kind.as_str().to_owned(),
-            payload: self.payload.clone(),
-            content: Bytes::copy_from_slice(&self.content.0),
-            resend: self.resend,
-            key: self.key.clone(),
-            deps: self.deps.as_ref().map(|deps| convert::policy_field(deps).unwrap_or_default()),
-        }
-        .encode_to_vec()
-        .into()
+        written::body(self)
     }
 
     /// The body in these bytes.
@@ -156,19 +146,7 @@ impl Stored {
 
 /// Encodes a segment; the only place that does.
 pub fn encode_segment(segment: &Segment) -> Bytes {
-    let message = v1::Segment {
-        stream: segment.stream.as_str().to_owned(),
-        origin: segment.origin.as_str().to_owned(),
-        first: segment.first,
-        stamps: segment.stamps.iter().map(|stamp| stamp.0).collect(),
-        bodies: segment.bodies.to_vec(),
-        from: Some(segment.from.into()),
-        policy: convert::policy_field(&segment.policy),
-        prefix: Bytes::copy_from_slice(&segment.prefix.0),
-        members: segment.members.clone(),
-        member_before: segment.member_before,
-    };
-    v1::LogRecord { kind: Some(v1::log_record::Kind::Segment(message)) }.encode_to_vec().into()
+    written::segment(segment)
 }
 
 /// The segment, unless it contradicts itself.

@@ -156,7 +156,7 @@ pub enum Action {
     },
     /// Put this checkpoint item, after those before it stand, until it stands: it is immutable, only claims
     /// what the log has acknowledged, and nothing else names its records.
-    Checkpoint(Checkpoint),
+    Checkpoint(Box<Checkpoint>),
     /// Look, consistently, for a checkpoint of a higher term. At most one is unanswered.
     ReadTerm,
     /// Every record below this offset is settled: commit it.

@@ -145,7 +145,7 @@ impl Script {
 
     fn checkpoint(&mut self) -> Option<Checkpoint> {
         self.take(|action| match action {
-            Action::Checkpoint(checkpoint) => Some(checkpoint.clone()),
+            Action::Checkpoint(checkpoint) => Some(Checkpoint::clone(checkpoint)),
             _ => None,
         })
     }

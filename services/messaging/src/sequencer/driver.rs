@@ -339,7 +339,7 @@ impl<'a> Term<'a> {
                         );
                         return Some(Ended::Again);
                     }
-                    self.checkpoints.push_back(checkpoint);
+                    self.checkpoints.push_back(*checkpoint);
                     if self.checkpoints.len() == 1 {
                         self.put_checkpoint(false);
                     }

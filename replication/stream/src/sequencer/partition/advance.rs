@@ -72,7 +72,7 @@ impl Partition {
             }
             if self.desk.journal.is_index_full(self.desk.limits.checkpoint_bytes) {
                 self.commit(out);
-                out.push(Action::Checkpoint(self.desk.journal.checkpoint(self.committed)));
+                out.push(Action::Checkpoint(Box::new(self.desk.journal.checkpoint(self.committed))));
             }
         }
     }
@@ -87,7 +87,7 @@ impl Partition {
         if let Some(mark) = mark.filter(|_| self.may_mark()) {
             self.desk.journal.mark(mark);
         }
-        out.push(Action::Checkpoint(self.desk.journal.checkpoint(self.committed)));
+        out.push(Action::Checkpoint(Box::new(self.desk.journal.checkpoint(self.committed))));
         self.ask_term(out);
     }
 

@@ -79,8 +79,12 @@ impl Draft {
         self.few.push((record.id, record.content));
     }
 
-    /// The segment; `None` if no event was added.
+    /// The segment, if an event was added.
+    #[inline]
     pub(super) fn finish(self) -> Option<Arc<Segment>> {
-        (!self.segment.stamps.is_empty()).then(|| Arc::new(self.segment))
+        if self.segment.stamps.is_empty() {
+            return None;
+        }
+        Some(Arc::new(self.segment))
     }
 }

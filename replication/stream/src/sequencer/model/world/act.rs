@@ -101,7 +101,7 @@ impl World {
             }
             Action::Checkpoint(checkpoint) => {
                 self.log.check_claim(&checkpoint);
-                self.checkpoints.entry((checkpoint.term, checkpoint.number)).or_insert(checkpoint);
+                self.checkpoints.entry((checkpoint.term, checkpoint.number)).or_insert(*checkpoint);
                 return;
             }
             Action::ReadTerm => vec![Input::Term { newer: self.newest_term() > self.writers[at].term }],

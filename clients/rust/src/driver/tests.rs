@@ -5,11 +5,11 @@
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
 use sterna_protocol::frame::{
-    Ack, ClientFrame, Device, Durability, Endpoint, Event, Events as EventsFrame, Head, Publish, ServerFrame,
-    Subscribed, Welcome,
+    Ack, ClientFrame, Device, Durability, Endpoint, Error, Event, Events as EventsFrame, Head, Publish,
+    ServerFrame, Subscribed, Welcome,
 };
 use sterna_protocol::{Encoding, Limits, Payload};
-use sterna_stream::{EventId, Hlc, StreamId};
+use sterna_stream::{EventId, Hlc, Reason, StreamId};
 use tokio::io::{DuplexStream, duplex};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
@@ -180,6 +180,37 @@ async fn a_publish_resolves_at_its_first_ack_over_a_lost_socket() {
     };
     let listen = async { while events.next().await.is_some() {} };
     let ((), (), (), ended) = tokio::join!(script, app, listen, driver);
+    ended.unwrap();
+}
+
+/// P12, E7: whoever publishes never hears of an id that was refused for its time: it is sent once more under
+/// one from the server's time.
+#[tokio::test(start_paused = true)]
+async fn a_publish_whose_id_is_refused_for_its_time_succeeds_under_another() {
+    let (parts, mut server) = parts(MemoryStorage::new(Device(7)));
+    let (client, mut events, driver) = start(config(), parts).unwrap();
+    let time = WALL_MS - 3_600_000;
+    let script = async {
+        server.accept().await;
+        let first = server.published().await;
+        let of_event = Error::new(Reason::BadEventId).of_event(&first.event_id.to_string());
+        server.send(ServerFrame::Error(Box::new(Error { time_unix_ms: Some(time), ..of_event }))).await;
+        let again = server.published().await;
+        assert!((time..time + 1_000).contains(&again.event_id.time_ms()), "{}", again.event_id);
+        assert!(!again.resend && again.payload == first.payload);
+        server.ack(again.event_id, Durability::Region).await;
+        while server.socket.as_mut().unwrap().next().await.is_some_and(|message| message.is_ok()) {}
+    };
+    let app = async {
+        client.connect().await.unwrap();
+        let published = client.publish(draft()).await.unwrap();
+        let first = published.first.clone();
+        drop(client);
+        first
+    };
+    let listen = async { while events.next().await.is_some() {} };
+    let ((), first, (), ended) = tokio::join!(script, app, listen, driver);
+    assert!(matches!(first, Outcome::Accepted { .. }), "{first:?}");
     ended.unwrap();
 }
 

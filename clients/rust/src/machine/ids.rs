@@ -1,7 +1,8 @@
 //! Event ids, minted from the server's time (P12, E7).
 //!
-//! `welcome` says what time it is; from there the monotonic clock counts on. A device's wall clock is never
-//! used: it may be wrong by years, and an id from it would be refused or, worse, accepted as another day's.
+//! `welcome` says what time it is, and so does the refusal of an id whose time is wrong; from there the
+//! monotonic clock counts on. A device's wall clock is never used: it may be wrong by years, and an id from
+//! it would be refused or, worse, accepted as another day's.
 
 use sterna_stream::EventId;
 
@@ -15,7 +16,7 @@ pub(super) struct ServerClock {
 }
 
 impl ServerClock {
-    /// `welcome` said the time.
+    /// `welcome` said the time, or a refusal.
     pub(super) fn set(&mut self, time_unix_ms: u64, now: Now) {
         self.said = Some((time_unix_ms, now.mono_ms));
     }

@@ -26,6 +26,8 @@ struct Entry {
     stage: Stage,
     /// How often it was sent, at least; a stored id counts as once.
     sends: u32,
+    /// Its first id was refused for its time, and it has another one.
+    anew: bool,
     /// Where it was sequenced, once it came back.
     place: Option<(Origin, u64)>,
 }
@@ -289,7 +291,8 @@ impl Outbox {
             self.by_id.insert(id, queued.key);
         }
         let sends = u32::from(queued.event_id.is_some());
-        self.entries.insert(queued.key, Entry { queued, stage: Stage::Waiting, sends, place: None });
+        let entry = Entry { queued, stage: Stage::Waiting, sends, anew: false, place: None };
+        self.entries.insert(entry.queued.key, entry);
     }
 
     fn remove(&mut self, key: Key) -> Option<Entry> {

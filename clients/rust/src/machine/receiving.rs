@@ -164,6 +164,10 @@ impl Machine {
     fn error(&mut self, now: Now, id: SocketId, error: Box<Error>) {
         let event = error.event_id.as_ref().and_then(|text| text.parse::<EventId>().ok());
         let stream = error.stream.as_ref().and_then(|text| text.parse::<StreamId>().ok());
+        // Said where a time of ours is wrong, and as good as `welcome`'s: this clock is, by now.
+        if let Some(time_unix_ms) = error.time_unix_ms {
+            self.clock.set(time_unix_ms, now);
+        }
         if let Some(event) = event {
             let effects = self.outbox.refused(event, &error, now.mono_ms);
             self.tell_all(effects);

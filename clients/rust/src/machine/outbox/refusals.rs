@@ -1,4 +1,8 @@
-//! Publishes that were refused, or can no longer be retried (section 6, P17, P22).
+//! Publishes that were refused, or can no longer be retried (section 6, P12, P17, P22).
+//!
+//! An id that a region refuses for its time, when it was first sent, was taken by nobody: the event is sent
+//! once more, under an id from the time that the refusal tells. One that was sent before may have been taken
+//! then: that is for the application to find out, as with all that is too old.
 
 use sterna_protocol::frame::Error;
 use sterna_stream::{EventId, Reason};
@@ -37,9 +41,17 @@ impl Outbox {
             }
             return Effects::default();
         }
-        if reason == Some(Reason::IdTooOld) && !entry.queued.accepted && entry.sends > 1 {
+        let untimely = matches!(reason, Some(Reason::IdTooOld | Reason::BadEventId));
+        if untimely && !entry.queued.accepted && entry.sends > 1 {
             entry.stage = Stage::Asking;
             return (Vec::new(), vec![(key, Some(id), Outcome::Unknown)]);
+        }
+        let asked = entry.stage == Stage::Asking;
+        if untimely && !asked && !entry.queued.accepted && error.time_unix_ms.is_some() && !entry.anew {
+            (entry.anew, entry.sends, entry.stage) = (true, 0, Stage::Waiting);
+            entry.queued.event_id = None;
+            self.by_id.remove(&id);
+            return (vec![Change::Queued(entry.queued.clone())], Vec::new());
         }
         // What a region has accepted already is no less accepted because another refuses to have it again.
         let accepted = entry.queued.accepted;
@@ -50,6 +62,7 @@ impl Outbox {
     }
 
     /// Ids older than the dedupe window are not sent again: the outcome is known, or to be looked up (P17).
+    /// What is under way has its answer still to come.
     pub(in crate::machine) fn expire(&mut self, now: Now, clock: &ServerClock) -> Effects {
         let (mut changes, mut told) = (Vec::new(), Vec::new());
         let oldest = clock.time_ms(now).saturating_sub(self.limits.dedupe_window_ms);
@@ -59,7 +72,7 @@ impl Outbox {
             let Some(id) = entry.queued.event_id.filter(too_old) else { continue };
             if entry.queued.accepted {
                 known.push((entry.queued.key, id));
-            } else if entry.stage != Stage::Asking {
+            } else if entry.stage == Stage::Waiting {
                 entry.stage = Stage::Asking;
                 told.push((entry.queued.key, Some(id), Outcome::Unknown));
             }

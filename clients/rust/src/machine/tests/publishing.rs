@@ -225,6 +225,56 @@ fn a_final_refusal_is_told_and_forgotten() {
     assert_eq!(rig.state(), State::Live);
 }
 
+/// An id refused for its time, by a server that says what time it is.
+fn untimely(reason: Reason, id: EventId, time_unix_ms: u64) -> ServerFrame {
+    let error = Error { time_unix_ms: Some(time_unix_ms), ..Error::new(reason).of_event(&id.to_string()) };
+    ServerFrame::Error(Box::new(error))
+}
+
+/// P12, E7: a refusal for an id's time corrects the clock: what was refused is sent once more under a new id
+/// from that time, in order, and what follows has such ids, too.
+#[test]
+fn a_refused_id_corrects_the_clock_and_is_minted_anew() {
+    for (reason, time) in
+        [(Reason::BadEventId, WALL_MS - 3_600_000), (Reason::IdTooOld, WALL_MS + 90_000_000)]
+    {
+        let (mut rig, id) = live();
+        rig.publish(1, "a");
+        rig.publish(2, "b");
+        let refused = rig.published(id);
+        rig.frame(id, untimely(reason, refused[0].event_id, time));
+        rig.frame(id, untimely(reason, refused[1].event_id, time));
+        rig.publish(3, "c");
+        let sent = rig.published(id);
+        let texts: Vec<&str> = sent.iter().map(|publish| publish.payload.as_str()).collect();
+        assert_eq!(texts, [r#""a""#, r#""b""#, r#""c""#], "{reason:?}");
+        assert!(sent.iter().all(|publish| publish.event_id.time_ms() == time && !publish.resend));
+        let stored = rig.storage.load().unwrap().outbox;
+        assert_eq!(stored[&Key(1)].event_id, Some(sent[0].event_id));
+        assert_eq!((rig.outcomes(1), rig.outcomes(3)), (vec![], vec![]));
+
+        // A server that refuses that, too, is believed.
+        rig.frame(id, untimely(reason, sent[0].event_id, time));
+        let refused = Outcome::Refused { code: reason.into(), detail: None };
+        assert_eq!((rig.outcomes(1), rig.published(id).len()), (vec![refused], 0));
+        rig.frame(id, ack(&[sent[1].event_id], US, Durability::Region));
+        let outcomes = rig.outcomes(2);
+        assert!(matches!(outcomes.as_slice(), [Outcome::Accepted { .. }]), "{outcomes:?}");
+    }
+}
+
+/// P17: what was sent before may have been taken then: it gets no other id, whatever is wrong with its own.
+#[test]
+fn an_id_of_unknown_outcome_is_never_minted_anew() {
+    let (mut rig, id) = live();
+    rig.publish(1, "a");
+    rig.give(Input::Closed(id, 1006));
+    let id = rig.live(US);
+    let again = rig.published(id).pop().unwrap();
+    rig.frame(id, untimely(Reason::BadEventId, again.event_id, WALL_MS - 3_600_000));
+    assert_eq!((rig.outcomes(1), rig.published(id).len()), (vec![Outcome::Unknown], 0));
+}
+
 /// P17: an outcome unknown for longer than the window is looked up, never sent again.
 #[test]
 fn an_unknown_outcome_past_the_window_is_looked_up() {

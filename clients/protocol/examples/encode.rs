@@ -1,7 +1,8 @@
 //! What the hot paths of the protocol cost: the check of a payload, reading a publish, and encoding events
 //! once.
 //!
-//! `cargo run --release -p sterna-protocol --example encode` prints nanoseconds, the best of several runs.
+//! `cargo run --profile dist -p sterna-protocol --example encode` prints nanoseconds, the best of several
+//! runs.
 
 #![allow(clippy::disallowed_methods, reason = "it measures time")]
 

@@ -3,7 +3,7 @@
 //!
 //! All records wait in the ingress before messaging starts; nothing publishes and nothing delivers. CPU is
 //! that of the thread, from the start until the ingress is committed. The pure core alone is
-//! `cargo run --release -p sterna-stream --example sequence`.
+//! `cargo run --profile dist -p sterna-stream --example sequence`.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -1,8 +1,8 @@
 //! What one record costs: produced to and consumed from a memory log, on one thread.
 //!
-//! `cargo run --release -p sterna-log --example log_throughput [records]` prints µs per record, produce and
-//! consume together, for streaming (the member finds batches), for ping-pong (each record is waited for and
-//! so wakes its member), and for streaming through a mirror.
+//! `cargo run --profile dist -p sterna-log --example log_throughput [records]` prints µs per record, produce
+//! and consume together, for streaming (the member finds batches), for ping-pong (each record is waited for
+//! and so wakes its member), and for streaming through a mirror.
 
 #![allow(clippy::unwrap_used)]
 

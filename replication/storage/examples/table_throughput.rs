@@ -1,4 +1,4 @@
-//! Microseconds per operation of the memory table, uncontended: `cargo run --release -p sterna-storage
+//! Microseconds per operation of the memory table, uncontended: `cargo run --profile dist -p sterna-storage
 //! --example table_throughput`. Goal: a put and a get each ≤ 1 µs, and no more with many streams or many
 //! segments in one.
 

@@ -1,9 +1,9 @@
 //! How fast the pure sequencer is: one partition, one core, stores that answer at once.
 //!
-//! `cargo run --release -p sterna-stream --example sequence` prints events per second, SHA-256 of every body
-//! included. What counts is the thread's own processor time, as Linux tells it, so a busy machine does not
-//! falsify it; making the records is measured apart and taken off. With two numbers behind it, `1 100000`, it
-//! measures one row alone, batches of 1 and 100,000 events in all: for a profiler.
+//! `cargo run --profile dist -p sterna-stream --example sequence` prints events per second, SHA-256 of every
+//! body included. What counts is the thread's own processor time, as Linux tells it, so a busy machine does
+//! not falsify it; making the records is measured apart and taken off. With two numbers behind it,
+//! `1 100000`, it measures one row alone, batches of 1 and 100,000 events in all: for a profiler.
 
 #![allow(clippy::unwrap_used)]
 

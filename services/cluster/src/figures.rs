@@ -5,6 +5,7 @@ use sterna_state::State;
 pub use sterna_state::ensure::Counters as EnsureCounters;
 pub use sterna_state::express::Counters as ExpressCounters;
 pub use sterna_state::hub::Counters as PushCounters;
+pub use sterna_state::marks::Counters as MirrorCounters;
 pub use sterna_state::positions::{Of, Position};
 pub use sterna_stream::clock_watch::Standing as ClockStanding;
 use sterna_stream::sequencer;
@@ -30,6 +31,8 @@ pub struct StateFigures {
     pub ensured: EnsureCounters,
     /// The express lanes.
     pub express: ExpressCounters,
+    /// What was met in the mirrors and in the own log.
+    pub mirrors: MirrorCounters,
     /// What the region may claim about its clock.
     pub clock: ClockStanding,
     /// How far logs are consumed and covered.
@@ -41,6 +44,7 @@ pub(crate) fn of_state(state: &State) -> Figures {
         pushes: state.pushes(),
         express: state.express(),
         ensured: state.ensured(),
+        mirrors: state.mirrors(),
         clock: state.clock(),
         positions: state.positions(),
     }))

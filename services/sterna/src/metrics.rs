@@ -6,8 +6,8 @@
 //! partitions, origins, never users or streams.
 
 use sterna_cluster::figures::{
-    ByPlace, ClockStanding, EnsureCounters, ExpressCounters, Figures as RoleFigures, Of, PushCounters,
-    StateFigures,
+    ByPlace, ClockStanding, EnsureCounters, ExpressCounters, Figures as RoleFigures, MirrorCounters, Of,
+    PushCounters, StateFigures,
 };
 use sterna_cluster::region::Place;
 use sterna_gateway::edge;
@@ -94,6 +94,25 @@ const CLOCK: [OfClock; 2] = [
         "1: the region's clock contradicts the other regions': an alarm, nobody is to be sent here (E14).",
         |clock| matches!(clock, ClockStanding::Apart { .. }),
     ),
+];
+
+/// What was met in the mirrors and in the own log.
+const MIRRORS: [(&str, &str); 9] = [
+    ("sterna_mirror_holes_total", "Holes of mirrors that stayed beyond their time: an alarm (E21)."),
+    ("sterna_mirror_holes_closed_total", "Holes of those that were closed: the running hash is led to."),
+    ("sterna_mirror_fill_rounds_total", "Rounds in which the table was asked for what a mirror lacks."),
+    ("sterna_mirror_fill_limited_total", "Rounds that a limit ended; the next goes on (G9)."),
+    ("sterna_mirror_fill_lacking_total", "Rounds that led nowhere, for the table lacks it, too: an alarm."),
+    (
+        "sterna_mirror_fill_wrong_total",
+        "Times that what the table holds led to another hash: an alarm (E21).",
+    ),
+    ("sterna_mirror_fill_segments_total", "Segments taken from the table in place of a mirror."),
+    (
+        "sterna_mirror_marks_strange_total",
+        "Marks of another region or partition than their log's: an alarm, ignored.",
+    ),
+    ("sterna_log_records_unknown_total", "Records of a kind that this version does not know: skipped (E27)."),
 ];
 
 /// How often a sequencer took which path.
@@ -225,7 +244,7 @@ fn shard(page: &mut Page, labels: Labels<'_>, figures: &Figures) {
 }
 
 fn state(page: &mut Page, number: &str, figures: &StateFigures) {
-    let StateFigures { pushes, ensured, express, clock, positions } = figures;
+    let StateFigures { pushes, ensured, express, mirrors, clock, positions } = figures;
     let labels = &[("instance", number)][..];
     let PushCounters { pushed, unwanted, repeated, overflows, waited, given_up, shed } = *pushes;
     counters(page, labels, &PUSHES, [pushed, unwanted, repeated, overflows, waited, given_up, shed]);
@@ -233,6 +252,14 @@ fn state(page: &mut Page, number: &str, figures: &StateFigures) {
     counters(page, labels, &ENSURED, [held, forks, recovered]);
     let ExpressCounters { sent, dropped, shown, late, unwanted, shed, refused, differing } = *express;
     counters(page, labels, &EXPRESS, [sent, dropped, shown, late, unwanted, shed, refused, differing]);
+    let MirrorCounters { holes, closed, rounds, limited, lacking, wrong, fetched, strange, unknown } =
+        *mirrors;
+    counters(
+        page,
+        labels,
+        &MIRRORS,
+        [holes, closed, rounds, limited, lacking, wrong, fetched, strange, unknown],
+    );
     for (name, help, standing) in CLOCK {
         page.gauge(name, help, labels, u64::from(standing(*clock)));
     }
@@ -312,7 +339,18 @@ mod tests {
         let shard = Figures { sessions: 7, shard: sterna_gateway::Counters::default(), edge };
         let of = [Of::Own, Of::Covered, Of::Peer("eu-west-1".to_owned())];
         let position = |of| Position { partition: 3, of, n: 9 };
-        let state = StateFigures { positions: of.map(position).into(), ..StateFigures::default() };
+        let mirrors = MirrorCounters {
+            holes: 1,
+            closed: 2,
+            rounds: 3,
+            limited: 4,
+            lacking: 5,
+            wrong: 6,
+            fetched: 7,
+            strange: 8,
+            unknown: 9,
+        };
+        let state = StateFigures { positions: of.map(position).into(), mirrors, ..StateFigures::default() };
         let messaging = RoleFigures::Messaging(vec![(3, sequencer::Counters::default())], 1);
         Seen {
             shards: vec![(0, shard), (1, shard)],
@@ -355,6 +393,15 @@ mod tests {
             "sterna_watermark_position{instance=\"0\",partition=\"3\",origin=\"eu-west-1\"} 9\n",
             "sterna_sequencer_alarms{instance=\"1\"} 1\n",
             "sterna_gateway_sessions_limit 10\n",
+            "sterna_mirror_holes_total{instance=\"0\"} 1\n",
+            "sterna_mirror_holes_closed_total{instance=\"0\"} 2\n",
+            "sterna_mirror_fill_rounds_total{instance=\"0\"} 3\n",
+            "sterna_mirror_fill_limited_total{instance=\"0\"} 4\n",
+            "sterna_mirror_fill_lacking_total{instance=\"0\"} 5\n",
+            "sterna_mirror_fill_wrong_total{instance=\"0\"} 6\n",
+            "sterna_mirror_fill_segments_total{instance=\"0\"} 7\n",
+            "sterna_mirror_marks_strange_total{instance=\"0\"} 8\n",
+            "sterna_log_records_unknown_total{instance=\"0\"} 9\n",
         ] {
             assert!(text.contains(sample), "{sample}: {text}");
         }

@@ -4,7 +4,7 @@
 //! steps. It depends on no product crate, and so builds in seconds and works while the product does not
 //! compile. Reading order: [`command`] (what can be asked), [`check`] (the steps of `test`), [`tidy`] (what
 //! is checked about the sources themselves), [`python`] (the client in Python), [`simulation`] (seeds,
-//! mutants), [`dist`] (the program as servers run it), [`bench`] (how quick it is), [`stack`] (the real
+//! mutants), [`dist`] (the program as servers run it), [`mod@bench`] (how quick it is), [`stack`] (the real
 //! servers behind the ports), [`child`] (how a program is run).
 
 mod bench;

@@ -171,6 +171,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Inner<S> {
         Some(conversations.get(&session)?.open.as_ref()?.identity.clone())
     }
 
+    /// All sessions whose hello was accepted and that are not being closed, in no order.
+    pub(crate) fn each_identity(&self, mut see: impl FnMut(SessionId, &Identity)) {
+        let conversations = self.conversations.borrow();
+        let greeted = conversations.iter().filter_map(|(at, one)| Some((*at, &one.open.as_ref()?.identity)));
+        greeted.filter(|(session, _)| self.shard.is_open(*session)).for_each(|(at, who)| see(at, who));
+    }
+
     /// Who the session is, and on which device; `None` until its hello is accepted.
     pub(crate) fn who(&self, session: SessionId) -> Option<(Identity, Device)> {
         let conversations = self.conversations.borrow();

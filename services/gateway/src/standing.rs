@@ -11,6 +11,7 @@ use std::rc::Rc;
 
 use sterna_access::Identity;
 use sterna_protocol::close;
+use sterna_stream::map::Map;
 use sterna_stream::{Reason, fixed, partition};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, timeout_at};
@@ -26,11 +27,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Inner<S> {
         let part = second % STANDING_S;
         let mut due: BTreeMap<String, BTreeSet<SessionId>> = BTreeMap::new();
         let undecided = self.undecided.take();
-        for (session, who) in self.identities() {
-            if undecided.contains(&session) || part_of(&who.tenant) == part {
-                due.entry(who.tenant).or_default().insert(session);
+        let mut turns: Map<String, bool> = Map::default();
+        self.each_identity(|session, who| {
+            let is_its_turn = match turns.get(&who.tenant) {
+                Some(is) => *is,
+                None => *turns.entry(who.tenant.clone()).or_insert(part_of(&who.tenant) == part),
+            };
+            if is_its_turn || undecided.contains(&session) {
+                due.entry(who.tenant.clone()).or_default().insert(session);
             }
-        }
+        });
         for (tenant, sessions) in due {
             self.look_at(&tenant, Whom::sessions(sessions));
         }
@@ -38,8 +44,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Inner<S> {
 
     /// Ends those of a tenant's sessions, as far as `whom` is about them, whose users are suspended.
     pub(crate) async fn end_suspended(&self, tenant: &str, whom: &Whom, until: Instant) {
-        let mut concerned = self.identities();
-        concerned.retain(|(session, who)| who.tenant == tenant && whom.is_about(*session, who.user.as_str()));
+        let mut concerned: Vec<(SessionId, Identity)> = Vec::new();
+        self.each_identity(|session, who| {
+            if who.tenant == tenant && whom.is_about(session, who.user.as_str()) {
+                concerned.push((session, who.clone()));
+            }
+        });
         concerned.sort_unstable_by_key(|(session, _)| *session);
         for (count, (session, who)) in (1..).zip(concerned) {
             match timeout_at(until, self.authorizer.admit(&who)).await {
@@ -53,13 +63,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Inner<S> {
                 tokio::task::yield_now().await;
             }
         }
-    }
-
-    /// All sessions that were greeted and are not being closed.
-    fn identities(&self) -> Vec<(SessionId, Identity)> {
-        let sessions: Vec<SessionId> = self.conversations.borrow().keys().copied().collect();
-        let open = sessions.into_iter().filter(|session| self.shard.is_open(*session));
-        open.filter_map(|session| Some((session, self.identity(session)?))).collect()
     }
 }
 

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::dist;
+use crate::{child, dist};
 
 /// Where the peer is installed; git ignores it.
 const PEER: &str = ".stack/bun";
@@ -24,7 +24,7 @@ pub(crate) fn run(root: &Path, words: &[String]) -> Result<(), String> {
     if let Some(bun) = bun {
         command.arg("--bun").arg(bun);
     }
-    dist::run(&mut command)
+    child::run(&mut command)
 }
 
 /// Whether the peer is measured, too, and nobody has named another one.
@@ -45,7 +45,8 @@ fn peer(root: &Path) -> Result<PathBuf, String> {
         copied.map_err(|error| format!("{} cannot be copied to {PEER}: {error}", asked.display()))?;
         let mut npm = Command::new("npm");
         npm.args(["install", "--no-fund", "--no-audit", "--prefix"]).arg(&folder);
-        dist::run(&mut npm).map_err(|problem| format!("{problem}; the peer comes from npm (Debian: npm)"))?;
+        child::run(&mut npm)
+            .map_err(|problem| format!("{problem}; the peer comes from npm (Debian: npm)"))?;
     }
     Ok(bun)
 }

@@ -60,6 +60,12 @@ impl Cargo {
         self
     }
 
+    /// With one more flag for the compiler, beside those that the caller's environment has.
+    pub(crate) fn rustflag(self, flag: &str) -> Cargo {
+        let given = std::env::var("RUSTFLAGS").unwrap_or_default();
+        self.var("RUSTFLAGS", format!("{given} {flag}").trim())
+    }
+
     /// What a person types to run the same.
     pub(crate) fn shown(&self) -> String {
         let mut words: Vec<String> =
@@ -127,6 +133,12 @@ impl Cargo {
     }
 }
 
+/// Runs a program that talks to whoever watches; the error says how it ended.
+pub(crate) fn run(command: &mut Command) -> Result<(), String> {
+    let status = command.status().map_err(|error| format!("cannot start {command:?}: {error}"))?;
+    if status.success() { Ok(()) } else { Err(format!("{command:?} ended with {status}")) }
+}
+
 /// The line without terminal colour sequences (`ESC [ … m`).
 fn without_colours(line: &str) -> String {
     let mut plain = String::with_capacity(line.len());
@@ -166,6 +178,14 @@ mod tests {
     fn a_call_is_shown_as_a_person_would_type_it() {
         let call = Cargo::new(Path::new("."), "doc --no-deps").var("RUSTDOCFLAGS", "-D warnings");
         assert_eq!(call.shown(), "RUSTDOCFLAGS=\"-D warnings\" cargo doc --no-deps");
+    }
+
+    #[test]
+    fn a_program_that_fails_is_an_error_that_names_it() {
+        let problem = run(Command::new("false").arg("lesson")).unwrap_err();
+        assert!(problem.contains("lesson") && problem.contains("exit status"), "{problem}");
+        let problem = run(&mut Command::new("no-such-program")).unwrap_err();
+        assert!(problem.contains("cannot start"), "{problem}");
     }
 
     #[test]

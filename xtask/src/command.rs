@@ -32,10 +32,11 @@ The project's own commands.
     cargo xtask mutants                  builds the known mistakes in, one at a time;
                                          the simulation must find each
     cargo xtask dist                     the program as servers run it, to target/dist/sterna: optimised as a
-                                         whole and by a record of itself at work, which takes three builds'
-                                         time; needs `rustup component add llvm-tools`
-    cargo xtask bench [WHAT [OPTION ..]] measures, built in the same way, beside the peer from npm;
-                                         WHAT picks one benchmark, `bench help` lists them
+                                         whole and by a record of itself at work: two long builds;
+                                         needs `rustup component add llvm-tools`
+    cargo xtask bench [WHAT [OPTION ..]] measures what is built in the same way; WHAT is one of path, resume,
+                                         sequencer, growth, regions, fanout, memory, fairness, or all of
+                                         them; fanout is measured beside its peer, fetched from npm
     cargo xtask stack up|down|status     one Kafka broker and one DynamoDB Local on loopback, kept running;
                                          prints what to export for tests and programs
     cargo xtask stack test               the contracts of the real backends, on servers that end with it

@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::child::Cargo;
+use crate::child::{Cargo, run};
 
 /// Where the recording build lives, and the records; a folder of its own, so that no other build is thrown
 /// away.
@@ -76,9 +76,8 @@ pub(crate) fn build(root: &Path, program: &Program) -> Result<PathBuf, String> {
 }
 
 fn compile(root: &Path, name: &str, folder: &str, flag: &str) -> Result<(), String> {
-    let given = std::env::var("RUSTFLAGS").unwrap_or_default();
     Cargo::new(root, &format!("build --profile dist --package {name} --target-dir {folder}"))
-        .var("RUSTFLAGS", format!("{given} {flag}").trim())
+        .rustflag(flag)
         .run_alone()
 }
 
@@ -99,12 +98,6 @@ fn is_newer(file: &Path, than: &Path) -> bool {
     changed(file).is_some_and(|file| changed(than).is_some_and(|than| file > than))
 }
 
-/// Runs it to its end; the error says how that was.
-pub(crate) fn run(command: &mut Command) -> Result<(), String> {
-    let status = command.status().map_err(|error| format!("cannot start {command:?}: {error}"))?;
-    if status.success() { Ok(()) } else { Err(format!("{command:?} ended with {status}")) }
-}
-
 fn say(what: &str) {
     eprintln!("=== {what} ===");
 }
@@ -120,13 +113,5 @@ mod tests {
         assert!(!is_newer(&nowhere, &there), "there is none");
         assert!(!is_newer(&there, &nowhere), "nobody knows what recorded it");
         assert!(!is_newer(&there, &there), "it may be of the build before");
-    }
-
-    #[test]
-    fn a_lesson_that_fails_is_an_error_that_names_it() {
-        let problem = run(Command::new("false").arg("lesson")).unwrap_err();
-        assert!(problem.contains("lesson") && problem.contains("exit status"), "{problem}");
-        let problem = run(&mut Command::new("no-such-program")).unwrap_err();
-        assert!(problem.contains("cannot start"), "{problem}");
     }
 }

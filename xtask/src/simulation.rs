@@ -30,24 +30,20 @@ pub(crate) fn seeds(root: &Path, asked: &Seeds) -> Cargo {
 /// Every known mistake in turn; each must be found. They are compiled into a target folder of their own, so
 /// that the two builds do not throw each other away.
 pub(crate) fn mutants(root: &Path) -> Cargo {
-    let given = std::env::var("RUSTFLAGS").unwrap_or_default();
     Cargo::new(root, "run --package sterna-simulation --target-dir target/mutants -- mutants")
-        .var("RUSTFLAGS", format!("{given} {MUTANTS_FLAG}").trim())
+        .rustflag(MUTANTS_FLAG)
 }
 
 /// The known mistakes of the sequencer's core, each of which its model must find.
 pub(crate) fn model_mutants(root: &Path) -> Cargo {
-    let given = std::env::var("RUSTFLAGS").unwrap_or_default();
     Cargo::new(root, "test --package sterna-stream --lib --target-dir target/mutants each_known_mistake")
-        .var("RUSTFLAGS", format!("{given} {MUTANTS_FLAG}").trim())
+        .rustflag(MUTANTS_FLAG)
 }
 
 /// The known mistakes of the client protocol, each of which its model must find.
 pub(crate) fn protocol_mutants(root: &Path) -> Cargo {
-    let given = std::env::var("RUSTFLAGS").unwrap_or_default();
     let test = "test --package sterna-cluster --test protocol_model";
-    Cargo::new(root, &format!("{test} --target-dir target/mutants each_known_mistake"))
-        .var("RUSTFLAGS", format!("{given} {MUTANTS_FLAG}").trim())
+    Cargo::new(root, &format!("{test} --target-dir target/mutants each_known_mistake")).rustflag(MUTANTS_FLAG)
 }
 
 #[cfg(test)]

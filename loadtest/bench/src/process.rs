@@ -10,6 +10,8 @@ const SERVER_CORE: &str = "0";
 const LOAD_CORE: &str = "1";
 /// How long a server may take to end by itself before it is ended.
 const FAREWELL: Duration = Duration::from_secs(5);
+/// Between two looks whether it has.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
 /// A server that takes less than a twentieth of this as CPU time is at rest.
 const REST: Duration = Duration::from_millis(50);
 
@@ -98,7 +100,10 @@ impl Drop for Server {
         drop(self.child.stdin.take());
         let asked = std::time::Instant::now();
         while matches!(self.child.try_wait(), Ok(None)) && asked.elapsed() < FAREWELL {
-            std::thread::sleep(Duration::from_millis(5));
+            std::thread::sleep(LOOK_AGAIN);
+        }
+        if matches!(self.child.try_wait(), Ok(None)) {
+            eprintln!("a server did not end by itself within {FAREWELL:?} and is killed: it left no record");
         }
         let _ = self.child.kill();
         let _ = self.child.wait();

@@ -73,6 +73,9 @@ enum What {
         /// Its messages in flight.
         in_flight: usize,
     },
+    /// What keeps the servers' core awake; started by `path`.
+    #[command(hide = true)]
+    Awake,
     /// Delay of small streams while a huge room is active.
     Fairness(fairness::Options),
 }
@@ -96,6 +99,7 @@ fn main() -> Outcome {
         What::Fanout(options) => on_one_thread(fanout::run(options)),
         What::Memory(options) => on_one_thread(memory::run(options)),
         What::Crowd { sessions, in_flight } => on_one_thread(fairness::crowd(sessions, in_flight)),
+        What::Awake => process::awake(),
         What::Fairness(options) => on_one_thread(fairness::run(options)),
     }
 }

@@ -2,7 +2,9 @@
 //!
 //! One region on one thread of a process of its own, memory backends, TCP, the real edge. `saturated` keeps
 //! a number of events on their way; `paced` publishes at a fixed rate and takes off what the same server
-//! costs while nothing is published. The load is another process; its CPU counts nowhere.
+//! costs while nothing is published; each of its runs is followed by one with the servers' core kept awake,
+//! because on a virtual machine each waking of a core that slept has a price of its own. The load is another
+//! process; its CPU counts nowhere.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -13,7 +15,7 @@ use tokio::sync::mpsc;
 
 use crate::Outcome;
 use crate::counted::Counts;
-use crate::process::{Server, machine_load, median, pin_load, quantile};
+use crate::process::{Awake, Server, machine_load, median, pin_load, quantile};
 use crate::session::counts;
 use crate::traffic::{Shape, Traffic};
 
@@ -110,40 +112,61 @@ async fn measure(options: &Options, which: Which) -> Outcome {
     let server = Server::regions_by(1, PORT, &words).await?;
     let shape = Shape { streams: options.streams, per_session: 1, apart: !options.together };
     let traffic = Traffic::open(PORT, shape, 0).await?;
-    let mut runs = Vec::new();
-    let idle_us_per_s = if which == Which::Paced {
-        let before = server.cpu_ns()?;
-        tokio::time::sleep(Duration::from_secs(options.paced_seconds)).await;
-        (server.cpu_ns()? - before) as f64 / 1_000.0 / options.paced_seconds as f64
-    } else {
-        saturated(&server, &traffic, options).await?; // warms up
-        0.0
-    };
-    for _ in 0..options.runs {
-        let run = match which {
-            Which::Saturated => saturated(&server, &traffic, options).await?,
-            Which::Paced => paced(&server, &traffic, options, idle_us_per_s).await?,
-        };
-        eprintln!(
-            "{:.1} us CPU per event, {:.0} events/s, p50 {:.2} ms, p99 {:.2} ms",
-            run.cpu_us, run.per_s, run.p50_ms, run.p99_ms
-        );
-        runs.push(run);
+    match which {
+        Which::Saturated => {
+            saturated(&server, &traffic, options).await?; // warms up
+            let mut runs = Vec::new();
+            for _ in 0..options.runs {
+                runs.push(told(saturated(&server, &traffic, options).await?));
+            }
+            report(&summary(options, "path saturated", &runs, 0.0))
+        }
+        Which::Paced => {
+            let idle = idle_us_per_s(&server, options).await?;
+            let idle_awake = {
+                let _awake = Awake::start()?;
+                idle_us_per_s(&server, options).await?
+            };
+            let (mut runs, mut awake_runs) = (Vec::new(), Vec::new());
+            for _ in 0..options.runs {
+                runs.push(told(paced(&server, &traffic, options, idle).await?));
+                let _awake = Awake::start()?;
+                awake_runs.push(told(paced(&server, &traffic, options, idle_awake).await?));
+            }
+            report(&summary(options, "path paced", &runs, idle))?;
+            report(&summary(options, "path paced awake", &awake_runs, idle_awake))
+        }
     }
-    println!("{}", serde_json::to_string(&summary(options, which, &runs, idle_us_per_s))?);
+}
+
+fn told(run: Run) -> Run {
+    let Run { cpu_us, per_s, p50_ms, p99_ms, .. } = run;
+    eprintln!("{cpu_us:.1} us CPU per event, {per_s:.0} events/s, p50 {p50_ms:.2} ms, p99 {p99_ms:.2} ms");
+    run
+}
+
+fn report(summary: &Summary) -> Outcome {
+    println!("{}", serde_json::to_string(summary)?);
     Ok(())
 }
 
-fn summary(options: &Options, which: Which, runs: &[Run], idle_us_per_s: f64) -> Summary {
+/// CPU of a second in which nothing is published.
+async fn idle_us_per_s(server: &Server, options: &Options) -> Result<f64, crate::Problem> {
+    let before = server.cpu_ns()?;
+    tokio::time::sleep(Duration::from_secs(options.paced_seconds)).await;
+    Ok((server.cpu_ns()? - before) as f64 / 1_000.0 / options.paced_seconds as f64)
+}
+
+fn summary(options: &Options, what: &'static str, runs: &[Run], idle_us_per_s: f64) -> Summary {
     let of = |value: &dyn Fn(&Run) -> f64| median(runs.iter().map(value).collect());
     let per_event =
         |count: fn(&Counts) -> u64| of(&|run: &Run| count(&run.counts) as f64 / run.events as f64);
     Summary {
-        what: if which == Which::Paced { "path paced" } else { "path saturated" },
+        what,
         streams: options.streams,
         partitions: options.partitions,
         together: options.together,
-        in_flight: if which == Which::Paced { 0 } else { options.in_flight },
+        in_flight: if what == "path saturated" { options.in_flight } else { 0 },
         runs: runs.len(),
         cpu_us_per_event: of(&|run| run.cpu_us),
         cpu_us: runs.iter().map(|run| run.cpu_us).collect(),

@@ -110,6 +110,35 @@ impl Drop for Server {
     }
 }
 
+/// Keeps the servers' core from sleeping, at a priority that gives way to everything, until dropped.
+pub(crate) struct Awake(Child);
+
+impl Awake {
+    pub(crate) fn start() -> std::io::Result<Self> {
+        let mut command = Command::new("chrt");
+        command
+            .args(["--idle", "0", "taskset", "-c", SERVER_CORE])
+            .arg(std::env::current_exe()?)
+            .arg("awake");
+        Ok(Self(command.stdin(Stdio::piped()).stdout(Stdio::null()).spawn()?))
+    }
+}
+
+impl Drop for Awake {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// What [`Awake`] starts.
+pub(crate) fn awake() -> ! {
+    end_with_input();
+    loop {
+        std::hint::spin_loop();
+    }
+}
+
 /// In a server: ends the process when its standard input ends, so that none outlives its benchmark. A
 /// forgotten one would share the port and take half of the next one's connections.
 pub(crate) fn end_with_input() {

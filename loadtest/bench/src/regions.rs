@@ -1,7 +1,9 @@
 //! Three regions with the delays of a WAN: how long an event takes to a reader beside its author, and to
 //! readers in the other regions, beside what light would need (half a typical round trip).
 //!
-//! Express and the mirrors are the ways between regions, or the mirrors alone; table items travel apart.
+//! Express and the mirrors are the ways between regions, or the mirrors alone; table items travel apart. The
+//! first events after the readers came go by the mirrors anyway, as long as the news of the readers is itself
+//! on its way between the regions; how long they took is a figure apart.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -38,6 +40,9 @@ pub(crate) struct Options {
     /// Events a second.
     #[arg(long, default_value_t = 100)]
     rate: u32,
+    /// How long the readers are there before events count among the others, milliseconds.
+    #[arg(long, default_value_t = 1_000)]
+    first_ms: u32,
     /// Without express.
     #[arg(long)]
     mirror_only: bool,
@@ -59,6 +64,8 @@ struct Summary<'a> {
     /// Beyond the one-way delay.
     p50_over_ms: f64,
     p99_over_ms: f64,
+    /// The slowest of the events that were published when the readers had just come; not in the others.
+    first_ms: f64,
     /// Beyond the injected delay, and beyond what the same takes within the author's region.
     p50_between_ms: f64,
     p99_between_ms: f64,
@@ -68,15 +75,25 @@ struct Summary<'a> {
 /// When events went, and when they came where.
 #[derive(Default)]
 struct Board {
-    sent: RefCell<BTreeMap<EventId, (usize, Instant)>>,
+    sent: RefCell<BTreeMap<EventId, Sent>>,
     /// From, to: milliseconds.
     delays: RefCell<BTreeMap<(usize, usize), Vec<f64>>>,
+    /// The same of the first events: the slowest.
+    first: RefCell<BTreeMap<(usize, usize), f64>>,
     came: Cell<u32>,
     /// Regions that follow the stream.
     following: Cell<[bool; NAMES.len()]>,
     /// Answers to `subscribe`, of either kind.
     answers: Cell<usize>,
     changed: Notify,
+}
+
+#[derive(Clone, Copy)]
+struct Sent {
+    from: usize,
+    at: Instant,
+    /// Among those that were published when the readers had just come.
+    first: bool,
 }
 
 pub(crate) async fn run(options: Options) -> Outcome {
@@ -94,14 +111,15 @@ pub(crate) async fn run(options: Options) -> Outcome {
     let payload = Payload::parse(Bytes::from_static(br#"{"text":"hello"}"#));
     let payload = payload.map_err(|error| format!("{error:?}"))?;
     let began = tokio::time::Instant::now();
-    for n in 0..options.events {
+    let firsts = options.first_ms * options.rate / 1_000;
+    for n in 0..firsts + options.events {
         tokio::time::sleep_until(began + Duration::from_secs(1) * n / options.rate).await;
         let from = n as usize % NAMES.len();
         let id = EventId::mint(SystemClock.wall_ms(), u128::from(n) + 2);
-        board.sent.borrow_mut().insert(id, (from, Instant::now()));
+        board.sent.borrow_mut().insert(id, Sent { from, at: Instant::now(), first: n < firsts });
         sessions[from].publish(&stream, id, "message", &payload);
     }
-    let all = options.events * NAMES.len() as u32;
+    let all = (firsts + options.events) * NAMES.len() as u32;
     board.until("every event everywhere", |board| board.came.get() == all).await?;
     report(&board, &told(PORT + COUNTS).await?, !options.mirror_only)
 }
@@ -138,6 +156,7 @@ fn report(board: &Board, injected: &BTreeMap<String, f64>, express: bool) -> Out
     };
     let locals: Vec<(f64, f64)> = (0..NAMES.len()).map(local).collect();
     for ((from, to), delays) in all.iter_mut() {
+        let first_ms = board.first.borrow().get(&(*from, *to)).copied().unwrap_or_default();
         let (local_p50_ms, local_p99_ms) = locals[*from];
         let (from, to) = (NAMES[*from], NAMES[*to]);
         let injected_ms = injected.get(&pair(from, to)).copied().unwrap_or_default();
@@ -154,6 +173,7 @@ fn report(board: &Board, injected: &BTreeMap<String, f64>, express: bool) -> Out
             p50_ms,
             p99_ms,
             injected_ms,
+            first_ms,
             p50_between_ms: p50_ms - injected_ms - local_p50_ms,
             p99_between_ms: p99_ms - injected_ms - local_p99_ms,
             p50_over_ms: p50_ms - one_way_ms,
@@ -181,11 +201,17 @@ impl Board {
             }
             ServerFrame::Events(events) => {
                 for event in &events.events {
-                    let Some((from, sent)) = self.sent.borrow().get(&event.event_id).copied() else {
+                    let Some(sent) = self.sent.borrow().get(&event.event_id).copied() else {
                         continue;
                     };
-                    let delay = sent.elapsed().as_secs_f64() * 1_000.0;
-                    self.delays.borrow_mut().entry((from, region)).or_default().push(delay);
+                    let (pair, delay) = ((sent.from, region), sent.at.elapsed().as_secs_f64() * 1_000.0);
+                    if sent.first {
+                        let mut first = self.first.borrow_mut();
+                        let slowest = first.entry(pair).or_default();
+                        *slowest = slowest.max(delay);
+                    } else {
+                        self.delays.borrow_mut().entry(pair).or_default().push(delay);
+                    }
                     self.came.set(self.came.get() + 1);
                 }
             }

@@ -99,7 +99,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Inner<S> {
             self.hello(session, &hello);
             return Flow::Continue;
         }
-        if self.identity(session).is_none() {
+        if !self.is_greeted(session) {
             self.end(session, Reason::BadFrame, "the first frame must be hello", 4300);
             return Flow::Continue;
         }
@@ -108,10 +108,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Inner<S> {
                 let work = self.clone().subscribe(session, subscribe);
                 return self.carry_out(session, work);
             }
-            ClientFrame::Publish(publish) => {
-                let work = self.clone().publish(session, publish);
-                return self.carry_out(session, work);
-            }
+            ClientFrame::Publish(publish) => return self.publish(session, publish),
             ClientFrame::Unsubscribe(unsubscribe) => {
                 for stream in &unsubscribe.streams {
                     self.shard.unfollow(session, stream);
@@ -147,7 +144,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Inner<S> {
     }
 
     fn reject(&self, session: SessionId, rejection: sterna_protocol::Rejection) {
-        if self.identity(session).is_none() && rejection.reason() != Reason::BadFrame {
+        if !self.is_greeted(session) && rejection.reason() != Reason::BadFrame {
             return self.end(session, Reason::BadFrame, "the first frame must be hello", 4300);
         }
         let mut code = rejection.close_code();
@@ -163,6 +160,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Inner<S> {
         if let Some(code) = code {
             self.shard.close(session, code, sterna_protocol::close::name(code));
         }
+    }
+
+    /// Whether its hello was accepted.
+    fn is_greeted(&self, session: SessionId) -> bool {
+        self.conversations.borrow().get(&session).is_some_and(|conversation| conversation.open.is_some())
     }
 
     /// Who the session is; `None` until its hello is accepted.

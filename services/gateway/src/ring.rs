@@ -261,6 +261,10 @@ impl Ring {
         self.heads.advance(&segment.origin, segment.last());
         let entry = Entry::new(segment);
         self.held.set(self.held.get() + entry.bytes());
+        if self.entries.is_empty() {
+            // Most are sent before the next comes: one place, not the four that the deque would begin with.
+            self.entries.reserve_exact(1);
+        }
         self.entries.push_back(entry);
     }
 

@@ -12,26 +12,21 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::{FuturesUnordered, Stream};
-use sterna_access::{Grant, GrantKey};
 use sterna_log::Record;
 use sterna_proto::v1;
 use sterna_proto::v1::publish_down::Outcome;
-use sterna_stream::map::Map;
 use sterna_stream::{Reason, Refusal, limits, partition};
 use tonic::{Status, Streaming};
 
 use crate::admit::{Rules, admit};
-use crate::config::Config;
-use crate::content::ContentKey;
 use crate::{Inner, ingress};
 
-#[cfg(test)]
-mod tests;
+use grants::Grants;
+
+mod grants;
 
 /// Commands of one call that the ingress has not acknowledged; beyond it no more are read.
 const UNACKED_COMMANDS: usize = 1_024;
-/// Opened grants that one call remembers; at the bound it starts anew.
-const GRANTS: usize = 4_096;
 
 /// One call of Publish.
 pub(crate) struct Publishing {
@@ -42,18 +37,9 @@ pub(crate) struct Publishing {
     ended: bool,
 }
 
-/// The grants that one call has opened.
-#[derive(Default)]
-struct Grants(Map<Bytes, Arc<Opened>>);
-
-struct Opened {
-    grant: Grant,
-    content: ContentKey,
-}
-
 impl Publishing {
     pub(crate) fn new(role: Arc<Inner>, commands: Streaming<v1::PublishUp>) -> Self {
-        Self { role, commands, pending: FuturesUnordered::new(), grants: Grants::default(), ended: false }
+        Self { role, commands, pending: FuturesUnordered::new(), grants: Grants::new(), ended: false }
     }
 
     fn take(&mut self, up: v1::PublishUp) -> Result<BoxFuture<'static, v1::PublishDown>, Refusal> {
@@ -85,28 +71,6 @@ impl Publishing {
         let incarnation = config.origin.incarnation();
         let stands = move |offset| v1::Position { incarnation, partition: partition.into(), offset };
         Ok(produced.map(move |result| answer(tag, accepted(result.map(stands), single_copy))).boxed())
-    }
-}
-
-impl Grants {
-    fn open(
-        &mut self,
-        key: &GrantKey,
-        config: &Config,
-        sealed: &Bytes,
-        now_ms: u64,
-    ) -> Result<Arc<Opened>, Refusal> {
-        if let Some(opened) = self.0.get(sealed).filter(|opened| opened.grant.expires_ms() > now_ms) {
-            return Ok(opened.clone());
-        }
-        let grant = key.open(sealed, now_ms)?;
-        let content = ContentKey::of_tenant(&config.content_secret, grant.tenant());
-        let opened = Arc::new(Opened { grant, content });
-        if self.0.len() >= GRANTS {
-            self.0.clear();
-        }
-        self.0.insert(sealed.clone(), opened.clone());
-        Ok(opened)
     }
 }
 

@@ -26,6 +26,15 @@ pub async fn touch(table: &dyn Table, region: &Region, record: &Bytes) -> Result
     if !may_change_members(record) {
         return Ok(());
     }
+    // Boxed: of the events that pass here few change members, and all would carry what those need.
+    Box::pin(touch_subjects(table, region, record)).await
+}
+
+async fn touch_subjects(
+    table: &dyn Table,
+    region: &Region,
+    record: &Bytes,
+) -> Result<(), sterna_storage::Error> {
     // What is no segment is refused where it is put.
     let Ok(stored) = Stored::decode(record.clone()) else { return Ok(()) };
     let segment = &stored.segment;

@@ -4,6 +4,7 @@
 //! and what was left in the older half is forgotten. So each use costs a look-up or two however many entries
 //! there are, where finding the one entry that is oldest would visit all of them.
 
+use std::borrow::Borrow;
 use std::hash::Hash;
 
 use super::Map;
@@ -24,7 +25,10 @@ impl<K: Eq + Hash, V> Recent<K, V> {
     }
 
     /// What is known of `key`, which is so used.
-    pub fn get(&mut self, key: &K) -> Option<&mut V> {
+    pub fn get<Q: Eq + Hash + ?Sized>(&mut self, key: &Q) -> Option<&mut V>
+    where
+        K: Borrow<Q>,
+    {
         if let Some((key, value)) = self.older.remove_entry(key) {
             self.insert(key, value);
         }

@@ -110,7 +110,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Inner<S> {
     pub(crate) fn close_due(&self) {
         let now = Instant::now();
         while let Some((_, session)) = self.hellos.borrow_mut().pop_front_if(|(at, _)| *at <= now) {
-            if self.identity(session).is_none() {
+            if !self.is_greeted(session) {
                 self.shard.close(session, 4101, sterna_protocol::close::name(4101));
             }
         }

@@ -9,7 +9,7 @@ use sterna_protocol::frame::{Ephemeral, Error, Publish};
 use sterna_stream::ids::EventKind;
 use sterna_stream::kind::MEMBER;
 use sterna_stream::limits::RATE_IGNORED_MS;
-use sterna_stream::{Hlc, Reason, Refusal, StreamId, created, fixed};
+use sterna_stream::{EventId, Hlc, Reason, Refusal, StreamId, created, fixed};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Duration, Instant};
 
@@ -17,31 +17,58 @@ use super::{GRANT_SLACK_MS, GRANTS, Granted};
 use crate::encode;
 use crate::gateway::Inner;
 use crate::outward::publish::Unanswered;
+use crate::reader::Flow;
 use crate::session::SessionId;
 
 /// Who goes on for so long over the rate is closed with 4102.
 const RATE_IGNORED: Duration = Duration::from_millis(RATE_IGNORED_MS);
 
 impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Inner<S> {
-    pub(super) async fn publish(self: Rc<Self>, session: SessionId, publish: Publish) {
-        let event_id = publish.event_id;
-        if let Err(refusal) = self.try_publish(session, publish).await {
-            let mut error = Error::from(refusal).of_event(&event_id.to_string());
-            // Only a `seen` makes a well formed publish a bad request.
-            if error.code.reason() == Some(Reason::BadRequest) {
-                error.time_unix_ms = Some(self.process.clock().wall_ms());
-            }
-            self.send(session, &encode::error(error));
+    /// At once where the session has a grant for it; else what it asks is decided first.
+    pub(super) fn publish(self: Rc<Self>, session: SessionId, publish: Publish) -> Flow {
+        if let Err(refusal) = self.takes_publishes(session) {
+            self.refuse_publish(session, publish.event_id, refusal);
+            return Flow::Continue;
         }
+        if let Some(grant) = self.kept(session, &publish) {
+            self.send_on(session, publish, grant);
+            return Flow::Continue;
+        }
+        self.clone().carry_out(session, async move {
+            let Some(identity) = self.identity(session) else { return };
+            match self.grant(session, &identity, &publish).await {
+                Ok(grant) => self.send_on(session, publish, grant),
+                Err(refusal) => self.refuse_publish(session, publish.event_id, refusal),
+            }
+        })
     }
 
-    async fn try_publish(&self, session: SessionId, publish: Publish) -> Result<(), Refusal> {
-        let Some(identity) = self.identity(session) else { return Ok(()) };
+    fn refuse_publish(&self, session: SessionId, event_id: EventId, refusal: Refusal) {
+        let mut error = Error::from(refusal).of_event(&event_id.to_string());
+        // Only a `seen` makes a well formed publish a bad request.
+        if error.code.reason() == Some(Reason::BadRequest) {
+            error.time_unix_ms = Some(self.process.clock().wall_ms());
+        }
+        self.send(session, &encode::error(error));
+    }
+
+    /// Whether it takes one more from this session now.
+    fn takes_publishes(&self, session: SessionId) -> Result<(), Refusal> {
         if self.process.drain_signal().is_raised() {
             return Err(Reason::Overloaded.because("this gateway stops: take it to another one"));
         }
-        self.within_terms(session)?;
-        let grant = self.grant(session, &identity, &publish).await?;
+        self.within_terms(session)
+    }
+
+    /// To messaging, under this grant.
+    fn send_on(&self, session: SessionId, publish: Publish, grant: Bytes) {
+        let event_id = publish.event_id;
+        if let Err(refusal) = self.command(session, publish, grant) {
+            self.refuse_publish(session, event_id, refusal);
+        }
+    }
+
+    fn command(&self, session: SessionId, publish: Publish, grant: Bytes) -> Result<(), Refusal> {
         let shown = self.outward.newest_stamp(&publish.stream);
         let seen = publish.seen.unwrap_or(Hlc::ZERO);
         let held = Hlc::at(self.process.clock().wall_ms() + self.config.clock_bound_ms).max(shown);
@@ -89,24 +116,25 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Inner<S> {
         Err(Reason::RateLimited.because(detail).after_ms(ms))
     }
 
-    /// A sealed grant for this publish: the one that the session has, or a new one.
+    /// The sealed grant that the session has for this. What is folded is decided each for itself.
+    fn kept(&self, session: SessionId, publish: &Publish) -> Option<Bytes> {
+        if is_folded(publish) {
+            return None;
+        }
+        self.sealed(session, &publish.stream, &publish.kind, self.process.clock().wall_ms())
+    }
+
+    /// A new sealed grant for this publish.
     async fn grant(&self, session: SessionId, who: &Identity, publish: &Publish) -> Result<Bytes, Refusal> {
         let member = publish.kind.as_str() == MEMBER;
-        let creates = member && created::is_creation(&publish.stream, &who.user, publish.event_id);
-        let now_ms = self.process.clock().wall_ms();
-        // What is folded is decided each for itself.
-        let folded = member || fixed::is_access(&publish.stream);
-        if !folded && let Some(sealed) = self.sealed(session, &publish.stream, &publish.kind, now_ms) {
-            return Ok(sealed);
-        }
-        let action = match creates {
+        let action = match member && created::is_creation(&publish.stream, &who.user, publish.event_id) {
             true => Action::Create(publish.event_id),
             false => Action::publishing(&publish.kind, publish.payload.as_bytes()),
         };
         let grant = self.decide(who, &action, &publish.stream).await?;
         let granted = self.granted(&publish.stream, &publish.kind, &grant);
         let sealed = granted.sealed.clone();
-        if !folded {
+        if !is_folded(publish) {
             self.keep(session, granted);
         }
         Ok(sealed)
@@ -177,4 +205,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Inner<S> {
         self.keep(session, self.granted(stream, kind, &grant));
         true
     }
+}
+
+/// Whether it changes who may do what.
+fn is_folded(publish: &Publish) -> bool {
+    publish.kind.as_str() == MEMBER || fixed::is_access(&publish.stream)
 }

@@ -38,6 +38,16 @@ fn entries_tile_whatever_order_pushes_come_in() {
     });
 }
 
+/// Whoever is current gets an entry at once: a ring that holds one has no place for more.
+#[test]
+fn an_entry_alone_takes_one_place() {
+    let mut ring = ring();
+    ring.offer(segment(&stream("a"), "us", 1, 1, 1), &small(4));
+    assert_eq!(ring.entries.capacity(), 1);
+    ring.trim(1);
+    assert_eq!(ring.entries.capacity(), 0);
+}
+
 /// G9: bounded in entries and in bytes; the newest entry always stays.
 #[test]
 fn old_entries_are_pushed_out_of_a_full_ring() {

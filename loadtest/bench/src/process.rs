@@ -126,6 +126,11 @@ impl Awake {
 
 impl Drop for Awake {
     fn drop(&mut self) {
+        if let Ok(Some(status)) = self.0.try_wait() {
+            eprintln!(
+                "the servers' core was not kept awake, the figure is one of a core that slept: {status}"
+            );
+        }
         let _ = self.0.kill();
         let _ = self.0.wait();
     }

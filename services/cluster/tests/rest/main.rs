@@ -21,6 +21,7 @@ mod events;
 mod hostile;
 mod members;
 mod paging;
+mod standing;
 mod streams;
 mod tcp;
 
@@ -40,7 +41,13 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn new(seed: u64) -> Self {
-        let plan = Plan::small("us-east-1".parse().unwrap(), seed);
+        Self::planned(seed, |_| ())
+    }
+
+    /// The same, of a plan that is changed before.
+    pub(crate) fn planned(seed: u64, change: impl FnOnce(&mut Plan)) -> Self {
+        let mut plan = Plan::small("us-east-1".parse().unwrap(), seed);
+        change(&mut plan);
         let clock = ManualClock::new(NOW);
         let stores = MemoryStores::new(&plan);
         let region = Region::start(plan.clone(), stores.stores(), Arc::new(clock.clone()));

@@ -42,6 +42,12 @@ pub(super) struct Found {
 }
 
 impl Rest {
+    /// Whether they may ask anything at all (A7): for what no stream's own decision answers.
+    pub(super) async fn admit(&self, who: &Identity) -> Result<(), Refusal> {
+        let decided = timeout(READ, self.authorizer.admit(who)).await;
+        decided.unwrap_or_else(|_| Err(late()))
+    }
+
     /// The stream's members, for whoever may read it.
     pub(super) async fn view(&self, who: &Identity, on: &StreamId) -> Result<View, Refusal> {
         let decided = timeout(READ, self.authorizer.view(who, on)).await;

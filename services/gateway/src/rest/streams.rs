@@ -44,6 +44,7 @@ pub(super) async fn list(rest: &Rest, who: &Identity, query: &Query) -> Taken<Re
         after: query.page()?.map(|after: StreamId| after.to_string()).unwrap_or_default(),
         newest: false,
     };
+    rest.admit(who).await?;
     let answer = rest.mine(request).await?;
     let stream = |mine: &v1::MyStream| {
         let head = convert::cursor(mine.head.as_ref()).unwrap_or_default();

@@ -142,7 +142,7 @@ impl World {
             let issuer = DevelopmentIssuer::new(&secret);
             Box::new(move |user| {
                 let user = user.parse().expect("a user's name");
-                issuer.issue("acme", &user, BEGIN_MS + 86_400_000).expect("it fits")
+                issuer.issue("acme", &user, BEGIN_MS, 86_400_000).expect("it fits")
             })
         };
         let mut people = Vec::new();

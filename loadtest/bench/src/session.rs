@@ -56,7 +56,7 @@ impl Session {
         let (reader, mut writer) = connect(port, CONNECT, number).await?.into_split();
         let issuer = DevelopmentIssuer::new(token_secret(&region::plan(0)));
         let token = issuer
-            .issue(TENANT, &user.parse()?, SystemClock.wall_ms() + TOKEN_MS)
+            .issue(TENANT, &user.parse()?, SystemClock.wall_ms(), TOKEN_MS)
             .map_err(|refusal| refusal.detail)?;
         let hello = ClientFrame::Hello(Hello {
             token: Secret::new(token),

@@ -6,7 +6,7 @@
 //! stays so until one lift that counts had seen every suspension of them. The root owner cannot be
 //! suspended: no fold locks a tenant for good. A suspension itself always counts, for it takes only; that an
 //! author was suspended as far as an event had seen is refused where it is published. `not_before` only
-//! rises, and outlives the lift.
+//! rises, outlives the lift, and does not bind the root owner.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -91,9 +91,10 @@ impl Access {
     }
 
     /// Tokens of `user` that were issued before are void, Unix milliseconds; kept when a suspension is lifted
-    /// (A7).
-    pub fn not_before_ms(&self, user: &UserId) -> u64 {
-        self.standings(user).map(|standing| standing.not_before_ms).max().unwrap_or(0)
+    /// (A7). 0 for the tenant's root owner, whom no fold locks out.
+    pub fn not_before_ms(&self, user: &UserId, root: Option<&UserId>) -> u64 {
+        let of = |standing: &Standing| standing.not_before_ms;
+        if root == Some(user) { 0 } else { self.standings(user).map(of).max().unwrap_or(0) }
     }
 
     /// Lifts that have no effect, and later twins, in display order: to be shown and audited.

@@ -56,8 +56,8 @@ pub trait Authorizer: Send + Sync {
     /// The grant for `who` to do `what` on `on`.
     ///
     /// # Errors
-    /// `not_found` for what is absent, another tenant's or invisible; `forbidden`; `bad_stream`;
-    /// `unavailable`.
+    /// `not_found` for what is absent, another tenant's or invisible; `forbidden`; `token_expired` for a
+    /// token that the tenant made void; `bad_stream`; `unavailable`.
     async fn authorize(&self, who: &Identity, what: &Action, on: &StreamId) -> Result<Grant, Refusal>;
 
     /// The members of `on`, for `who` may read it.
@@ -69,7 +69,8 @@ pub trait Authorizer: Send + Sync {
     /// Whether `who` may do anything at all in their tenant (A7).
     ///
     /// # Errors
-    /// `forbidden` for whoever is suspended; `unavailable`; `not_found` for a tenant that cannot be.
+    /// `forbidden` for whoever is suspended; `token_expired` for a token from before their `not_before`;
+    /// `unavailable`; `not_found` for a tenant that cannot be.
     async fn admit(&self, who: &Identity) -> Result<(), Refusal>;
 
     /// A member event of `stream` passed by: the next decision must know it.
@@ -95,13 +96,16 @@ impl<E: MemberEvents> MemberAuthorizer<E> {
         Self { folds: Folds::new(events), kinds, clock, name: name.to_owned(), grants: AtomicU64::new(0) }
     }
 
-    /// The fold of the tenant's access stream, for whom it does not suspend.
+    /// The fold of the tenant's access stream, for whom it does not suspend and whose token it leaves good.
     async fn tenant(&self, who: &Identity) -> Result<Arc<Fold>, Refusal> {
         let fold = self.folds.of(&fixed::access(&who.tenant).map_err(|_| absent())?).await?;
-        match fold.suspends(&who.user) {
-            true => Err(Reason::Forbidden.because("you are suspended: ask whoever administers your tenant")),
-            false => Ok(fold),
+        if fold.suspends(&who.user) {
+            return Err(Reason::Forbidden.because("you are suspended: ask whoever administers your tenant"));
         }
+        if who.issued_ms < fold.not_before_ms(&who.user) {
+            return Err(Reason::TokenExpired.because("tokens as old as this one are void: get a new one"));
+        }
+        Ok(fold)
     }
 
     fn grant(&self, who: &Identity, what: Permission, on: &StreamId, policy: Policy) -> Grant {

@@ -9,6 +9,9 @@ pub struct Identity {
     pub tenant: String,
     /// The user, unique within the tenant.
     pub user: UserId,
+    /// When the token was issued, Unix milliseconds, in whole seconds; 0 if it does not say, as the oldest of
+    /// all (A7).
+    pub issued_ms: u64,
     /// When the token ends, Unix milliseconds.
     pub expires_ms: u64,
 }

@@ -1,8 +1,9 @@
 //! Tokens of a development issuer: JWTs signed with a shared secret (HS256), checked like any other issuer's.
 //!
 //! For the demo, tests and local work. A production issuer brings its own keys; claims and checks are the
-//! same: `iss`, `aud`, `sub`, `tenant`, `exp`, in seconds. Time is compared here, with the caller's clock:
-//! the library that checks signatures would read the machine's (E35).
+//! same: `iss`, `aud`, `sub`, `tenant`, `exp`, and `iat`, without which a token is older than any other;
+//! times are in seconds. Time is compared here, with the caller's clock: the library that checks signatures
+//! would read the machine's (E35).
 
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
@@ -36,6 +37,8 @@ struct Claims {
     aud: String,
     sub: String,
     tenant: String,
+    #[serde(default)]
+    iat: u64,
     exp: u64,
 }
 
@@ -48,17 +51,25 @@ impl DevelopmentIssuer {
         Self { key: EncodingKey::from_secret(secret) }
     }
 
-    /// A token for `user` of `tenant` that ends at `expires_ms` (Unix milliseconds, rounded down to seconds).
+    /// A token for `user` of `tenant`, issued at `issued_ms` and good for `lasts_ms` (Unix milliseconds; both
+    /// its times are rounded down to seconds).
     ///
     /// # Errors
     /// `internal` if the claims cannot be signed.
-    pub fn issue(&self, tenant: &str, user: &UserId, expires_ms: u64) -> Result<String, Refusal> {
+    pub fn issue(
+        &self,
+        tenant: &str,
+        user: &UserId,
+        issued_ms: u64,
+        lasts_ms: u64,
+    ) -> Result<String, Refusal> {
         let claims = Claims {
             iss: ISSUER.to_owned(),
             aud: AUDIENCE.to_owned(),
             sub: user.to_string(),
             tenant: tenant.to_owned(),
-            exp: expires_ms / 1_000,
+            iat: issued_ms / 1_000,
+            exp: issued_ms.saturating_add(lasts_ms) / 1_000,
         };
         let signed = jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &self.key);
         signed.map_err(|_| Reason::Internal.because("the token could not be signed"))
@@ -99,7 +110,8 @@ impl Verifier for TokenVerifier {
         if expires_ms <= now_ms {
             return Err(Reason::TokenExpired.because("the token has ended: get a new one"));
         }
-        Ok(Identity { tenant: claims.tenant, user, expires_ms })
+        let issued_ms = claims.iat.saturating_mul(1_000);
+        Ok(Identity { tenant: claims.tenant, user, issued_ms, expires_ms })
     }
 }
 
@@ -110,8 +122,8 @@ mod tests {
 
     const NOW: u64 = 1_795_214_400_000;
 
-    fn token(secret: &[u8], tenant: &str, expires_ms: u64) -> String {
-        DevelopmentIssuer::new(secret).issue(tenant, &"ana".parse().unwrap(), expires_ms).unwrap()
+    fn token(secret: &[u8], tenant: &str, lasts_ms: u64) -> String {
+        DevelopmentIssuer::new(secret).issue(tenant, &"ana".parse().unwrap(), NOW, lasts_ms).unwrap()
     }
 
     fn verdict(token: &str) -> Result<Identity, Reason> {
@@ -121,16 +133,27 @@ mod tests {
     /// E32, E35: the caller's clock decides, not the machine's.
     #[test]
     fn a_token_is_good_until_its_end_by_the_callers_clock() {
-        let identity = verdict(&token(b"secret", "acme", NOW + 1_000)).unwrap();
+        let identity = verdict(&token(b"secret", "acme", 1_000)).unwrap();
         assert_eq!((identity.tenant.as_str(), identity.user.as_str()), ("acme", "ana"));
-        assert_eq!(identity.expires_ms, NOW + 1_000);
-        assert_eq!(verdict(&token(b"secret", "acme", NOW)), Err(Reason::TokenExpired));
+        assert_eq!((identity.issued_ms, identity.expires_ms), (NOW, NOW + 1_000));
+        assert_eq!(verdict(&token(b"secret", "acme", 0)), Err(Reason::TokenExpired));
+    }
+
+    /// A7: whatever makes tokens before a moment void makes one void that does not say when it was issued.
+    #[test]
+    fn a_token_without_its_time_is_older_than_all() {
+        let claims = serde_json::json!({
+            "iss": ISSUER, "aud": AUDIENCE, "sub": "ana", "tenant": "acme", "exp": NOW / 1_000 + 1,
+        });
+        let key = DevelopmentIssuer::new(b"secret").key;
+        let signed = jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &key).unwrap();
+        assert_eq!(verdict(&signed).unwrap().issued_ms, 0);
     }
 
     #[test]
     fn what_others_signed_or_nobody_did_is_invalid() {
-        let good = token(b"secret", "acme", NOW + 60_000);
-        let other_tenant = token(b"other", "acme", NOW + 60_000);
+        let good = token(b"secret", "acme", 60_000);
+        let other_tenant = token(b"other", "acme", 60_000);
         let body = good.split('.').nth(1).unwrap();
         let unsigned = format!("eyJhbGciOiJub25lIn0.{body}.");
         let long = "x".repeat(TOKEN_BYTES + 1);
@@ -143,18 +166,14 @@ mod tests {
     #[test]
     fn no_token_names_the_provisioner() {
         let provisioner = fixed::PROVISIONER.parse().unwrap();
-        let token = DevelopmentIssuer::new(b"secret").issue("acme", &provisioner, NOW + 60_000).unwrap();
+        let token = DevelopmentIssuer::new(b"secret").issue("acme", &provisioner, NOW, 60_000).unwrap();
         assert_eq!(verdict(&token), Err(Reason::TokenInvalid));
     }
 
     #[test]
     fn no_token_speaks_for_the_reserved_tenant_or_an_impossible_one() {
         for tenant in ["system", "", "a/b", "Acme", &"x".repeat(65)] {
-            assert_eq!(
-                verdict(&token(b"secret", tenant, NOW + 60_000)),
-                Err(Reason::TokenInvalid),
-                "{tenant}"
-            );
+            assert_eq!(verdict(&token(b"secret", tenant, 60_000)), Err(Reason::TokenInvalid), "{tenant}");
         }
     }
 }

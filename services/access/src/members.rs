@@ -297,6 +297,12 @@ impl Fold {
         }
     }
 
+    /// Tokens of `user` that were issued before are void in the tenant whose access stream this is the fold
+    /// of, Unix milliseconds.
+    pub fn not_before_ms(&self, user: &UserId) -> u64 {
+        self.access.not_before_ms(user, self.members.root())
+    }
+
     /// Whether `user` may do nothing in the tenant whose access stream this is the fold of.
     pub fn suspends(&self, user: &UserId) -> bool {
         self.access.is_suspended(user, self.members.root())

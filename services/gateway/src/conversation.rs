@@ -204,6 +204,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Inner<S> {
     /// "You are not subscribed to it (any more)" (rule 25).
     fn refuse_stream(&self, session: SessionId, stream: &StreamId, refusal: Refusal) {
         self.unwatch(session, stream);
+        if self.ends_void(session, &refusal) {
+            return;
+        }
         self.send(session, &encode::error(frame::Error::from(refusal).of_stream(stream.as_str())));
     }
 

@@ -1,10 +1,11 @@
 //! Whether whoever has a session may do anything at all (A7, A8): who is suspended in their tenant is told
-//! by an `error` frame and closed with 1008.
+//! by an `error` frame and closed with 1008; whose token the tenant made void, as if it had ended, with 4200.
 //!
 //! It is looked at when a change of the tenant's access stream names them, when they are greeted, and once
 //! in [`STANDING_S`] seconds, because news of it may have been missed. Nobody waits for it: what a session
 //! may do is decided stream by stream in any case. Who cannot be decided is looked at again every second, and
-//! does nothing meanwhile that needs a decision.
+//! does nothing meanwhile that needs a decision. A decision that finds the token void ends the session as
+//! well: what it asked is not answered, for it may be asked again with a new one.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
@@ -12,7 +13,7 @@ use std::rc::Rc;
 use sterna_access::Identity;
 use sterna_protocol::close;
 use sterna_stream::map::Map;
-use sterna_stream::{Reason, fixed, partition};
+use sterna_stream::{Reason, Refusal, fixed, partition};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, timeout_at};
 
@@ -42,8 +43,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Inner<S> {
         }
     }
 
-    /// Ends those of a tenant's sessions, as far as `whom` is about them, whose users are suspended.
-    pub(crate) async fn end_suspended(&self, tenant: &str, whom: &Whom, until: Instant) {
+    /// Ends those of a tenant's sessions, as far as `whom` is about them, that may do nothing: their users
+    /// are suspended, or their tokens void.
+    pub(crate) async fn end_revoked(&self, tenant: &str, whom: &Whom, until: Instant) {
         let mut concerned: Vec<(SessionId, Identity)> = Vec::new();
         self.each_identity(|session, who| {
             if who.tenant == tenant && whom.is_about(session, who.user.as_str()) {
@@ -57,12 +59,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Inner<S> {
                 Ok(Err(refusal)) if refusal.reason == Reason::Forbidden => {
                     self.end(session, Reason::Forbidden, &refusal.detail, close::REVOKED);
                 }
+                Ok(Err(refusal)) if self.ends_void(session, &refusal) => {}
                 Ok(Err(_)) | Err(_) => drop(self.undecided.borrow_mut().insert(session)),
             }
             if count % SLICE_SESSIONS == 0 {
                 tokio::task::yield_now().await;
             }
         }
+    }
+
+    /// Whether a decision was refused because the session's token is void; then this ends it.
+    pub(crate) fn ends_void(&self, session: SessionId, refusal: &Refusal) -> bool {
+        let void = refusal.reason == Reason::TokenExpired;
+        if void {
+            self.end(session, Reason::TokenExpired, &refusal.detail, close::TOKEN_EXPIRED);
+        }
+        void
     }
 }
 

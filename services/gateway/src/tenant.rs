@@ -1,9 +1,9 @@
 //! What a change of a tenant's access stream does to its sessions here (E24, A7, A8).
 //!
-//! Nothing decided before counts any more. Whom it names is looked at as a whole: who is suspended is told so
-//! and closed ([`crate::standing`]); others are authorised again on every stream that they follow. What rests
-//! on the change waits for that by itself ([`crate::held`]); what does not rest on it may still pass until
-//! then.
+//! Nothing decided before counts any more. Whom it names is looked at as a whole: who is suspended, or has a
+//! void token, is told so and closed ([`crate::standing`]); others are authorised again on every stream that
+//! they follow. What rests on the change waits for that by itself ([`crate::held`]); what does not rest on it
+//! may still pass until then.
 //!
 //! One task a tenant does it, in rounds: whom changes name while it is at work it takes up in the next one,
 //! all of them together. A round is bounded by [`DECISION`] as a whole, so that whoever is named is decided,
@@ -63,7 +63,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Inner<S> {
             let Some(whom) = self.changed.borrow_mut().next(tenant) else { return };
             // One bound for all that follows.
             let until = Instant::now() + DECISION;
-            self.end_suspended(tenant, &whom, until).await;
+            self.end_revoked(tenant, &whom, until).await;
             if !whom.is_named() {
                 continue;
             }

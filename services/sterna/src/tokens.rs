@@ -38,9 +38,10 @@ pub fn issue(
     let plan = Config::read(config)?.plan()?;
     let refused = |refusal| Error::Refused { tenant: tenant.to_owned(), refusal };
     let secret = sterna_cluster::region::token_secret(&plan);
-    let expires_ms = clock.wall_ms() + hours * 3_600_000;
-    let token = DevelopmentIssuer::new(secret).issue(tenant, user, expires_ms).map_err(refused)?;
-    TokenVerifier::new(secret).verify(&token, clock.wall_ms()).map_err(refused)?;
+    let now_ms = clock.wall_ms();
+    let issued = DevelopmentIssuer::new(secret).issue(tenant, user, now_ms, hours * 3_600_000);
+    let token = issued.map_err(refused)?;
+    TokenVerifier::new(secret).verify(&token, now_ms).map_err(refused)?;
     Ok(token)
 }
 

@@ -86,7 +86,7 @@ impl World {
         plan.endpoints = vec![Endpoint { region: plan.region.clone(), url: URL.into() }];
         let clock = ManualClock::new(NOW);
         let issuer = DevelopmentIssuer::new(token_secret(&plan));
-        let token = issuer.issue("demo", &"ana".parse().unwrap(), NOW + 3_600_000).unwrap();
+        let token = issuer.issue("demo", &"ana".parse().unwrap(), NOW, 3_600_000).unwrap();
         let stores = MemoryStores::new(&plan);
         let shared = Arc::new(clock.clone());
         let site =

@@ -128,7 +128,7 @@ fn a_suspension_beats_a_concurrent_lift_and_falls_to_one_that_has_seen_it() {
     assert!(!world.is_suspended("cy"));
 }
 
-/// A7: `not_before` only rises, and stays when the suspension is lifted.
+/// A5, A7: `not_before` only rises, stays when the suspension is lifted, and is not the root owner's.
 #[test]
 fn what_was_issued_before_a_suspension_stays_void() {
     let mut world = World::new();
@@ -137,7 +137,12 @@ fn what_was_issued_before_a_suspension_stays_void() {
     world.lift(0, "ana", "cy");
     let (members, access) = World::fold_of(world.facts.clone());
     assert!(!access.is_suspended(&user("cy"), members.root()));
-    assert_eq!((access.not_before_ms(&user("cy")), access.not_before_ms(&user("dee"))), (4, 0));
+    let not_before = |id| access.not_before_ms(&user(id), members.root());
+    assert_eq!((not_before("cy"), not_before("dee")), (4, 0));
+    world.suspension(1, "bo", Whom::Everyone, true);
+    let (members, access) = World::fold_of(world.facts.clone());
+    let not_before = |id| access.not_before_ms(&user(id), members.root());
+    assert!(not_before("dee") > 0 && not_before("cy") >= 4 && not_before("ops") == 0);
 }
 
 /// A5: no fold locks a tenant for good: the root owner is never suspended, not with everyone either.

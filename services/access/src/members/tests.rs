@@ -83,7 +83,7 @@ fn user(name: &str) -> UserId {
 }
 
 fn who(tenant: &str, name: &str) -> Identity {
-    Identity { tenant: tenant.to_owned(), user: user(name), expires_ms: u64::MAX }
+    Identity { tenant: tenant.to_owned(), user: user(name), issued_ms: 4_000, expires_ms: u64::MAX }
 }
 
 impl World {

@@ -104,7 +104,7 @@ impl Device {
             storage: Box::new(MemoryStorage::new(device)),
             connector: Box::new(Through(door.opens.clone())),
             tokens: Box::new(move || {
-                let token = issuer.issue("acme", &user, wall.wall_ms() + 3_600_000).unwrap();
+                let token = issuer.issue("acme", &user, wall.wall_ms(), 3_600_000).unwrap();
                 std::future::ready(Some(Secret::new(token)))
             }),
             clock: Box::new(move || clock.wall_ms()),

@@ -91,7 +91,7 @@ impl Person {
             closed: None,
         };
         let issuer = DevelopmentIssuer::new(token_secret(plan));
-        let token = issuer.issue("acme", &name.parse().unwrap(), now_ms + 3_600_000).unwrap();
+        let token = issuer.issue("acme", &name.parse().unwrap(), now_ms, 3_600_000).unwrap();
         person
             .send(ClientFrame::Hello(Hello {
                 token: Secret::new(token),

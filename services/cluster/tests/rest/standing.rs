@@ -2,7 +2,7 @@
 
 use sterna_cluster::Tenant;
 
-use super::{Answer, World, run};
+use super::{Answer, NOW, Request, World, run, token};
 
 impl World {
     /// A region whose tenant ops administers.
@@ -56,5 +56,28 @@ fn whoever_is_suspended_is_refused_whatever_they_ask() {
         let listed = |answer: &Answer| answer.status == 200;
         let answer = world.until("bo", "/v1/streams", "served", listed).await;
         assert_eq!(answer.body["streams"][0]["stream"], path.replace("/v1/streams", "acme"));
+    });
+}
+
+/// E24, A7: a token from before a suspension's `not_before` is void also when the suspension is lifted, and
+/// says so as one that has ended does; a newer one is good.
+#[test]
+fn a_token_from_before_a_suspension_is_void() {
+    run(async {
+        let mut world = World::administered(42).await;
+        let path = world.stream(&["bo"]).await;
+        let not_before = format!(r#""user":"bo","suspended":true,"not_before_ms":{NOW}"#);
+        world.suspend(&not_before).await;
+        world.until("bo", &path, "refused", |answer| answer.status == 403).await;
+        world.suspend(r#""user":"bo","suspended":false"#).await;
+        world.until("bo", &path, "served", |answer| answer.status == 200).await;
+        let hour_ms = 3_600_000;
+        let old = token(&world.plan, "acme", "bo", NOW - 1_000 + hour_ms);
+        for asked in ["/v1/streams", &path, &format!("{path}/events")] {
+            let answer = world.send(Request::new("GET", asked).token(&old)).await;
+            assert_eq!(answer.refused(), (401, "token_expired"), "{asked}");
+            assert_eq!(answer.headers["www-authenticate"], "Bearer");
+            assert_eq!(world.get("bo", asked).await.status, 200);
+        }
     });
 }

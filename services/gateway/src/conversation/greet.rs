@@ -63,6 +63,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Inner<S> {
                 }
                 drop(conversations);
                 self.admitted(session, &identity, hello, now_ms);
+                self.look_at(&identity.tenant, Whom::sessions([session]));
             }
             (Ok(_), Some(_)) => {
                 let refusal =

@@ -44,6 +44,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Inner<S> {
     }
 
     fn refuse_publish(&self, session: SessionId, event_id: EventId, refusal: Refusal) {
+        if self.ends_void(session, &refusal) {
+            return;
+        }
         let mut error = Error::from(refusal).of_event(&event_id.to_string());
         // Only a `seen` makes a well formed publish a bad request.
         if error.code.reason() == Some(Reason::BadRequest) {

@@ -161,7 +161,7 @@ fn upgrade(change: impl Fn(String) -> String) -> String {
 }
 
 fn hello() -> ClientFrame {
-    let token = DevelopmentIssuer::new(SECRET).issue("acme", &"ana".parse().unwrap(), 4_000_000_000_000);
+    let token = DevelopmentIssuer::new(SECRET).issue("acme", &"ana".parse().unwrap(), 0, 4_000_000_000_000);
     ClientFrame::Hello(Hello {
         token: Secret::new(token.unwrap()),
         device: Device(7),

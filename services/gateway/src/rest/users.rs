@@ -122,7 +122,12 @@ mod tests {
     use super::*;
 
     fn who(n: usize) -> Identity {
-        Identity { tenant: "acme".into(), user: format!("u{n}").parse().unwrap(), expires_ms: u64::MAX }
+        Identity {
+            tenant: "acme".into(),
+            user: format!("u{n}").parse().unwrap(),
+            issued_ms: 0,
+            expires_ms: u64::MAX,
+        }
     }
 
     /// G9: a user has as many connections as a session has publishes in flight, and others have theirs.

@@ -221,7 +221,8 @@ mod tests {
     /// G7: whatever a path holds, it names a stream of the asker's tenant or none.
     #[test]
     fn no_path_names_another_tenants_stream() {
-        let who = Identity { tenant: "acme".into(), user: "ana".parse().unwrap(), expires_ms: 1 };
+        let who =
+            Identity { tenant: "acme".into(), user: "ana".parse().unwrap(), issued_ms: 0, expires_ms: 1 };
         let named =
             |kind: &str, name: &str| Target::of(kind, name).unwrap().stream(&who).map(|s| s.to_string());
         assert_eq!(named("chat", "%61").unwrap(), "acme/chat/a");

@@ -46,7 +46,7 @@ impl Verifier for Tokens {
             return Err(Reason::TokenExpired.because("too old"));
         }
         let user = user.parse().map_err(|_| invalid())?;
-        Ok(Identity { tenant: "acme".into(), user, expires_ms })
+        Ok(Identity { tenant: "acme".into(), user, issued_ms: 0, expires_ms })
     }
 }
 

@@ -1,6 +1,7 @@
 //! Who is suspended in their tenant: told so and closed, wherever they are connected (A7, A8).
 
 use sterna_gateway::limits::STANDING_S;
+use sterna_process::Clock;
 use sterna_proto::v1;
 use sterna_proto::v1::attach_down::What as Down;
 use sterna_stream::Reason;
@@ -12,10 +13,20 @@ use crate::world::{World, run};
 /// What comes within so many seconds, and next, says that all access is revoked: an error that names no
 /// stream, then 1008.
 async fn revoked(person: &mut Person, within: u64) {
+    ended(person, within, (Reason::Forbidden, 1008)).await;
+}
+
+/// The same with a void token: a new one is asked for, with 4200.
+async fn voided(person: &mut Person, within: u64) {
+    ended(person, within, (Reason::TokenExpired, 4200)).await;
+}
+
+async fn ended(person: &mut Person, within: u64, (reason, code): (Reason, u16)) {
     let began = Instant::now();
-    let error = person.refused(Reason::Forbidden).await;
+    let error = person.refused(reason).await;
     assert_eq!((error.stream.as_deref(), error.retry_after_ms), (None, None), "it is about everything");
-    person.closed(1008).await;
+    assert_eq!(error.event_id.as_deref(), None, "nothing that was said is refused");
+    person.closed(code).await;
     assert!(began.elapsed() <= Duration::from_secs(within), "{:?}", began.elapsed());
 }
 
@@ -61,6 +72,47 @@ fn whoever_comes_suspended_is_closed_behind_the_greeting() {
         world.access.admits("bo", None);
         let mut bo = world.person("bo").await;
         bo.quiet(2 * STANDING_S).await;
+    });
+}
+
+/// E24, A7, A8: whose token is made void is told and closed with 4200, wherever a suspension would be found:
+/// when a change names them, behind the greeting, at a renewal, and in time if nobody told.
+#[test]
+fn whoever_has_a_void_token_is_told_and_closed() {
+    run(async {
+        let mut world = World::new().await;
+        let token = format!("bo@{}", world.clock.wall_ms() + 3_600_000);
+        let [mut named, mut renews, mut untold] =
+            [world.person("bo").await, world.person("bo").await, world.person("cy").await];
+        world.access.admits("bo", Some(Reason::TokenExpired));
+        renews.hello(&token).await;
+        assert_eq!(renews.frame().await.name(), "welcome");
+        voided(&mut renews, 0).await;
+        changed(&mut world, "acme", &["bo"], false).await;
+        voided(&mut named, 0).await;
+        voided(&mut world.person("bo").await, 0).await;
+        untold.quiet(1).await;
+        world.access.admits("cy", Some(Reason::TokenExpired));
+        voided(&mut untold, STANDING_S).await;
+        world.access.admits("bo", None);
+        world.person("bo").await.quiet(2 * STANDING_S).await;
+    });
+}
+
+/// A7: what is asked with a void token is not refused, which would be for good: the session ends, and it is
+/// asked again with a new one.
+#[test]
+fn a_decision_that_finds_the_token_void_ends_the_session() {
+    run(async {
+        let mut world = World::new().await;
+        let stream = world.stream();
+        let (mut writes, mut follows) = (world.person("bo").await, world.person("bo").await);
+        world.access.refuse("bo", Reason::TokenExpired);
+        let id = world.id();
+        writes.publish(&stream, id).await;
+        voided(&mut writes, 0).await;
+        follows.subscribe(&stream, "").await;
+        voided(&mut follows, 0).await;
     });
 }
 

@@ -112,7 +112,7 @@ impl World {
     /// # Errors
     /// No region would.
     pub fn token(&self, user: &UserId) -> Result<String, Error> {
-        self.issuer.issue(TENANT, user, self.clock.wall_ms() + TOKEN_MS).map_err(Error::Token)
+        self.issuer.issue(TENANT, user, self.clock.wall_ms(), TOKEN_MS).map_err(Error::Token)
     }
 
     /// One way between two regions.

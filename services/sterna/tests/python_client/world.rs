@@ -78,7 +78,7 @@ impl World {
     /// A token that every region takes.
     pub(crate) fn token(&self, user: &str) -> String {
         let user: UserId = user.parse().unwrap();
-        self.issuer.issue(TENANT, &user, SystemClock.wall_ms() + TOKEN_MS).unwrap()
+        self.issuer.issue(TENANT, &user, SystemClock.wall_ms(), TOKEN_MS).unwrap()
     }
 
     /// A chat in `us-east-1` that `owner` makes, with `writers`.

@@ -84,6 +84,37 @@ async fn a_suspended_user_may_do_nothing() {
     assert_eq!(world.may("bo", publish("message")).await, Ok(Permission::Publish));
 }
 
+/// E24, A7: a token from before `not_before` is void, also when the suspension is lifted; one from then on is
+/// good. The root owner's stay good, or a tenant could be locked for good (A5).
+#[tokio::test(start_paused = true)]
+async fn a_token_from_before_not_before_is_void() {
+    let world = World::founded().await;
+    let issued = |name: &str, issued_ms| Identity { issued_ms, ..who("acme", name) };
+    let read = async |identity: &Identity| {
+        let refused = |refusal: Refusal| refusal.reason;
+        let admitted = world.authorizer.admit(identity).await.map_err(refused);
+        let seen = world.authorizer.view(identity, &world.stream).await.map(drop).map_err(refused);
+        let granted = world.authorizer.authorize(identity, &Action::Read, &world.stream).await;
+        assert_eq!((seen, granted.map(drop).map_err(refused)), (admitted, admitted), "decided alike");
+        admitted
+    };
+    assert_eq!(read(&issued("bo", 0)).await, Ok(()));
+    world.access("ops", "suspension", r#"{"v":1,"user":"bo","suspended":true,"not_before_ms":2000}"#);
+    assert_eq!(read(&issued("bo", 2_000)).await, Err(Reason::Forbidden), "suspended besides");
+    world.suspend("ops", "bo", false);
+    for (issued_ms, verdict) in
+        [(0, Err(Reason::TokenExpired)), (1_999, Err(Reason::TokenExpired)), (2_000, Ok(()))]
+    {
+        assert_eq!(read(&issued("bo", issued_ms)).await, verdict, "{issued_ms}");
+    }
+    assert_eq!(read(&issued("ana", 0)).await, Ok(()), "nobody else's");
+    let everyone = r#"{"v":1,"everyone":true,"suspended":true,"not_before_ms":3000}"#;
+    world.access("ops", "suspension", everyone);
+    world.access("ops", "suspension", r#"{"v":1,"everyone":true,"suspended":false}"#);
+    assert_eq!(read(&issued("ana", 2_999)).await, Err(Reason::TokenExpired));
+    assert_eq!(world.authorizer.admit(&issued("ops", 0)).await, Ok(()));
+}
+
 /// E24: a grant says how far the tenant's access stream was folded, and a decision knows what it must.
 #[tokio::test(start_paused = true)]
 async fn a_grant_names_the_access_events_it_rests_on() {

@@ -16,6 +16,8 @@ use sterna_stream::sequencer;
 use self::text::{Labels, Page};
 use crate::shards::Figures;
 
+#[cfg(test)]
+mod tests;
 pub mod text;
 
 /// What a shard counts.
@@ -326,84 +328,4 @@ fn partition_of(page: &mut Page, labels: Labels<'_>, figures: &sequencer::Counte
         unexpected,
     ];
     counters(page, labels, &SEQUENCER, all);
-}
-
-#[cfg(test)]
-mod tests {
-    use sterna_cluster::figures::Position;
-
-    use super::*;
-
-    fn everything() -> Seen {
-        let edge = edge::Counters::default();
-        let shard = Figures { sessions: 7, shard: sterna_gateway::Counters::default(), edge };
-        let of = [Of::Own, Of::Covered, Of::Peer("eu-west-1".to_owned())];
-        let position = |of| Position { partition: 3, of, n: 9 };
-        let mirrors = MirrorCounters {
-            holes: 1,
-            closed: 2,
-            rounds: 3,
-            limited: 4,
-            lacking: 5,
-            wrong: 6,
-            fetched: 7,
-            strange: 8,
-            unknown: 9,
-        };
-        let state = StateFigures { positions: of.map(position).into(), mirrors, ..StateFigures::default() };
-        let messaging = RoleFigures::Messaging(vec![(3, sequencer::Counters::default())], 1);
-        Seen {
-            shards: vec![(0, shard), (1, shard)],
-            roles: vec![
-                (Place::State(0), RoleFigures::State(Box::new(state))),
-                (Place::Messaging(1), messaging),
-            ],
-            bounds: Bounds { sessions: 10, connections: 20, push_queue: 30 },
-        }
-    }
-
-    /// The page of documents has a row for each metric, with its type and meaning, and no other.
-    #[test]
-    fn every_metric_stands_in_the_document() {
-        let document = include_str!("../../../docs/metrics.md");
-        let rows: Vec<&str> = document.lines().filter(|line| line.starts_with("| `sterna_")).collect();
-        let page = page(&everything());
-        let expected: Vec<String> =
-            page.families().map(|(name, kind, help)| format!("| `{name}` | {kind} | {help} |")).collect();
-        assert_eq!(rows, expected, "put this into docs/metrics.md:\n{}", expected.join("\n"));
-    }
-
-    #[test]
-    fn names_say_what_they_are_by_the_conventions() {
-        for (name, kind, help) in page(&everything()).families() {
-            assert!(
-                name.starts_with("sterna_") && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'),
-                "{name}"
-            );
-            assert_eq!(name.ends_with("_total"), kind == "counter", "{name}");
-            assert!(help.ends_with('.') && !help.contains('|'), "{name}: {help}");
-        }
-    }
-
-    #[test]
-    fn each_instance_has_its_own_sample() {
-        let text = page(&everything()).text();
-        for sample in [
-            "sterna_gateway_sessions{shard=\"0\"} 7\nsterna_gateway_sessions{shard=\"1\"} 7\n",
-            "sterna_watermark_position{instance=\"0\",partition=\"3\",origin=\"eu-west-1\"} 9\n",
-            "sterna_sequencer_alarms{instance=\"1\"} 1\n",
-            "sterna_gateway_sessions_limit 10\n",
-            "sterna_mirror_holes_total{instance=\"0\"} 1\n",
-            "sterna_mirror_holes_closed_total{instance=\"0\"} 2\n",
-            "sterna_mirror_fill_rounds_total{instance=\"0\"} 3\n",
-            "sterna_mirror_fill_limited_total{instance=\"0\"} 4\n",
-            "sterna_mirror_fill_lacking_total{instance=\"0\"} 5\n",
-            "sterna_mirror_fill_wrong_total{instance=\"0\"} 6\n",
-            "sterna_mirror_fill_segments_total{instance=\"0\"} 7\n",
-            "sterna_mirror_marks_strange_total{instance=\"0\"} 8\n",
-            "sterna_log_records_unknown_total{instance=\"0\"} 9\n",
-        ] {
-            assert!(text.contains(sample), "{sample}: {text}");
-        }
-    }
 }

@@ -1,5 +1,5 @@
-//! The log as this term writes it: dense numbers, the running hash, who waits for which acknowledgement, and
-//! the index of the next checkpoint (E21).
+//! The log as this term writes it: dense numbers, the running hash, what is acknowledged, and the index of the
+//! next checkpoint (E21).
 //!
 //! A record is numbered when it is queued, so numbers are in the order of the records whatever the window
 //! lets out.
@@ -7,22 +7,14 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use smallvec::SmallVec;
-
 use super::exchange::{Action, What};
-use super::streams::Slot;
 use super::takeover::{Checkpoint, LogEnd, Logged, Opening, PLACED_BYTES_MAX, Placed};
-use super::tickets::Ticket;
 use crate::digest::{LogHash, Prefix};
 use crate::segment::{LogPos, Segment};
 
 #[derive(Debug)]
 struct Entry {
-    /// Whose segment it is; `None` for a mark.
-    stream: Option<Slot>,
-    /// Records that are settled by its acknowledgement.
-    tickets: SmallVec<[Ticket; 1]>,
-    /// The segment until it is handed out.
+    /// The segment until it is handed out; `None` for a mark.
     segment: Option<Arc<Segment>>,
     /// What the checkpoint will say of it.
     name: Logged,
@@ -62,28 +54,21 @@ impl Journal {
         }
     }
 
-    /// Queues a segment of the stream in `slot`, `after` being the prefix hash after it. Its number.
-    pub(super) fn segment(&mut self, slot: Slot, segment: Arc<Segment>, after: Prefix) -> u64 {
+    /// Queues a segment, `after` being the prefix hash after it. Its number.
+    pub(super) fn segment(&mut self, segment: Arc<Segment>, after: Prefix) -> u64 {
         let name = Logged::Segment { stream: segment.stream.clone(), first: segment.first };
-        self.push(Some(slot), Some(segment), name, &after.0)
+        self.push(Some(segment), name, &after.0)
     }
 
     /// Queues a mark with this hash of its own.
     pub(super) fn mark(&mut self, own: &[u8; 32]) {
-        self.push(None, None, Logged::Other { own: *own }, own);
+        self.push(None, Logged::Other { own: *own }, own);
     }
 
-    fn push(
-        &mut self,
-        stream: Option<Slot>,
-        segment: Option<Arc<Segment>>,
-        name: Logged,
-        own: &[u8; 32],
-    ) -> u64 {
+    fn push(&mut self, segment: Option<Arc<Segment>>, name: Logged, own: &[u8; 32]) -> u64 {
         let n = self.next();
         self.tip = self.tip.extend(n, own);
-        let (tickets, after) = (SmallVec::new(), self.tip);
-        self.entries.push_back(Entry { stream, tickets, segment, name, after, offset: None });
+        self.entries.push_back(Entry { segment, name, after: self.tip, offset: None });
         n
     }
 
@@ -103,22 +88,12 @@ impl Journal {
 
     /// Whether a mark is queued and not handed out yet: the log takes nothing for now.
     pub(super) fn is_mark_waiting(&self) -> bool {
-        self.entries.iter().skip(self.sent).any(|entry| entry.stream.is_none())
+        self.entries.iter().skip(self.sent).any(|entry| entry.segment.is_none())
     }
 
-    /// Whether the record with this number, and all before it, are acknowledged.
-    pub(super) fn has(&self, n: u64) -> bool {
-        n <= self.acked.at.n
-    }
-
-    /// Lets `tickets` wait for record `n`, which is not acknowledged.
-    pub(super) fn wait(&mut self, n: u64, tickets: SmallVec<[Ticket; 1]>) {
-        let at = n - self.acked.at.n - 1;
-        let waiting = &mut self.entries[at as usize].tickets;
-        match waiting.is_empty() {
-            true => *waiting = tickets,
-            false => waiting.extend(tickets),
-        }
+    /// The number of the last record that is acknowledged with all before it.
+    pub(super) fn acked(&self) -> u64 {
+        self.acked.at.n
     }
 
     /// Hands out what fits into `window` unacknowledged records. How many.
@@ -144,18 +119,17 @@ impl Journal {
         true
     }
 
-    /// The next record that is acknowledged together with all before it.
-    /// Whose segment it is, `None` for a mark, and the records that are settled by it.
-    pub(super) fn pop(&mut self) -> Option<(Option<Slot>, SmallVec<[Ticket; 1]>)> {
-        let offset = self.entries.front()?.offset?;
-        let entry = self.entries.pop_front()?;
+    /// Counts the next record if it is acknowledged together with all before it. Whether it is.
+    pub(super) fn pop(&mut self) -> bool {
+        let Some(offset) = self.entries.front().and_then(|entry| entry.offset) else { return false };
+        let Some(entry) = self.entries.pop_front() else { return false };
         self.sent -= 1;
         let at = LogPos { term: self.term, n: self.acked.at.n + 1 };
         self.acked = LogEnd { at, hash: entry.after, offset };
         let placed = Placed { n: self.acked.at.n, what: entry.name };
         self.index_bytes += placed.bytes();
         self.index.push(placed);
-        Some((entry.stream, entry.tickets))
+        true
     }
 
     /// Whether the next checkpoint's index may not take any other record within so many bytes.

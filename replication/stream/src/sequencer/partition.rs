@@ -171,7 +171,7 @@ impl Partition {
                 self.range(&stream, &segments, complete, wall_ms, out)?;
             }
             Input::Put { stream, answer } => self.put(&stream, answer, wall_ms, out)?,
-            Input::Produced { pos, offset: Some(offset) } => self.produced(pos, offset, wall_ms, out),
+            Input::Produced { pos, offset: Some(offset) } => self.produced(pos, offset, out),
             Input::Produced { offset: None, .. } => return Err(Halt::Restart),
             Input::Tick { mark } => self.tick(mark.as_ref(), out),
             Input::Term { newer } => {

@@ -10,8 +10,6 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use smallvec::{SmallVec, smallvec};
-
 use super::exchange::{Action, Known, PutAnswer, Record, Why};
 use super::hot::Hot;
 use super::invariants::{Broken, End};
@@ -137,7 +135,7 @@ impl Stream {
         self.used = true;
         if record.offset < self.covered {
             turn.desk.counters.replayed += 1;
-            self.settle(smallvec![ticket], turn);
+            self.settle(ticket, turn);
             return;
         }
         let bytes = record.body.len();
@@ -165,7 +163,7 @@ impl Stream {
     /// offsets.
     pub(super) fn is_at_rest(&self, turn: &Turn) -> bool {
         let idle = matches!(self.phase, Phase::Idle) && self.queue.is_empty() && !self.listed;
-        idle && self.hot.is_none() && turn.desk.journal.has(self.logged_by)
+        idle && self.hot.is_none() && self.logged_by <= turn.desk.journal.acked()
     }
 
     pub(super) fn drop_window(&self, turn: &mut Turn) {
@@ -174,33 +172,22 @@ impl Stream {
 
     // === settling ===
 
-    /// These records are in the chain: they are settled when the log has all of it.
-    fn settle(&mut self, tickets: SmallVec<[Ticket; 1]>, turn: &mut Turn) {
-        if turn.desk.journal.has(self.logged_by) || mutant!("commit_before_produce") {
-            self.finish(tickets, turn);
-        } else {
-            turn.desk.journal.wait(self.logged_by, tickets);
-        }
-    }
-
-    /// The log has them.
-    pub(super) fn finish(&mut self, tickets: impl IntoIterator<Item = Ticket>, turn: &mut Turn) {
-        for ticket in tickets {
-            match &mut self.hot {
-                Some(hot) if ticket.own_line => hot.line.done(ticket.number),
-                _ => turn.desk.tickets.done(ticket.number),
-            }
+    /// The record is in the chain: it is settled when the log has all of that.
+    fn settle(&mut self, ticket: Ticket, turn: &mut Turn) {
+        let by = if mutant!("commit_before_produce") { 0 } else { self.logged_by };
+        match &mut self.hot {
+            Some(hot) if ticket.own_line => hot.line.done(ticket.number, by),
+            _ => turn.desk.tickets.done(ticket.number, by),
         }
     }
 
     /// Takes the first `count` records, all in the chain now, off the queue.
     fn take(&mut self, count: usize, turn: &mut Turn) {
-        let mut tickets = SmallVec::with_capacity(count);
         for _ in 0..count {
             let Some(Queued { record, ticket, fate, bytes, .. }) = self.queue.pop_front() else { break };
             self.bytes -= bytes;
             turn.desk.held.sub(bytes);
-            tickets.push(ticket);
+            self.settle(ticket, turn);
             if matches!(fate, Fate::Twin | Fate::Repeat) {
                 turn.desk.counters.duplicates += 1;
                 turn.desk.counters.late_originals += u64::from(!record.resend);
@@ -208,12 +195,11 @@ impl Stream {
                 turn.out.push(Action::Duplicate { stream, id, offset });
             }
         }
-        self.settle(tickets, turn);
     }
 
     /// Queues a segment that the table holds for the log.
     fn log(&mut self, segment: Arc<Segment>, turn: &mut Turn) {
-        self.logged_by = turn.desk.journal.segment(self.slot, segment, self.end.prefix);
+        self.logged_by = turn.desk.journal.segment(segment, self.end.prefix);
     }
 
     /// The queue's first records that the chain covers are settled.
@@ -285,7 +271,7 @@ impl Stream {
 
     /// Makes the next segment of what waits, and settles what turns out to be in the chain already.
     pub(super) fn cut(&mut self, turn: &mut Turn) -> Wants {
-        let mut draft = Draft::new(&self.name, &self.end, &turn.desk.place, self.queue.len());
+        let mut draft = Draft::new(self.end.hlc, self.queue.len());
         let mut taken = 0;
         for queued in &mut self.queue {
             match queued.judge(self.load, turn) {
@@ -302,7 +288,7 @@ impl Stream {
             }
             taken += 1;
         }
-        if let Some(segment) = draft.finish() {
+        if let Some(segment) = draft.finish(&self.name, &self.end, &turn.desk.place) {
             turn.desk.unconfirmed += 1;
             turn.out.push(Action::Put(segment.clone()));
             self.phase = Phase::Unconfirmed { segment, taken };

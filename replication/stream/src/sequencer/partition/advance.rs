@@ -1,7 +1,7 @@
 //! What follows from an input: cuts, reads, acknowledged log records, re-reading, the commit; each within its
 //! bound.
 
-use super::{Partition, Turn, list};
+use super::{Partition, Turn};
 use crate::segment::LogPos;
 use crate::sequencer::exchange::Action;
 use crate::sequencer::stream::Wants;
@@ -43,7 +43,7 @@ impl Partition {
         if self.to_read.is_empty() {
             return;
         }
-        let resume = self.desk.tickets.low().unwrap_or(self.consumed);
+        let resume = self.low();
         while self.reads < self.desk.limits.reads && self.has_room() {
             let Some(slot) = self.to_read.pop_front() else { return };
             let Some(stream) = self.streams.get_mut(slot) else { continue };
@@ -60,16 +60,12 @@ impl Partition {
 
     // === the log's answers ===
 
-    pub(super) fn produced(&mut self, pos: LogPos, offset: u64, wall_ms: u64, out: &mut Vec<Action>) {
+    pub(super) fn produced(&mut self, pos: LogPos, offset: u64, out: &mut Vec<Action>) {
         if !self.desk.journal.acknowledge(pos, offset) {
             self.desk.counters.unexpected += 1;
             return;
         }
-        while let Some((slot, tickets)) = self.desk.journal.pop() {
-            if let Some(stream) = slot.and_then(|slot| self.streams.get_mut(slot)) {
-                stream.finish(tickets, &mut Turn { desk: &mut self.desk, wall_ms, out });
-                list(stream, &mut self.to_cut);
-            }
+        while self.desk.journal.pop() {
             if self.desk.journal.is_index_full(self.desk.limits.checkpoint_bytes) {
                 self.commit(out);
                 out.push(Action::Checkpoint(Box::new(self.desk.journal.checkpoint(self.committed))));
@@ -103,7 +99,7 @@ impl Partition {
 
     /// Moves the commit to the first offset that is not settled, in the partition's line or a hot stream's.
     fn commit(&mut self, out: &mut Vec<Action>) {
-        let mut low = self.desk.tickets.low().unwrap_or(self.consumed);
+        let mut low = self.low();
         if !self.hot.is_empty() {
             low = low.min(self.low_of_hot());
         }
@@ -114,14 +110,19 @@ impl Partition {
         }
     }
 
+    /// The first offset in the partition's line that is not settled.
+    fn low(&mut self) -> u64 {
+        self.desk.tickets.low(self.desk.journal.acked()).unwrap_or(self.consumed)
+    }
+
     /// The first offset of streams that stand alone that is not settled. Those that have none do not stand
     /// alone any more.
     fn low_of_hot(&mut self) -> u64 {
-        let mut low = u64::MAX;
+        let (mut low, acked) = (u64::MAX, self.desk.journal.acked());
         let streams = &mut self.streams;
         self.hot.retain(|slot| {
             let Some(stream) = streams.get_mut(*slot) else { return false };
-            let held = stream.hot.as_ref().and_then(|hot| hot.low());
+            let held = stream.hot.as_mut().and_then(|hot| hot.low(acked));
             low = low.min(held.unwrap_or(low));
             if held.is_none() {
                 stream.hot = None;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use smallvec::SmallVec;
 
 use crate::digest::ContentHash;
@@ -21,7 +22,12 @@ const FEW: usize = 16;
 const ROOM: usize = 32;
 
 pub(super) struct Draft {
-    segment: Segment,
+    stamps: SmallVec<[Hlc; 1]>,
+    bodies: SmallVec<[Bytes; 1]>,
+    members: Vec<u32>,
+    policy: Policy,
+    /// Of the last event's record.
+    offset: u64,
     hlc: Hlc,
     bytes: usize,
     few: SmallVec<[(EventId, ContentHash); 4]>,
@@ -29,21 +35,19 @@ pub(super) struct Draft {
 }
 
 impl Draft {
-    /// What will follow `end` in this stream, of which `waiting` records wait.
-    pub(super) fn new(stream: &StreamId, end: &End, place: &Place, waiting: usize) -> Self {
-        let segment = Segment {
-            stream: stream.clone(),
-            origin: place.origin.clone(),
-            first: end.seq + 1,
+    /// What will be stamped above `last`, of a stream of which `waiting` records wait.
+    pub(super) fn new(last: Hlc, waiting: usize) -> Self {
+        Self {
             stamps: SmallVec::with_capacity(waiting.min(ROOM)),
             bodies: SmallVec::with_capacity(waiting.min(ROOM)),
-            from: place.position(0),
-            policy: Policy::default(),
-            prefix: end.prefix,
             members: Vec::new(),
-            member_before: end.member,
-        };
-        Self { segment, hlc: end.hlc, bytes: 0, few: SmallVec::new(), many: Set::default() }
+            policy: Policy::default(),
+            offset: 0,
+            hlc: last,
+            bytes: 0,
+            few: SmallVec::new(),
+            many: Set::default(),
+        }
     }
 
     /// Whether an event of the draft is the same (E4).
@@ -54,37 +58,46 @@ impl Draft {
 
     /// Whether `record` must go into a later segment. The first always fits.
     pub(super) fn is_full(&self, record: &Record, limits: &Limits) -> bool {
-        let events = self.segment.stamps.len();
+        let events = self.stamps.len();
         let bytes = self.bytes + record.body.len() + SEGMENT_EVENT_BYTES;
         (events >= limits.segment_events || bytes > limits.segment_bytes) && events > 0
     }
 
     /// Takes it as the next event, stamped (E14), and its body out of it.
     pub(super) fn add(&mut self, record: &mut Record, wall_ms: u64) {
-        let segment = &mut self.segment;
         self.hlc = Hlc::next(self.hlc, record.seen, wall_ms);
         if record.member {
-            segment.members.push(segment.stamps.len() as u32);
+            self.members.push(self.stamps.len() as u32);
         }
-        if segment.policy != record.policy {
-            segment.policy.merge(&record.policy);
+        if self.policy != record.policy {
+            self.policy.merge(&record.policy);
         }
-        segment.stamps.push(self.hlc);
+        self.stamps.push(self.hlc);
         self.bytes += record.body.len() + SEGMENT_EVENT_BYTES;
-        segment.bodies.push(std::mem::take(&mut record.body));
-        segment.from.offset = record.offset;
+        self.bodies.push(std::mem::take(&mut record.body));
+        self.offset = record.offset;
         if self.few.len() == FEW {
             self.many.extend(self.few.drain(..));
         }
         self.few.push((record.id, record.content));
     }
 
-    /// The segment, if an event was added.
-    #[inline]
-    pub(super) fn finish(self) -> Option<Arc<Segment>> {
-        if self.segment.stamps.is_empty() {
+    /// The segment that follows `end` in this stream, if an event was added.
+    pub(super) fn finish(self, stream: &StreamId, end: &End, place: &Place) -> Option<Arc<Segment>> {
+        if self.stamps.is_empty() {
             return None;
         }
-        Some(Arc::new(self.segment))
+        Some(Arc::new(Segment {
+            stream: stream.clone(),
+            origin: place.origin.clone(),
+            first: end.seq + 1,
+            stamps: self.stamps,
+            bodies: self.bodies,
+            from: place.position(self.offset),
+            policy: self.policy,
+            prefix: end.prefix,
+            members: self.members,
+            member_before: end.member,
+        }))
     }
 }

@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 use std::rc::Rc;
-use std::task::Waker;
+use std::task::{Context, Poll, Waker};
 
 use slab::Slab;
 use sterna_stream::limits::CURSOR_ORIGINS;
@@ -145,6 +145,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Contents<S> {
         session.put_own(frames);
         self.queue(id.slot);
         true
+    }
+
+    /// Ready when half of the session's outbox is free for frames of its own, or it is closed. Whoever answers
+    /// one frame with many waits for this between them, so that a session is slow only if it does not read.
+    pub(crate) fn poll_room(&mut self, id: SessionId, context: &mut Context<'_>) -> Poll<()> {
+        let (most_frames, most_bytes) = (self.limits.outbox_frames / 2, self.limits.outbox_bytes / 2);
+        let session = self.session(id).filter(|session| session.is_open());
+        let Some(outbox) = session.and_then(|session| session.outbox.as_mut()) else {
+            return Poll::Ready(());
+        };
+        if outbox.own_frames < most_frames && outbox.own_bytes < most_bytes {
+            return Poll::Ready(());
+        }
+        outbox.waits = Some(context.waker().clone());
+        Poll::Pending
     }
 
     /// Delivers to a session that is not behind, and leaves three quarters of its outbox to what must be

@@ -24,6 +24,8 @@ pub const GATHER_FOLLOWS: usize = 16;
 pub const RUN_BYTES: usize = 64 * 1024;
 /// Reads of one socket before another session has its turn.
 pub const READS_PER_TURN: usize = 4;
+/// Bytes read from one socket, after which another session has its turn: one frame of the greatest length.
+pub const TURN_BYTES: usize = limits::FRAME_BYTES;
 /// Writes to one socket that became writable, before another session has its turn.
 pub const WRITES_PER_TURN: usize = 8;
 /// Segments above a gap that a ring holds while it pulls what is missing; later ones are dropped and pulled.

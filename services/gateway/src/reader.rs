@@ -2,10 +2,12 @@
 //!
 //! One small task per session. It reads into the thread's one buffer and keeps bytes only for an incomplete
 //! frame, or while its handler has paused it (then at most one buffer's worth; nothing more is read).
+//! A session that talks without end has its next turn when all sockets have been asked for news: however much
+//! it says, nobody else waits longer than one turn of it.
 //! Malformed input closes the session with the code it deserves; WebSocket pings are answered here.
 
 use std::future::poll_fn;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 
 use smallvec::SmallVec;
@@ -13,7 +15,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::contents::Contents;
 use crate::flush::{Scope, Wrote};
-use crate::limits::{READS_PER_TURN, WRITES_PER_TURN};
+use crate::limits::{READS_PER_TURN, TURN_BYTES, WRITES_PER_TURN};
 use crate::session::{Ended, Phase, SessionId};
 use crate::shard::Shard;
 use crate::wire::{self, Decoder, Message};
@@ -76,12 +78,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Reader<S> {
             let mut bytes = std::mem::take(&mut self.held);
             self.decode(&mut bytes, on);
         }
+        let mut heard = 0;
         for _ in 0..READS_PER_TURN {
             let mut buffer = self.shard.with(|contents| contents.buffer.take()).unwrap_or_else(new_buffer);
             let read = self.shard.with(|contents| contents.poll_session(self.id, context, &mut buffer));
             let ended = match read {
                 Poll::Ready(Read::Bytes(count)) => {
                     self.decode(&mut buffer[..count], on);
+                    heard += count;
                     None
                 }
                 Poll::Ready(Read::Again) => None,
@@ -92,8 +96,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Reader<S> {
             if let Some(ended) = ended {
                 return ended;
             }
+            if heard >= TURN_BYTES {
+                break;
+            }
         }
-        context.waker().wake_by_ref();
+        wake_in_turn(context);
         Poll::Pending
     }
 
@@ -131,6 +138,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Drop for Reader<S> {
     fn drop(&mut self) {
         self.shard.with(|contents| contents.remove(self.id));
     }
+}
+
+/// Wakes the task when the runtime has asked for news of all sockets and timers, which it does otherwise
+/// after so and so many tasks only: one that is always ready would have that many turns until then.
+fn wake_in_turn(context: &mut Context<'_>) {
+    let _always_pending = pin!(tokio::task::yield_now()).poll(context);
 }
 
 fn new_buffer() -> Box<[u8]> {
@@ -213,7 +226,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Contents<S> {
                 Wrote::All => return self.unblock(id.slot),
             }
         }
-        context.waker().wake_by_ref();
+        wake_in_turn(context);
     }
 
     /// The tick may write to it again, and its rings may forget what they kept for it.

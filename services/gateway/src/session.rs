@@ -103,6 +103,8 @@ pub(crate) struct Outbox {
     pub(crate) own_bytes: usize,
     /// Rings whose joins wait for their turn; the first has it.
     pub(crate) joins: VecDeque<u32>,
+    /// Who has more to deliver when its own frames are written, or will never be.
+    pub(crate) waits: Option<Waker>,
 }
 
 /// Frames in an outbox.
@@ -129,8 +131,23 @@ impl Outbox {
         if own {
             self.own_frames -= 1;
             self.own_bytes -= frames.len();
+            if self.own_frames == 0 {
+                self.wake();
+            }
         }
         Some(frames)
+    }
+
+    fn wake(&mut self) {
+        if let Some(waits) = self.waits.take() {
+            waits.wake();
+        }
+    }
+}
+
+impl Drop for Outbox {
+    fn drop(&mut self) {
+        self.wake();
     }
 }
 

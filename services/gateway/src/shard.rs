@@ -114,6 +114,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Shard<S> {
         self.with(|contents| contents.push(segment));
     }
 
+    /// Waits until half of the session's outbox is free for frames of its own, or the session has ended.
+    pub(crate) async fn room(&self, session: SessionId) {
+        poll_fn(|context| self.with(|contents| contents.poll_room(session, context))).await;
+    }
+
     /// The answer to an `Ask`.
     pub fn page(&self, session: SessionId, stream: &StreamId, page: &Page) {
         self.with(|contents| contents.page(session, stream, page));

@@ -19,16 +19,23 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Inner<S> {
             self.follow_mine(session, subscribe.tail).await;
         }
         for text in &subscribe.malformed {
+            self.shard.room(session).await;
             let error = Error::new(Reason::BadStream).of_stream(text).detail("not a stream id");
             self.send(session, &encode::error(error));
         }
-        let streams: Vec<Subscription> =
-            subscribe.streams.into_iter().filter(|asked| self.may_ask(session, &asked.stream)).collect();
+        let mut streams: Vec<Subscription> = Vec::with_capacity(subscribe.streams.len());
+        for asked in subscribe.streams {
+            self.shard.room(session).await;
+            if self.may_ask(session, &asked.stream) {
+                streams.push(asked);
+            }
+        }
         let without = streams.iter().filter(|subscription| subscription.cursor.is_none());
         let without: Vec<StreamId> = without.map(|subscription| subscription.stream.clone()).collect();
         // Read before anything is decided: nothing may pass between a decision and what it allows.
         let stored = self.stored_cursors(session, &without).await;
         for subscription in streams {
+            self.shard.room(session).await;
             match &stored {
                 Err(refusal) if subscription.cursor.is_none() => {
                     self.shard.unfollow(session, &subscription.stream);

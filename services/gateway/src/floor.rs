@@ -49,9 +49,10 @@ pub(crate) fn below(segment: &Segment, floor: &Place) -> usize {
     segment.events().take_while(|(seq, hlc, _)| is_below(*seq, *hlc)).count()
 }
 
-/// The frames of a segment for whoever has this floor; `None`: all of it stands above.
+/// The frames of a segment for whoever has this floor; `None`: all of it stands above. What was lost between
+/// `after_seq` and a segment of which something is hidden is hidden, too.
 pub(crate) fn frames(
-    segment: &Segment,
+    (after_seq, segment): (u64, &Segment),
     floor: &Place,
     encoding: Encoding,
     encode: &dyn Encode,
@@ -62,7 +63,7 @@ pub(crate) fn frames(
     }
     let mut out = Messages::new(encoding);
     let at = |seq: u64| [(segment.origin.clone(), seq)].into_iter().collect::<Cursor>();
-    let (from, to) = (at(segment.first - 1), at(segment.first - 1 + hidden as u64));
+    let (from, to) = (at(after_seq), at(segment.first - 1 + hidden as u64));
     encode.gap(&segment.stream, &Gap { reason: GapReason::Hidden, from, to }, &mut out);
     if let Some(shown) = after(segment, hidden) {
         encode.events(&shown, &mut out);

@@ -143,6 +143,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Contents<S> {
         }
     }
 
+    pub(crate) fn lose(&mut self, stream: &StreamId, upto: &Cursor) {
+        if let Some(&ring_id) = self.by_stream.get(stream) {
+            self.rings[ring_id as usize].lose(upto);
+        }
+    }
+
     fn pull(&mut self, ring_id: u32) {
         let due_s = self.wheel.now_s() + RETRY_S;
         let ring = &mut self.rings[ring_id as usize];

@@ -99,7 +99,7 @@ const EPHEMERALS: usize = 256;
 
 /// What an answer from notification is for.
 pub(crate) enum Waiting {
-    Pull,
+    Pull { stream: StreamId },
     Page { session: SessionId, stream: StreamId, from: Cursor },
 }
 
@@ -246,7 +246,7 @@ impl Upstream for Rc<Outward> {
             head: Some(wanted.into()),
             ..v1::Ask::default()
         };
-        self.ask(Waiting::Pull, ask);
+        self.ask(Waiting::Pull { stream: stream.clone() }, ask);
     }
 
     fn backlog(&self, ask: Ask) {

@@ -1,6 +1,7 @@
 //! The ring of one stream: what its followers on this shard have yet to be sent, encoded once and shared.
 //!
-//! Guarantees: per origin, entries follow each other without a hole and nothing is entered twice (E16); index
+//! Guarantees: per origin, entries follow each other without a hole, but for what was lost with a life and is
+//! told as such by the entry behind it, and nothing is entered twice (E16); index
 //! `i` names the same entry for ever; frames of an entry never change. It is bounded in entries and bytes;
 //! what is pushed out is gone, and whoever still needed it is behind [`Ring::base`]. While everybody is
 //! current it holds no memory but itself.
@@ -30,6 +31,8 @@ const RUN_MEMBERS: usize = 4;
 #[derive(Debug)]
 pub(crate) struct Entry {
     pub(crate) segment: Segment,
+    /// What was lost right below it with its origin's life: told before it.
+    lost: Option<Box<Gap>>,
     frames: [OnceCell<Frames>; 2],
 }
 
@@ -70,6 +73,8 @@ struct Run {
 #[derive(Debug, Default)]
 struct Gaps {
     wanted: Cursor,
+    /// Up to here what is missing was lost with its origin's life: what comes next may stand behind that.
+    lost: Cursor,
     held: Vec<Segment>,
     /// When an unanswered pull is repeated, shard seconds.
     due_s: u32,
@@ -113,14 +118,27 @@ pub(crate) enum Offered {
 // === impl Entry ===
 
 impl Entry {
-    fn new(segment: Segment) -> Self {
-        Self { segment, frames: Default::default() }
+    /// What comes next where an origin stands at `head`; what is missing between was lost.
+    fn new(segment: Segment, head: u64) -> Self {
+        let at = |seq| [(segment.origin.clone(), seq)].into_iter().collect();
+        let gap = || Gap { reason: GapReason::Lost, from: at(head), to: at(segment.first - 1) };
+        let lost = (segment.first > head + 1).then(|| Box::new(gap()));
+        Self { segment, lost, frames: Default::default() }
+    }
+
+    /// The seq below all that it tells of its origin.
+    pub(crate) fn after(&self) -> u64 {
+        let Segment { origin, first, .. } = &self.segment;
+        self.lost.as_ref().map_or(first - 1, |gap| gap.from.get(origin))
     }
 
     /// The frames in `encoding`, encoded now if nobody needed them before; `held` counts what that adds.
     pub(crate) fn frames(&self, encoding: Encoding, encode: &dyn Encode, held: &Cell<usize>) -> &Frames {
         self.frames[encoding.index()].get_or_init(|| {
             let mut out = Messages::new(encoding);
+            if let Some(gap) = &self.lost {
+                encode.gap(&self.segment.stream, gap, &mut out);
+            }
             encode.events(&self.segment, &mut out);
             let frames = out.finish();
             held.set(held.get() + frames.len());
@@ -237,13 +255,21 @@ impl Ring {
         self.gaps.as_ref().is_some_and(|gaps| gaps.due_s <= now_s)
     }
 
+    /// Of what is being pulled this was lost with its origins' lives, and is not waited for any more.
+    pub(crate) fn lose(&mut self, upto: &Cursor) {
+        if let Some(gaps) = &mut self.gaps {
+            gaps.lost.merge(upto);
+        }
+    }
+
     /// Enters a segment, holds it back behind a hole, or drops it.
     pub(crate) fn offer(&mut self, segment: Segment, limits: &Limits) -> Offered {
         let head = self.heads.get(&segment.origin);
         if segment.last() <= head {
             return Offered::Old;
         }
-        if segment.first > head + 1 {
+        let lost = self.gaps.as_ref().map_or(0, |gaps| gaps.lost.get(&segment.origin));
+        if segment.first > head.max(lost) + 1 {
             let pull = self.gaps.is_none();
             let gaps = self.gaps.get_or_insert_default();
             gaps.wanted.advance(&segment.origin, segment.last());
@@ -258,8 +284,9 @@ impl Ring {
     }
 
     fn enter(&mut self, segment: Segment) {
+        let head = self.heads.get(&segment.origin);
         self.heads.advance(&segment.origin, segment.last());
-        let entry = Entry::new(segment);
+        let entry = Entry::new(segment, head);
         self.held.set(self.held.get() + entry.bytes());
         if self.entries.is_empty() {
             // Most are sent before the next comes: one place, not the four that the deque would begin with.
@@ -272,7 +299,11 @@ impl Ring {
     /// more.
     fn enter_held(&mut self) {
         let Some(mut gaps) = self.gaps.take() else { return };
-        while let Some(at) = gaps.held.iter().position(|s| s.first <= self.heads.get(&s.origin) + 1) {
+        let comes_next = |ring: &Self, gaps: &Gaps| {
+            let reach = |origin| ring.heads.get(origin).max(gaps.lost.get(origin));
+            gaps.held.iter().position(|segment| segment.first <= reach(&segment.origin) + 1)
+        };
+        while let Some(at) = comes_next(self, &gaps) {
             let segment = gaps.held.swap_remove(at);
             if segment.last() > self.heads.get(&segment.origin) {
                 self.enter(segment);
@@ -356,12 +387,12 @@ impl Ring {
         let mut has = sent.clone();
         let mut needed = Vec::new();
         for (index, entry) in (self.base..).zip(&self.entries) {
-            let Segment { origin, first, .. } = &entry.segment;
+            let origin = &entry.segment.origin;
             let upto = has.get(origin);
             if entry.segment.last() <= upto {
                 continue;
             }
-            if *first > upto + 1 {
+            if entry.after() > upto {
                 return None;
             }
             has.advance(origin, entry.segment.last());

@@ -119,6 +119,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Shard<S> {
         poll_fn(|context| self.with(|contents| contents.poll_room(session, context))).await;
     }
 
+    /// Of what is pulled, all up to here was lost with its origins' lives: what comes behind it is pushed
+    /// after this, and followers are told a gap before it.
+    pub fn lost(&self, stream: &StreamId, upto: &Cursor) {
+        self.with(|contents| contents.lose(stream, upto));
+    }
+
     /// The answer to an `Ask`.
     pub fn page(&self, session: SessionId, stream: &StreamId, page: &Page) {
         self.with(|contents| contents.page(session, stream, page));

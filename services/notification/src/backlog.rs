@@ -1,4 +1,5 @@
-//! One ask, one page: cut first, then read what follows.
+//! One ask, one page: cut first, then read what follows. Where that begins with a hole, the page ends; but of
+//! what was lost with a life that is gathered it says so, and goes on behind it.
 
 use sterna_proto::{convert, v1};
 use sterna_stream::{Cursor, Reason, Refusal};
@@ -27,6 +28,7 @@ async fn page(source: &Source, ask: v1::Ask) -> Result<v1::Page, Refusal> {
     let mut after = convert::cursor(ask.after.as_ref()).map_err(|_| malformed())?;
     let head = convert::cursor(ask.head.as_ref()).map_err(|_| malformed())?;
     let mut skipped = Cursor::new();
+    let asked = after.clone();
     let keep = ask.tail as usize;
     if keep > 0 && behind(&after, &head) > u64::from(ask.tail) {
         let newest = source.newest(&stream, &after, &head, keep).await?;
@@ -35,6 +37,15 @@ async fn page(source: &Source, ask: v1::Ask) -> Result<v1::Page, Refusal> {
         after = to;
     }
     let mut run = source.following(&stream, &after, &head).await?;
+    let mut lost = Cursor::new();
+    if !run.holes.is_empty() && skipped.is_empty() {
+        lost = source.lost(&stream, &after, &head, &run.holes).await?;
+        if !lost.is_empty() {
+            tracing::info!(%stream, %after, %lost, "events were lost with their life: a device is told so");
+            after.merge(&lost);
+            run = source.following(&stream, &after, &head).await?;
+        }
+    }
     if gate::concerns(&run.segments) {
         let held = source.held(&stream, run.segments.iter()).await?;
         run.more |= gate::stop(&mut run.segments, &held);
@@ -48,7 +59,9 @@ async fn page(source: &Source, ask: v1::Ask) -> Result<v1::Page, Refusal> {
         records: run.segments.into_iter().map(|stored| stored.bytes).collect(),
         skipped_to: convert::cursor_field(&skipped),
         upto: convert::cursor_field(&upto),
-        complete: !run.more,
+        lost_to: convert::cursor_field(&lost),
+        // Whether a hole at its end may be passed is looked up by the page that begins there.
+        complete: !run.more && (run.holes.is_empty() || upto == asked),
         ..v1::Page::default()
     })
 }

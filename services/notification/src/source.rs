@@ -11,7 +11,7 @@ use sterna_proto::v1::persistence_client::PersistenceClient;
 use sterna_proto::{convert, v1};
 use sterna_storage::Tails;
 use sterna_storage::tails::Part;
-use sterna_stream::limits::BACKLOG_READ_BYTES;
+use sterna_stream::limits::{BACKLOG_READ_BYTES, CURSOR_ORIGINS};
 use sterna_stream::policy::Ends;
 use sterna_stream::{Cursor, Origin, Reason, Refusal, StreamId, fixed};
 
@@ -31,6 +31,8 @@ pub struct Run {
     pub segments: Vec<Stored>,
     /// Whether more was readable.
     pub more: bool,
+    /// Where something is missing that later ones are here of.
+    pub holes: Vec<v1::Span>,
 }
 
 impl Source {
@@ -47,6 +49,10 @@ impl Source {
         if let Some(run) = self.in_tails(stream, after, head).await {
             return Ok(run);
         }
+        self.in_table(stream, after, head).await
+    }
+
+    async fn in_table(&self, stream: &StreamId, after: &Cursor, head: &Cursor) -> Result<Run, Refusal> {
         let origins = all_origins(after, head);
         let span = |o: &Origin| v1::Span { origin: o.to_string(), after: after.get(o), upto: 0 };
         let request = v1::ReadRequest {
@@ -59,8 +65,38 @@ impl Source {
         if request.spans.is_empty() {
             return Ok(Run::default());
         }
-        let answer = self.read(request).await?;
-        Ok(Run { segments: decode(answer.records)?, more: !answer.remaining.is_empty() })
+        Run::of(self.read(request).await?)
+    }
+
+    /// What of the stream is missing right behind `after` and will never come: lost with a life that is
+    /// gathered, while later events of it are left (E1). Up to where, per origin.
+    ///
+    /// # Errors
+    /// The refusal of the table.
+    pub async fn lost(
+        &self,
+        stream: &StreamId,
+        after: &Cursor,
+        head: &Cursor,
+        holes: &[v1::Span],
+    ) -> Result<Cursor, Refusal> {
+        let lives = holes.iter().filter_map(|hole| hole.origin.parse().ok());
+        let lives: Vec<Origin> = lives.take(CURSOR_ORIGINS).collect();
+        let gathered = self.gathered(&lives).await?;
+        if gathered.is_empty() {
+            return Ok(Cursor::new());
+        }
+        // Read behind that: what is not here now is lost.
+        let holes = self.in_table(stream, after, head).await?.holes.into_iter();
+        let holes = holes.filter_map(|hole| Some((hole.origin.parse::<Origin>().ok()?, hole)));
+        let lost = holes.filter(|(life, hole)| gathered.contains(life) && hole.after == after.get(life));
+        Ok(lost.map(|(life, hole)| (life, hole.upto)).collect())
+    }
+
+    async fn gathered(&self, lives: &[Origin]) -> Result<Vec<Origin>, Refusal> {
+        let lives = lives.iter().map(ToString::to_string).collect();
+        let answer = self.persistence.clone().heads(v1::HeadsRequest { lives, streams: Vec::new() }).await;
+        origins(&answer.map_err(|status| sterna_proto::refusal::from_status(&status))?.into_inner())
     }
 
     /// What this region holds of the stream, and of the access stream of its tenant, for these segments to be
@@ -81,7 +117,6 @@ impl Source {
 
     /// What is held, and which of these lives have ended.
     async fn look(&self, stream: &StreamId, lives: &[Origin]) -> Result<Held, Refusal> {
-        let no_head = || Reason::Internal.because("persistence answered what is no head");
         let access = fixed::access(stream.tenant()).map_err(|_| no_head())?;
         let request = v1::HeadsRequest {
             streams: vec![stream.to_string(), access.to_string()],
@@ -91,10 +126,8 @@ impl Source {
         let answer = answer.map_err(|status| sterna_proto::refusal::from_status(&status))?.into_inner();
         let [of_stream, of_access] = answer.heads.as_slice() else { return Err(no_head()) };
         let cursor = |field: &Option<v1::Cursor>| convert::cursor(field.as_ref()).map_err(|_| no_head());
-        let gathered = answer.gathered.iter().map(|origin| origin.parse());
-        let gathered = gathered.collect::<Result<Vec<Origin>, _>>().map_err(|_| no_head())?;
         let mut ends = Ends::default();
-        ends.learn(gathered, &cursor(&of_access.members)?);
+        ends.learn(origins(&answer)?, &cursor(&of_access.members)?);
         Ok(Held { stream: cursor(&of_stream.head)?, access: cursor(&of_access.head)?, ends })
     }
 
@@ -153,8 +186,7 @@ impl Source {
             max_events: events,
             consistent: true,
         };
-        let answer = self.read(request).await?;
-        Ok(Run { segments: decode(answer.records)?, more: !answer.remaining.is_empty() })
+        Run::of(self.read(request).await?)
     }
 
     async fn in_tails(&self, stream: &StreamId, after: &Cursor, head: &Cursor) -> Option<Run> {
@@ -176,13 +208,28 @@ impl Source {
         });
         let entries = parts.into_iter().flat_map(|part| part.entries);
         let segments = entries.map(|entry| Stored::decode(entry.bytes)).collect::<Result<_, _>>().ok()?;
-        Some(Run { segments, more })
+        Some(Run { segments, more, holes: Vec::new() })
     }
 
     async fn read(&self, request: v1::ReadRequest) -> Result<v1::ReadAnswer, Refusal> {
         let answer = self.persistence.clone().read(request).await;
         answer.map(tonic::Response::into_inner).map_err(|status| sterna_proto::refusal::from_status(&status))
     }
+}
+
+impl Run {
+    fn of(answer: v1::ReadAnswer) -> Result<Self, Refusal> {
+        let more = !answer.remaining.is_empty();
+        Ok(Self { segments: decode(answer.records)?, more, holes: answer.holes })
+    }
+}
+
+fn no_head() -> Refusal {
+    Reason::Internal.because("persistence answered what is no head")
+}
+
+fn origins(answer: &v1::HeadsAnswer) -> Result<Vec<Origin>, Refusal> {
+    answer.gathered.iter().map(|origin| origin.parse().map_err(|_| no_head())).collect()
 }
 
 fn all_origins(after: &Cursor, head: &Cursor) -> Vec<Origin> {

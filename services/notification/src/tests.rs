@@ -89,6 +89,7 @@ impl World {
             let segments = page.records.into_iter().map(|bytes| Stored::decode(bytes).unwrap());
             backlog.segments.extend(segments);
             backlog.skipped.merge(&convert::cursor(page.skipped_to.as_ref()).unwrap());
+            backlog.lost.merge(&convert::cursor(page.lost_to.as_ref()).unwrap());
             backlog.pages += 1;
             // What is cut is cut once: later asks go on from the page.
             ask = v1::Ask { after: page.upto, tail: 0, ..ask };
@@ -121,6 +122,7 @@ impl World {
 struct Backlog {
     segments: Vec<Stored>,
     skipped: Cursor,
+    lost: Cursor,
     upto: Cursor,
     pages: usize,
 }

@@ -56,7 +56,7 @@ open_set! {
         Skipped = "skipped",
         /// Past retention.
         Expired = "expired",
-        /// An operator declared it, audited.
+        /// With its region, all that is left of whose life was gathered.
         Lost = "lost",
         /// Before a new member's start; not fetchable.
         Hidden = "hidden",

@@ -35,8 +35,8 @@ fn a_page_is_told_without_what_is_hidden() {
 #[test]
 fn what_stands_above_the_floor_is_nobodys_business_here() {
     let one = segment(&stream("a"), "a", 3, 6, 1);
-    assert!(frames(&one, &floor(3), Encoding::Json, &Subprotocols).is_some());
-    assert!(frames(&one, &floor(2), Encoding::Json, &Subprotocols).is_none());
+    assert!(frames((2, &one), &floor(3), Encoding::Json, &Subprotocols).is_some());
+    assert!(frames((2, &one), &floor(2), Encoding::Json, &Subprotocols).is_none());
     let mut floors = Floors::default();
     floors.set(7, Some(floor(4)));
     floors.set(8, Some(floor(2)));

@@ -69,7 +69,7 @@ pub(super) fn frames_for(
     encoding: Encoding,
     encode: &dyn Encode,
 ) -> Frames {
-    let own =
-        ring.floor(slot).and_then(|floor| crate::floor::frames(&entry.segment, floor, encoding, encode));
+    let told = (entry.after(), &entry.segment);
+    let own = ring.floor(slot).and_then(|floor| crate::floor::frames(told, floor, encoding, encode));
     own.unwrap_or_else(|| entry.frames(encoding, encode, &ring.held).clone())
 }

@@ -72,18 +72,24 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Inner<S> {
             .into_iter()
             .map(|record| Stored::decode(record).map(|stored| stored.segment))
             .collect();
-        let (Ok(segments), Ok(skipped)) = (segments, convert::cursor(page.skipped_to.as_ref())) else {
+        let told = |field: &Option<v1::Cursor>| convert::cursor(field.as_ref());
+        let (Ok(segments), Ok(skipped), Ok(lost)) = (segments, told(&page.skipped_to), told(&page.lost_to))
+        else {
             tracing::error!("notification answered what is no page");
             return self.nothing_yet(waiting);
         };
         match waiting {
-            Waiting::Pull => segments.into_iter().for_each(|segment| {
-                let others = segment.policy.member.iter().any(|(origin, _)| *origin != segment.origin);
-                let recheck = others || access_of(&segment).is_some();
-                self.pushed(segment, recheck);
-            }),
+            Waiting::Pull { stream } => {
+                self.shard.lost(&stream, &lost);
+                segments.into_iter().for_each(|segment| {
+                    let others = segment.policy.member.iter().any(|(origin, _)| *origin != segment.origin);
+                    let recheck = others || access_of(&segment).is_some();
+                    self.pushed(segment, recheck);
+                });
+            }
             Waiting::Page { session, stream, from } => {
-                let page = Page { gap: gap(&from, skipped), segments };
+                let lost = gap(&from, lost, GapReason::Lost);
+                let page = Page { gap: gap(&from, skipped, GapReason::Skipped).or(lost), segments };
                 let changes = page.segments.iter().any(|segment| self.rests_on_changes(segment));
                 let access = self.unsettled_access(&stream, &page.segments);
                 if !changes && access.is_empty() {
@@ -142,10 +148,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Inner<S> {
     }
 }
 
-fn gap(from: &Cursor, skipped: Cursor) -> Option<Gap> {
-    if skipped.is_empty() {
+fn gap(from: &Cursor, to: Cursor, reason: GapReason) -> Option<Gap> {
+    if to.is_empty() {
         return None;
     }
-    let before = skipped.iter().map(|(origin, _)| (origin.clone(), from.get(origin))).collect();
-    Some(Gap { reason: GapReason::Skipped, from: before, to: skipped })
+    let before = to.iter().map(|(origin, _)| (origin.clone(), from.get(origin))).collect();
+    Some(Gap { reason, from: before, to })
 }

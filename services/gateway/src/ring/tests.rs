@@ -157,3 +157,30 @@ fn leaving_members_disturb_no_pass() {
         }
     });
 }
+
+/// E1, E16: what was lost with a life is passed by the entry behind it and by nothing else: not beyond, not
+/// of another origin, not unless it is missing. What of it surfaces behind what was passed is entered, and
+/// who joins may stand on either side or in the middle.
+#[test]
+fn what_was_lost_is_passed_and_nothing_beyond_it() {
+    let (mut ring, limits) = (ring(), small(100));
+    let offer =
+        |ring: &mut Ring, origin: &str, seq| ring.offer(segment(&stream("a"), origin, seq, seq, 1), &limits);
+    let cursor = |text: &str| text.parse::<Cursor>().unwrap();
+    ring.lose(&cursor("us:6"));
+    assert!(matches!(offer(&mut ring, "us", 1), Offered::Entered { .. }));
+    assert_eq!(offer(&mut ring, "us", 7), Offered::Gap { pull: true }, "what is not pulled is not lost");
+    assert_eq!(offer(&mut ring, "us", 9), Offered::Gap { pull: false });
+    assert_eq!(offer(&mut ring, "eu", 7), Offered::Gap { pull: false });
+    ring.lose(&cursor("us:6"));
+    assert!(matches!(offer(&mut ring, "us", 3), Offered::Entered { .. }), "it surfaces");
+    assert_eq!(offer(&mut ring, "us", 2), Offered::Old, "told as lost");
+    assert_eq!(ring.heads, cursor("us:7"), "what was held behind it is entered; neither 9 nor eu");
+    let after: Vec<u64> = ring.entries_from(0).map(Entry::after).collect();
+    assert_eq!(after, [0, 1, 3]);
+    for (sent, needed) in [("us:1", vec![1, 2]), ("us:3", vec![2]), ("us:6", vec![2]), ("us:7", vec![])] {
+        assert_eq!(ring.completes(&cursor(sent)), Some(needed), "{sent}");
+    }
+    ring.trim(2);
+    assert_eq!(ring.completes(&cursor("us:2")), None);
+}

@@ -147,3 +147,32 @@ fn questions_beyond_the_queue_are_asked_again() {
         }
     });
 }
+
+/// E1, rule 8: what was lost with a life that has ended is told as such, to whoever reads history and to
+/// whoever is live, and both go on behind it.
+#[test]
+fn what_was_lost_is_told_and_what_is_behind_it_is_shown() {
+    run(async {
+        let mut world = World::new().await;
+        let stream = world.stream();
+        let mut ana = world.person("ana").await;
+        world.live(&mut ana, &stream, "us:4").await;
+        world.push(&segment(&stream, 7, 7)).await;
+        let ask = world.notification.up().await;
+        world.notification.page_behind_lost(ask.tag, "us:6", &[segment(&stream, 7, 7)]).await;
+        let mut bo = world.person("bo").await;
+        bo.send(&[subscribe(&[&stream], Some("us:2"), None)]).await;
+        assert_eq!(bo.frame().await.name(), "subscribed");
+        let ask = world.notification.up().await;
+        world.notification.page_behind_lost(ask.tag, "us:6", &[segment(&stream, 7, 7)]).await;
+        for (person, from) in [(&mut ana, "us:4"), (&mut bo, "us:2")] {
+            let ServerFrame::Gap(gap) = person.frame().await else { panic!("no gap") };
+            let (from, to) = (from.parse().unwrap(), "us:6".parse().unwrap());
+            assert_eq!((gap.reason.as_str(), gap.from, gap.to), ("lost", from, to));
+        }
+        world.push(&segment(&stream, 8, 8)).await;
+        for person in [&mut ana, &mut bo] {
+            assert_eq!([person.seqs().await, person.seqs().await].concat(), [7, 8]);
+        }
+    });
+}

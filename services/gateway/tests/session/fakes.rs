@@ -353,6 +353,13 @@ impl Call<v1::PublishUp, v1::PublishDown> {
 }
 
 impl Call<v1::Ask, v1::Page> {
+    /// Answers an ask: of what it asks for this was lost.
+    pub(crate) async fn page_behind_lost(&self, tag: u64, lost_to: &str, segments: &[Segment]) {
+        let lost_to = Some((&lost_to.parse::<Cursor>().unwrap()).into());
+        let records = segments.iter().map(encode_segment).collect();
+        self.down(v1::Page { tag, records, lost_to, complete: true, ..v1::Page::default() }).await;
+    }
+
     /// Answers an ask with these segments, all of it.
     pub(crate) async fn page(&self, tag: u64, skipped_to: &str, segments: &[Segment]) {
         let skipped_to = Some((&skipped_to.parse::<Cursor>().unwrap()).into());

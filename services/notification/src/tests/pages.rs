@@ -1,6 +1,7 @@
 //! What pages hold: the cut of a long backlog, and everything after it once, wherever it comes from.
 
 use sterna_proto::{convert, v1};
+use sterna_storage::control;
 use sterna_storage::tails::Limits;
 use sterna_stream::Cursor;
 
@@ -150,4 +151,35 @@ async fn a_hole_ends_the_page_below_it() {
     world.put(&eu[1..2]).await;
     let backlog = world.backlog(ask("eu:2", "eu:8", 0), async || {}).await;
     assert_eq!(backlog.upto, cursor("eu:8"));
+}
+
+/// E1, E17, E18: a hole is not jumped while it may be filled. Once the life is gathered, what is missing is
+/// lost: a page that begins there says so and goes on behind it, and other origins never wait for it.
+#[tokio::test(start_paused = true)]
+async fn what_was_lost_with_a_life_that_is_gathered_is_told_and_passed() {
+    let world = World::new();
+    let (eu, us) = (pairs("eu", 10, 2, 3), pairs("us", 10, 6, 5));
+    world.put(&eu).await;
+    for kept in [&us[..2], &us[3..4], &us[5..]] {
+        world.put(kept).await;
+    }
+    let wanted = || ask("", "eu:4,us:12", 0);
+    for other in [None, Some("eu")] {
+        if let Some(other) = other {
+            control::declare_gathered(&*world.table, &other.parse().unwrap()).await.unwrap();
+        }
+        let backlog = world.backlog(wanted(), async || {}).await;
+        assert_eq!((backlog.upto, backlog.lost), (cursor("eu:4,us:4"), Cursor::new()));
+        let page = world.page(ask("us:4", "eu:4,us:12", 0)).await;
+        assert_eq!((page.records.len(), page.lost_to.is_none()), (2, true), "eu alone goes on");
+    }
+
+    control::declare_gathered(&*world.table, &"us".parse().unwrap()).await.unwrap();
+    let backlog = world.backlog(wanted(), async || {}).await;
+    let us: Vec<u64> = backlog.places().into_iter().filter(|p| p.0 == "us").map(|p| p.1).collect();
+    assert_eq!(us, [1, 3, 7, 11]);
+    assert_eq!(backlog.seqs("eu", 0), [1, 2, 3, 4]);
+    assert_eq!((backlog.upto, backlog.lost), (cursor("eu:4,us:12"), cursor("us:10")));
+    let page = world.page(ask("us:5", "eu:4,us:12", 0)).await;
+    assert_eq!(convert::cursor(page.lost_to.as_ref()).unwrap(), cursor("us:6"), "begun in the middle");
 }

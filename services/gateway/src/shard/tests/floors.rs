@@ -111,3 +111,24 @@ fn who_takes_nothing_is_cut_off_whatever_is_hidden_from_it() {
         assert_eq!(closed, Heard::Closed(4001, "slow".into()));
     });
 }
+
+/// E1, E24: what was lost with its life below something that is hidden is hidden with it, so that what is
+/// told tiles; below what is shown it is told as lost, as to everybody.
+#[test]
+fn what_was_lost_below_something_hidden_is_hidden_with_it() {
+    paused(async {
+        let (shard, _asked, [mut all, mut new]) = two().await;
+        let a = stream("a");
+        for (first, last) in [(3, 4), (14, 14)] {
+            shard.push(segment(&a, "eu", first, last, 1));
+            shard.lost(&a, &cursor(&format!("eu:{}", first - 1)));
+            shard.push(segment(&a, "eu", first, last, 1));
+        }
+        for text in ["g lost eu:2", "e eu 3 4 x", "g lost eu:13", "e eu 14 14 x"] {
+            assert_eq!(all.text().await, text);
+        }
+        for text in ["g hidden eu:4", "g lost eu:13", "e eu 14 14 x"] {
+            assert_eq!(new.text().await, text);
+        }
+    });
+}

@@ -227,6 +227,14 @@ pub const STREAM_MEMBERS: usize = 10_000;
 pub const RING_FRAMES: usize = 1_024;
 /// Segments that wait for one peer region on the express stream (E19).
 pub const EXPRESS_QUEUE: usize = 1_024;
+/// How long an instance of `state` keeps the own segments that it read back, milliseconds: for peers that are
+/// heard to want their streams meanwhile (E19). A table usually has what is a second old, and the news takes
+/// one way.
+pub const EXPRESS_RECENT_MS: u64 = 2_000;
+/// The most of them that are kept.
+pub const EXPRESS_RECENT: usize = 4_096;
+/// The same bound in bytes. No news makes a lane send more.
+pub const EXPRESS_RECENT_BYTES: usize = 4 * 1024 * 1024;
 /// Pushes that wait for one shard on its attach stream (E15).
 pub const PUSH_QUEUE: usize = 8_192;
 /// Segments of one stream that wait in `state` for what they rest on (E24).

@@ -43,7 +43,7 @@ mod tails_and_kinds;
 mod watermarks;
 
 const NOW: u64 = 1_795_214_400_000;
-const US: &str = "us-east-1";
+pub(crate) const US: &str = "us-east-1";
 pub(crate) const EU: &str = "eu-west-1";
 const STREAM: &str = "acme/chat/general";
 

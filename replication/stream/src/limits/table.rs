@@ -89,6 +89,9 @@ limits! {
     STREAM_MEMBERS Count Refused(Reason::LimitExceeded), "access::authorizer";
     RING_FRAMES Count Closed(4001), "gateway::ring";
     EXPRESS_QUEUE Count Handled("the segment comes by the mirror"), "state::express";
+    EXPRESS_RECENT_MS Ms Handled("older ones come by table or mirror"), "state::express";
+    EXPRESS_RECENT Count Handled("the oldest come by table or mirror"), "state::express";
+    EXPRESS_RECENT_BYTES Bytes Handled("the oldest come by table or mirror"), "state::express";
     PUSH_QUEUE Count Handled("the attach stream ends with RESYNC"), "state::attach";
     WAITING_SEGMENTS Count Handled("later ones come by the backlog"), "state::hub";
     RECHECK_SEGMENTS Count Handled("later ones are dropped and pulled"), "gateway::held";

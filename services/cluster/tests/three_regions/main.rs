@@ -25,6 +25,7 @@ mod clocks;
 mod device;
 mod ended;
 mod express;
+mod first_events;
 #[allow(dead_code, reason = "one region hears and says more than is asked of three")]
 #[path = "../one_region/person.rs"]
 mod person;

@@ -1,11 +1,12 @@
 //! One lane to one state instance of another region: it says what it wants, and is sent that.
 //!
-//! A lane that breaks, is refused or falls silent is opened again, after a pause that grows. What was sent
-//! meanwhile is not sent again: the mirror brings it.
+//! A lane that breaks, is refused or falls silent is opened again, after a pause that grows. What was read
+//! back meanwhile is sent as far as it is recent: the mirror brings the rest.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
 use sterna_process::Link;
 use sterna_proto::record::Stored;
 use sterna_proto::v1;
@@ -17,7 +18,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tokio_stream::wrappers::ReceiverStream;
 
-use super::{BEAT, Peer, SILENCE};
+use super::{BEAT, Express, Peer, SILENCE};
 use crate::Inner;
 
 /// Streams that one peer instance may want; further ones are served by the mirror alone.
@@ -56,9 +57,16 @@ impl Lane {
         let Some(open) = lane.as_ref().filter(|open| open.wanted.contains(&stored.segment.stream)) else {
             return Offered::Unwanted;
         };
-        match open.queue.try_send(v1::Carry { record: stored.bytes.clone() }) {
-            Ok(()) => Offered::Sent,
-            Err(_) => Offered::Dropped,
+        open.send(&stored.bytes)
+    }
+
+    /// The same with what was read back before its stream was wanted: half of the queue is left to what comes
+    /// now.
+    pub(super) fn again(&self, record: &Bytes) -> Offered {
+        match self.lock().as_ref() {
+            None => Offered::Unwanted,
+            Some(open) if open.queue.capacity() <= EXPRESS_QUEUE / 2 => Offered::Dropped,
+            Some(open) => open.send(record),
         }
     }
 
@@ -70,21 +78,32 @@ impl Lane {
         *self.lock() = None;
     }
 
-    fn change(&self, news: &v1::Carried) {
-        let mut lane = self.lock();
-        let Some(open) = lane.as_mut() else { return };
+    /// Which streams are wanted that were not before.
+    pub(super) fn change(&self, news: &v1::Carried) -> Set<StreamId> {
+        let (mut begun, mut lane) = (Set::default(), self.lock());
+        let Some(open) = lane.as_mut() else { return begun };
         for stream in news.unfollow.iter().filter_map(|stream| stream.parse::<StreamId>().ok()) {
             open.wanted.remove(&stream);
         }
-        for stream in news.follow.iter().filter_map(|stream| stream.parse().ok()) {
-            if open.wanted.len() < WANTED_MAX {
-                open.wanted.insert(stream);
+        for stream in news.follow.iter().filter_map(|stream| stream.parse::<StreamId>().ok()) {
+            if open.wanted.len() < WANTED_MAX && open.wanted.insert(stream.clone()) {
+                begun.insert(stream);
             }
         }
+        begun
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Open>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Open {
+    fn send(&self, record: &Bytes) -> Offered {
+        match self.queue.try_send(v1::Carry { record: record.clone() }) {
+            Ok(()) => Offered::Sent,
+            Err(_) => Offered::Dropped,
+        }
     }
 }
 
@@ -98,7 +117,7 @@ pub(crate) async fn run(role: Arc<Inner>, at: usize, peer: Peer) {
         let why = tokio::select! {
             biased;
             () = drain.raised() => return,
-            why = carry(&role.express.lanes[at], &peer.link) => why,
+            why = carry(&role.express, at, &peer.link) => why,
         };
         role.express.lanes[at].close();
         tracing::info!(region = %peer.region, at, why, "an express lane ended; it is opened again");
@@ -115,7 +134,7 @@ pub(crate) async fn run(role: Arc<Inner>, at: usize, peer: Peer) {
 }
 
 /// One life of a lane; returns why it ended.
-async fn carry(lane: &Lane, link: &Link) -> String {
+async fn carry(express: &Express, at: usize, link: &Link) -> String {
     let (queue, carries) = mpsc::channel(EXPRESS_QUEUE);
     let mut client = StateClient::new(link.own_connection());
     let mut carried = match timeout(SILENCE, client.express(ReceiverStream::new(carries))).await {
@@ -123,7 +142,7 @@ async fn carry(lane: &Lane, link: &Link) -> String {
         Ok(Err(status)) => return status.to_string(),
         Err(_) => return "nobody answers".to_owned(),
     };
-    lane.open(queue.clone());
+    express.lanes[at].open(queue.clone());
     let (mut heard, mut beat) = (Instant::now(), interval(BEAT));
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -132,7 +151,7 @@ async fn carry(lane: &Lane, link: &Link) -> String {
             news = carried.message() => match news {
                 Ok(Some(news)) => {
                     heard = Instant::now();
-                    lane.change(&news);
+                    express.told(at, &news);
                 }
                 Ok(None) => return "the other side ended it".to_owned(),
                 Err(status) => return status.to_string(),

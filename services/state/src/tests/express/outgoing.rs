@@ -2,6 +2,7 @@
 
 use futures_util::Stream;
 use sterna_proto::v1::state_server::{State as Service, StateServer};
+use sterna_stream::limits::{EXPRESS_QUEUE, EXPRESS_RECENT_MS};
 use tonic::service::Routes;
 use tonic::{Request, Response, Streaming};
 
@@ -99,9 +100,9 @@ async fn only_own_segments_of_wanted_streams_are_sent() {
     shard.told(1).await;
     let (mut own, mut other) = (Chain::of(US), Chain::in_stream(US, "acme/chat/other"));
     world.sequenced(&own.next()).await;
-    assert_eq!(lane.carried(Duration::from_secs(2)).await, [""; 0], "nobody wanted it");
+    assert_eq!(lane.carried(Duration::from_secs(3)).await, [""; 0], "nobody wanted it");
     lane.tell(&[STREAM], &[]).await;
-    lane.carried(Duration::from_millis(100)).await;
+    assert_eq!(lane.carried(Duration::from_millis(100)).await, [""; 0], "nobody wanted it in time");
     world.sequenced(&own.next()).await;
     world.sequenced(&other.next()).await;
     world.mirrored(&Chain::of(EU).next()).await;
@@ -110,13 +111,76 @@ async fn only_own_segments_of_wanted_streams_are_sent() {
     let former = Chain::of("us-east-1~2").next();
     world.produce(&world.config.log, 0, former.bytes, None).await;
     let expected = format!("{STREAM} us-east-1:2");
-    assert_eq!(lane.carried(Duration::from_secs(2)).await, [expected]);
+    assert_eq!(lane.carried(Duration::from_secs(3)).await, [expected]);
     lane.tell(&["acme/chat/other"], &[STREAM]).await;
     lane.carried(Duration::from_millis(100)).await;
     world.sequenced(&own.next()).await;
     world.sequenced(&other.next()).await;
     assert_eq!(lane.carried(Duration::from_secs(2)).await, ["acme/chat/other us-east-1:2"]);
     assert_eq!(instance.state.express().sent, 2);
+}
+
+/// E19: the news that a stream is wanted takes its time: what was read back of it meanwhile is sent on it,
+/// once, in order, ahead of what is read back then; and nothing of what is older, another's, or not of this
+/// life.
+#[tokio::test(start_paused = true)]
+async fn whoever_begins_to_want_a_stream_is_sent_what_is_recent() {
+    let (mut world, mut lanes, _far) = world();
+    let instance = world.start();
+    let mut lane = opened(&mut lanes).await;
+    let mut shard = world.shard(&instance, STREAM).await;
+    shard.told(1).await;
+    let (mut own, mut other) = (Chain::of(US), Chain::in_stream(US, "acme/chat/other"));
+    world.sequenced(&own.next()).await;
+    lane.carried(Duration::from_millis(EXPRESS_RECENT_MS + 500)).await;
+    for _ in 0..2 {
+        world.sequenced(&own.next()).await;
+        world.sequenced(&other.next()).await;
+    }
+    world.mirrored(&Chain::of(EU).next()).await;
+    world.produce(&world.config.log, 0, Chain::of("us-east-1~2").next().bytes, None).await;
+    assert_eq!(lane.carried(Duration::from_millis(500)).await, [""; 0], "nobody wanted it");
+    lane.tell(&[STREAM, STREAM], &[]).await;
+    sleep(Duration::from_millis(100)).await;
+    world.sequenced(&own.next()).await;
+    let expected = [2, 3, 4].map(|seq| format!("{STREAM} us-east-1:{seq}"));
+    assert_eq!(lane.carried(Duration::from_millis(500)).await, expected);
+    lane.tell(&[STREAM], &[]).await;
+    assert_eq!(lane.carried(Duration::from_millis(500)).await, [""; 0], "it was wanted before");
+    assert_eq!(instance.state.express().sent, 3);
+}
+
+/// G9, E29: what is recent takes half of a lane's queue at most, whatever a peer asks for how often; the
+/// rest is left to what comes now.
+#[tokio::test(start_paused = true)]
+async fn what_is_recent_leaves_room_for_what_comes_now() {
+    let (mut world, mut lanes, _far) = world();
+    let instance = world.start();
+    let mut lane = opened(&mut lanes).await;
+    let mut shard = world.shard(&instance, STREAM).await;
+    shard.told(1).await;
+    let mut own = Chain::of(US);
+    for _ in 0..EXPRESS_QUEUE {
+        world.sequenced(&own.next()).await;
+    }
+    shard.told(EXPRESS_QUEUE).await;
+    lane.tell(&[STREAM], &[]).await;
+    sleep(Duration::from_millis(100)).await;
+    let first = instance.state.express();
+    // Heartbeats take places, too.
+    let half = EXPRESS_QUEUE as u64 / 2;
+    assert!((half - 5..=half).contains(&first.sent), "{first:?}");
+    assert_eq!(first.sent + first.dropped, EXPRESS_QUEUE as u64);
+    for _ in 0..20 {
+        lane.tell(&[STREAM], &[STREAM]).await;
+    }
+    sleep(Duration::from_millis(100)).await;
+    let dropped = instance.state.express().dropped;
+    world.sequenced(&own.next()).await;
+    shard.told(1).await;
+    assert_eq!(instance.state.express().dropped, dropped, "there is room for what comes now");
+    let sent = instance.state.express().sent;
+    assert_eq!(lane.carried(Duration::from_secs(1)).await.len() as u64, sent);
 }
 
 /// E19: a peer that reads slowly costs its own express, and nobody else anything: what its queue has no room

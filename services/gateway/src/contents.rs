@@ -147,8 +147,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Contents<S> {
         true
     }
 
-    /// Ready when half of the session's outbox is free for frames of its own, or it is closed. Whoever answers
-    /// one frame with many waits for this between them, so that a session is slow only if it does not read.
+    /// Ready when half of the session's outbox is free for frames of its own, or it is closed. Whoever
+    /// answers one frame with many waits for this between them, so that a session is slow only if it does
+    /// not read.
     pub(crate) fn poll_room(&mut self, id: SessionId, context: &mut Context<'_>) -> Poll<()> {
         let (most_frames, most_bytes) = (self.limits.outbox_frames / 2, self.limits.outbox_bytes / 2);
         let session = self.session(id).filter(|session| session.is_open());
@@ -198,6 +199,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Contents<S> {
         session.phase = Phase::Closing(ended);
         session.took_s = now_s;
         session.put_own(frame);
+        session.give_room();
         self.leave_all(slot);
         self.queue(slot);
         self.look_at(slot, now_s + CLOSE_S);

@@ -132,13 +132,14 @@ impl Outbox {
             self.own_frames -= 1;
             self.own_bytes -= frames.len();
             if self.own_frames == 0 {
-                self.wake();
+                self.give_room();
             }
         }
         Some(frames)
     }
 
-    fn wake(&mut self) {
+    /// Lets whoever waits go on.
+    fn give_room(&mut self) {
         if let Some(waits) = self.waits.take() {
             waits.wake();
         }
@@ -147,7 +148,7 @@ impl Outbox {
 
 impl Drop for Outbox {
     fn drop(&mut self) {
-        self.wake();
+        self.give_room();
     }
 }
 
@@ -204,6 +205,13 @@ impl<S> Session<S> {
     pub(crate) fn wake(&self) {
         if let Some(reader) = &self.reader {
             reader.wake_by_ref();
+        }
+    }
+
+    /// Whoever waits for room in the outbox goes on, and sees what became of the session.
+    pub(crate) fn give_room(&mut self) {
+        if let Some(outbox) = &mut self.outbox {
+            outbox.give_room();
         }
     }
 

@@ -1,10 +1,12 @@
 //! `sterna chat`: a terminal in a stream. History and live, who is typing, and every reconnect visible.
 
-use std::future::Future;
 use std::io::Write;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use sterna_client::driver::DeviceClock;
 use sterna_client::machine::Failure;
 use sterna_client::storage::{Error as StorageError, FileOptions, FileStorage, MemoryStorage, Storage};
@@ -16,7 +18,8 @@ use sterna_protocol::frame::{Device, Ephemeral, Secret};
 use sterna_protocol::{Encoding, Payload};
 use sterna_stream::{StreamId, UserId};
 use tokio::net::TcpStream;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 
 use crate::founder::{self, Founder};
 
@@ -24,6 +27,8 @@ use crate::founder::{self, Founder};
 const LINES: usize = 64;
 /// Longest line, bytes.
 const LINE_BYTES: usize = 16 * 1024;
+/// How long lines that were entered before the end may take to be accepted.
+const FAREWELL: Duration = Duration::from_secs(30);
 
 /// Why there is nothing to talk in.
 #[derive(Debug, thiserror::Error)]
@@ -50,6 +55,19 @@ pub enum Error {
     /// The session cannot go on.
     #[error("stopped: {0}")]
     Stopped(String),
+    /// The client cannot go on.
+    #[error(
+        "the client stopped: {0}; what is not shown here with your name was not sent: \
+         make sure that the file of --device can be written, and enter it again"
+    )]
+    Client(String),
+    /// The lines have ended, and not all were accepted.
+    #[error(
+        "{0} of the lines were not accepted within {seconds} s: with --device they are sent when it is \
+         started again",
+        seconds = FAREWELL.as_secs()
+    )]
+    Unsent(usize),
     /// No randomness.
     #[error("the system gives no randomness")]
     Random(#[from] getrandom::Error),
@@ -72,7 +90,8 @@ pub struct Options {
     pub device: Option<PathBuf>,
 }
 
-/// Talks until the lines end or the session stops. `lines` are what the user enters.
+/// Talks until the lines end and all of them are accepted, or the session stops. `lines` are what the user
+/// enters.
 ///
 /// # Errors
 /// [`Error`].
@@ -90,13 +109,15 @@ pub async fn run(
         None => found(&options, gateways.clone(), random.child("founder")).await?,
     };
     say(out, &format!("stream {stream}"));
-    let (client, mut events, place) = start(&options, gateways, &stream, owner, random)?;
+    let (client, mut events, place, ended) = start(&options, gateways, &stream, owner, random)?;
     // Whoever goes on where they were lacks nothing in between.
     let wish = Wish { tail: place.is_none().then_some(options.tail), presence: false };
     // A client that has ended says so below.
     let _ = client.follow(stream.clone(), wish).await;
     let _ = client.connect().await;
-    loop {
+    let mut messages = FuturesUnordered::new();
+    let mut leaving = None;
+    while leaving.is_none() || !messages.is_empty() {
         tokio::select! {
             biased;
             notice = events.next() => match notice {
@@ -105,20 +126,36 @@ pub async fn run(
                         say(out, &line);
                     }
                 }
-                None => return Ok(()),
+                None => return ended.await.unwrap_or(Ok(())),
             },
-            line = lines.recv() => match line.as_deref().map(str::trim) {
-                None | Some("/quit") => break,
-                Some("") => {}
-                Some("/typing") => typing(&client, &stream).await,
-                Some(text) => publish(&client, owner, &stream, text),
-            },
+            Some(()) = messages.next() => {}
+            line = lines.recv(), if leaving.is_none() && messages.len() < LINES => {
+                match line.as_deref().map(str::trim) {
+                    None | Some("/quit") => leaving = Some(Instant::now() + FAREWELL),
+                    Some("") => {}
+                    Some("/typing") => typing(&client, &stream).await,
+                    Some(text) => messages.push(publish(client.clone(), draft(&stream, text))),
+                }
+            }
+            () = until(leaving) => return Err(Error::Unsent(messages.len())),
         }
     }
     let _ = client.disconnect().await;
-    drop(client);
-    while events.next().await.is_some() {}
+    drop((client, messages));
+    while let Some(notice) = events.next().await {
+        if let Some(line) = told(&notice)? {
+            say(out, &line);
+        }
+    }
     Ok(())
+}
+
+/// Never, if there is no time to wait for.
+async fn until(time: Option<Instant>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(time).await,
+        None => std::future::pending().await,
+    }
 }
 
 /// Makes the stream, at the first gateway that answers.
@@ -133,6 +170,8 @@ async fn found(options: &Options, mut gateways: Gateways, random: Seeded) -> Res
 
 /// What a device was shown before, if anything.
 type PlaceBefore = Option<sterna_stream::Cursor>;
+/// How the client ended.
+type EndOfClient = oneshot::Receiver<Result<(), Error>>;
 
 fn start(
     options: &Options,
@@ -140,7 +179,7 @@ fn start(
     stream: &StreamId,
     owner: &Process,
     mut random: Seeded,
-) -> Result<(Client, Events, PlaceBefore), Error> {
+) -> Result<(Client, Events, PlaceBefore, EndOfClient), Error> {
     let token = options.token.clone();
     let device = Device(random.event_id(&SystemClock));
     let (storage, place): (Box<dyn Storage>, _) = match &options.device {
@@ -162,14 +201,17 @@ fn start(
     };
     let (client, events, driver) =
         sterna_client::start(config, parts).map_err(|error| Error::Stopped(error.to_string()))?;
-    owner.spawn_local("the client", End::Expected, run_driver(driver));
-    Ok((client, events, place))
+    let (end, ended) = oneshot::channel();
+    owner.spawn_local("the client", End::Expected, async move {
+        // Whoever does not wait for it any more has left.
+        let _ = end.send(driver.await.map_err(|error| Error::Client(with_causes(&error))));
+    });
+    Ok((client, events, place, ended))
 }
 
-async fn run_driver<E: std::fmt::Display>(driver: impl Future<Output = Result<(), E>>) {
-    if let Err(error) = driver.await {
-        tracing::error!(%error, "the client ended");
-    }
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |error| error.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 /// A notice in words, if it is for the user.
@@ -211,16 +253,16 @@ fn told(notice: &Notice) -> Result<Option<String>, Error> {
     }))
 }
 
-fn publish(client: &Client, owner: &Process, stream: &StreamId, text: &str) {
+fn draft(stream: &StreamId, text: &str) -> Draft {
     let end = text.floor_char_boundary(LINE_BYTES);
     let json = serde_json::json!({ "text": &text[..end] }).to_string();
     let payload = Payload::parse(Bytes::from(json)).expect("serde writes JSON");
-    let draft = Draft { stream: stream.clone(), kind: "message".parse().expect("a kind's name"), payload };
-    let client = client.clone();
-    owner.spawn_local("a message", End::Expected, async move {
-        // What becomes of it is told as a notice.
-        let _ = client.publish(draft).await;
-    });
+    Draft { stream: stream.clone(), kind: "message".parse().expect("a kind's name"), payload }
+}
+
+/// Until it is accepted. What becomes of it is told as a notice.
+async fn publish(client: Client, draft: Draft) {
+    let _ = client.publish(draft).await;
 }
 
 async fn typing(client: &Client, stream: &StreamId) {

@@ -4,6 +4,8 @@
 //! It is here and not in the binary because a future's code is made by the crate that runs it: everything
 //! that the commands await would be compiled a second time there.
 
+use std::fmt::Display;
+use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -55,29 +57,51 @@ fn perform(command: Option<Command>) -> Done {
             on_runtime(|owner| run_serve(config, owner))
         }
         Some(Command::Config(ConfigCommand::Print)) => {
-            print!("{}", config::DEFAULT);
+            answer(config::DEFAULT.trim_end())?;
             Ok(true)
         }
         Some(Command::Config(ConfigCommand::Check { file })) => {
             let config = config::Config::read(Some(&file))?;
-            config.warnings().iter().for_each(|warning| println!("warning: {warning}"));
-            println!("{} is good", file.display());
+            for warning in config.warnings() {
+                answer(format_args!("warning: {warning}"))?;
+            }
+            answer(format_args!("{} is good", file.display()))?;
             Ok(true)
         }
         Some(Command::Chat(args)) => on_runtime(|owner| run_chat(args, owner)),
         Some(Command::Token(TokenArgs { user, tenant, hours, config })) => {
-            println!("{}", tokens::issue(&tenant, &user, hours, config.as_deref(), &SystemClock)?);
+            answer(tokens::issue(&tenant, &user, hours, config.as_deref(), &SystemClock)?)?;
             Ok(true)
         }
         Some(Command::Version) => {
-            println!("sterna {}", env!("CARGO_PKG_VERSION"));
+            answer(format_args!("sterna {}", env!("CARGO_PKG_VERSION")))?;
             Ok(true)
         }
         Some(Command::Completions { shell }) => {
-            clap_complete::generate(shell, &mut Cli::command(), "sterna", &mut std::io::stdout());
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "sterna", &mut script);
+            answer(String::from_utf8_lossy(&script).trim_end())?;
             Ok(true)
         }
     }
+}
+
+/// Writes what was asked for. Whoever closed the pipe has what they wanted of it.
+fn answer(text: impl Display) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    match writeln!(out, "{text}").and_then(|()| out.flush()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        Err(error) => {
+            Err(std::io::Error::new(error.kind(), format!("cannot write to standard output: {error}")))
+        }
+        Ok(()) => Ok(()),
+    }
+}
+
+/// Tells what goes on. A region serves whether or not its output can be written.
+fn say(text: impl Display) {
+    let mut out = std::io::stdout().lock();
+    let _ = writeln!(out, "{text}").and_then(|()| out.flush());
 }
 
 /// Runs a command as a task of this thread's runtime: the root future of a runtime is a slow place.
@@ -102,9 +126,9 @@ async fn run_demo(args: DemoArgs, owner: Process) -> Done {
     let report = demo::run(&options, &stop, &mut screen).await?;
     screen.end();
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&report)?);
+        answer(serde_json::to_string_pretty(&report)?)?;
     } else {
-        println!("{report}");
+        answer(&report)?;
     }
     Ok(report.kept)
 }
@@ -113,15 +137,15 @@ async fn run_serve(config: config::Config, owner: Process) -> Done {
     let stop = stop::on_signals(&owner)?;
     let (url, kept) = (config.url(), config.stores().told());
     serve::run(&config, &stop, |at| {
-        println!("serving on {}; {kept}", at.clients);
+        say(format_args!("serving on {}; {kept}", at.clients));
         if let Some(operators) = at.operators {
-            println!("metrics: http://{operators}/metrics");
+            say(format_args!("metrics: http://{operators}/metrics"));
         }
         let program = program();
-        println!("talk:  {program} chat --url {url} --token $({program} token --user ana) --create");
+        say(format_args!("talk:  {program} chat --url {url} --token $({program} token --user ana) --create"));
     })
     .await?;
-    println!("stopped in good order");
+    say("stopped in good order");
     Ok(true)
 }
 

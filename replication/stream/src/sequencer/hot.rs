@@ -72,8 +72,8 @@ impl Hot {
         }
     }
 
-    /// The first offset that is not settled, log records up to `acked` being acknowledged; `None`: nothing keeps
-    /// this apart from other streams any more.
+    /// The first offset that is not settled, log records up to `acked` being acknowledged; `None`: nothing
+    /// keeps this apart from other streams any more.
     pub(super) fn low(&mut self, acked: u64) -> Option<u64> {
         self.line.low(acked).or(self.wanted())
     }

@@ -1,5 +1,5 @@
-//! The log as this term writes it: dense numbers, the running hash, what is acknowledged, and the index of the
-//! next checkpoint (E21).
+//! The log as this term writes it: dense numbers, the running hash, what is acknowledged, and the index of
+//! the next checkpoint (E21).
 //!
 //! A record is numbered when it is queued, so numbers are in the order of the records whatever the window
 //! lets out.

@@ -2,8 +2,8 @@
 //! machine keeps of a stream names its slot.
 //!
 //! A slot is one stream's for as long as that is loaded, and used again after it. So only what cannot outlast
-//! the stream may keep one: a list of the partition. A stream that one of them names is not at rest, and is not
-//! dropped.
+//! the stream may keep one: a list of the partition. A stream that one of them names is not at rest, and is
+//! not dropped.
 
 use slab::Slab;
 

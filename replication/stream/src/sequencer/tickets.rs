@@ -1,8 +1,8 @@
 //! The low-water mark of a partition: up to which offset everything is settled.
 //!
-//! Each accepted record draws a ticket, in offset order; tickets are done in any order, each by the log record
-//! with which the log has all that it stands for; the mark stands at the first whose log record is not
-//! acknowledged. Constant work per record, memory for what is unsettled.
+//! Each accepted record draws a ticket, in offset order; tickets are done in any order, each by the log
+//! record with which the log has all that it stands for; the mark stands at the first whose log record is
+//! not acknowledged. Constant work per record, memory for what is unsettled.
 
 use std::collections::VecDeque;
 
@@ -33,7 +33,8 @@ impl Tickets {
         self.drawn - 1
     }
 
-    /// The record with this number is settled as soon as log record `by`, and all before it, are acknowledged.
+    /// The record with this number is settled as soon as log record `by`, and all before it, are
+    /// acknowledged.
     pub(super) fn done(&mut self, number: u64, by: u64) {
         let first = self.drawn - self.waiting.len() as u64;
         let at = number.checked_sub(first).and_then(|at| self.waiting.get_mut(at as usize));

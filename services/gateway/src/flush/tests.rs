@@ -8,11 +8,11 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::sync::Notify;
 
 use crate::limits::{
-    COPY_BYTES, Limits, READS_PER_TURN, RUN_BYTES, WRITE_BUFFERS, WRITE_BYTES, WRITES_PER_TURN,
+    COPY_BYTES, Limits, READS_PER_TURN, RUN_BYTES, TURN_BYTES, WRITE_BUFFERS, WRITE_BYTES, WRITES_PER_TURN,
 };
 use crate::reader::{Flow, Reader};
 use crate::session::SessionId;
@@ -30,6 +30,8 @@ struct Log {
     takes: usize,
     /// Whether there is always another ping to be read.
     talks: bool,
+    /// It fills the whole buffer each time.
+    floods: bool,
 }
 
 #[derive(Clone)]
@@ -42,7 +44,9 @@ impl AsyncRead for Socket {
         if !log.talks {
             return Poll::Pending;
         }
-        buf.put_slice(&[0x81, 0x81, 0, 0, 0, 0, b'x']);
+        let message = &[0x81, 0x81, 0, 0, 0, 0, b'x'];
+        let count = if log.floods { buf.remaining() / message.len() } else { 1 };
+        (0..count).for_each(|_| buf.put_slice(message));
         Poll::Ready(Ok(()))
     }
 }
@@ -196,6 +200,44 @@ fn a_socket_that_talks_all_the_time_is_read_a_few_times_per_turn() {
     }
     drop(running);
     assert_eq!(heard, 3 * READS_PER_TURN, "nothing is left out");
+}
+
+/// G9: a turn ends after so many bytes, too: what is said in them takes time to be read.
+#[test]
+fn a_socket_that_floods_is_read_up_to_its_bytes_per_turn() {
+    let shard = shard();
+    let Open { log, reader, .. } = open(&shard);
+    (log.borrow_mut().talks, log.borrow_mut().floods) = (true, true);
+    let mut heard = 0;
+    let mut running = Box::pin(reader.run(|_, _| {
+        heard += 7;
+        Flow::Continue
+    }));
+    assert!(running.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    drop(running);
+    assert!(heard < 2 * TURN_BYTES, "{heard} bytes in one turn");
+}
+
+/// G9, E29: who talks without end has one turn before all other sockets are asked for news, not as many as
+/// the runtime gives to tasks that are always ready.
+#[test]
+fn who_talks_without_end_has_one_turn_between_two_looks_at_other_sockets() {
+    sterna_process::runtime().unwrap().block_on(async {
+        let shard = shard();
+        let Open { log, reader, .. } = open(&shard);
+        log.borrow_mut().talks = true;
+        spawn(async move {
+            reader.run(|_, _| Flow::Continue).await;
+        });
+        let (mut near, mut far) = tokio::net::UnixStream::pair().unwrap();
+        for _ in 0..20 {
+            far.write_all(b"x").await.unwrap();
+            let before = log.borrow().reads;
+            near.read_exact(&mut [0]).await.unwrap();
+            let turns = (log.borrow().reads - before) / READS_PER_TURN;
+            assert!(turns <= 3, "{turns} turns of another session until this one is heard");
+        }
+    });
 }
 
 #[test]

@@ -34,6 +34,28 @@ fn a_refused_subscription_names_its_stream() {
     });
 }
 
+/// Rule 25: however many streams one frame names that may not be followed, whoever reads is told of each,
+/// and is not taken for slow.
+#[test]
+fn each_of_a_thousand_refused_streams_is_named() {
+    run(async {
+        let world = World::new().await;
+        let names: Vec<StreamId> =
+            (0..SUBSCRIPTIONS_BURST).map(|n| format!("acme/chat/absent-{n}").parse().unwrap()).collect();
+        let asked: Vec<&StreamId> = names.iter().collect();
+        let mut ana = world.person("ana").await;
+        ana.send(&[subscribe(&asked, None, None)]).await;
+        for name in &names {
+            assert_eq!(ana.refused(Reason::NotFound).await.stream.as_deref(), Some(name.as_str()));
+        }
+        // These are refused at once, without a look at anything.
+        ana.send(&[subscribe(&asked, None, None)]).await;
+        for name in &names {
+            assert_eq!(ana.refused(Reason::RateLimited).await.stream.as_deref(), Some(name.as_str()));
+        }
+    });
+}
+
 /// G9, E29: asking for streams again and again costs nobody else anything: beyond a rate nothing is
 /// looked up, and each is told when it may come again.
 #[test]

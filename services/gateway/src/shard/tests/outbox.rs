@@ -1,7 +1,10 @@
 //! In paused time: what waits for one session is bounded, whatever it is.
 
 use std::cell::Cell;
+use std::pin::pin;
 use std::rc::Rc;
+
+use futures_util::FutureExt;
 
 use super::world::connect_with;
 use super::*;
@@ -23,6 +26,34 @@ fn the_outbox_is_bounded() {
             assert_eq!((0..9).filter(|_| deliver()).count(), if size == 1 { 5 } else { 1 });
         }
         assert_eq!(shard.counters().slow, 2);
+    });
+}
+
+/// G9, E29: who answers one frame with many waits until those before are written, or the session has ended.
+#[test]
+fn what_answers_much_waits_for_room() {
+    paused(async {
+        let (shard, _) = shard(Limits { outbox_frames: 4, ..Limits::default() });
+        let mut client = connect(&shard, 1);
+        let id = client.id;
+        let deliver = || {
+            let mut own = Messages::new(Encoding::Json);
+            own.add(b"x");
+            shard.deliver(id, own)
+        };
+        for round in 0..2 {
+            shard.room(id).await;
+            assert!(deliver() && deliver());
+            let mut room = pin!(shard.room(id));
+            assert!(room.as_mut().now_or_never().is_none(), "half of its outbox is used");
+            if round == 0 {
+                assert_eq!((client.text().await, client.text().await), ("x".into(), "x".into()));
+            } else {
+                shard.close(id, 1012, "restart");
+            }
+            room.await;
+        }
+        assert_eq!(shard.counters().slow, 0);
     });
 }
 

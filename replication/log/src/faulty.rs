@@ -17,7 +17,7 @@ use crate::error::Error;
 use crate::log::{Consumer, Description, Log, Page};
 use crate::record::{Entry, Group, Offset, Record, Topic};
 use consumer::FaultyConsumer;
-pub use switches::{Chances, Counts, Faults, ProduceFault};
+pub use switches::{Answers, Chances, Counts, Faults, ProduceFault};
 
 mod consumer;
 mod switches;
@@ -80,11 +80,18 @@ impl FaultyLog {
         }
     }
 
-    async fn gate(&self) -> Result<(), Error> {
+    /// What a question about these topics meets.
+    async fn gate(&self, topics: &[Topic], partition: u16) -> Result<(), Error> {
         if let Some(slow) = self.faults.slow() {
             sleep(slow).await;
         }
-        if self.faults.call_fails() { Err(unavailable()) } else { Ok(()) }
+        if self.faults.call_fails() {
+            return Err(unavailable());
+        }
+        match topics.iter().find(|topic| self.faults.misses(topic, Answers::Questions)) {
+            Some(missing) => Err(Error::MissingTopic(missing.clone(), partition)),
+            None => Ok(()),
+        }
     }
 }
 
@@ -127,7 +134,7 @@ impl Log for FaultyLog {
     }
 
     async fn join(&self, group: &Group, topics: &[Topic]) -> Result<Box<dyn Consumer>, Error> {
-        self.gate().await?;
+        self.gate(topics, 0).await?;
         let inner = self.inner.join(group, topics).await?;
         Ok(Box::new(FaultyConsumer::new(inner, self.faults.clone())))
     }
@@ -139,17 +146,17 @@ impl Log for FaultyLog {
         from: Offset,
         max_bytes: usize,
     ) -> Result<Page, Error> {
-        self.gate().await?;
+        self.gate(std::slice::from_ref(topic), partition).await?;
         self.inner.read(topic, partition, from, max_bytes).await
     }
 
     async fn last(&self, topic: &Topic, partition: u16) -> Result<Option<Entry>, Error> {
-        self.gate().await?;
+        self.gate(std::slice::from_ref(topic), partition).await?;
         self.inner.last(topic, partition).await
     }
 
     async fn describe(&self, topic: &Topic, group: Option<&Group>) -> Result<Description, Error> {
-        self.gate().await?;
+        self.gate(std::slice::from_ref(topic), 0).await?;
         self.inner.describe(topic, group).await
     }
 }

@@ -42,7 +42,7 @@ use crate::record::{Entry, Group, Offset, Record, Topic};
 /// again when the log has forgotten it.
 ///
 /// **L11** A topic or partition that does not exist is answered `MissingTopic` by every call and is not made
-/// by it.
+/// by it. For moments one that exists may be answered so, too: a broker that restarts may not know of it yet.
 ///
 /// **L12** Each group is delivered every record, whatever other groups do.
 #[async_trait]
@@ -103,8 +103,9 @@ pub trait Log: Send + Sync {
 /// **C5** Records of one (topic, partition) come in offset order and none is left out. `start` may be called
 /// again: delivery goes on at the offsets named, and nothing that was fetched before comes any more.
 ///
-/// **C6** A position that is not in the log is told once, as `Err(OutOfRange)`; that topic of the partition
-/// then is silent until it is started again, all else goes on.
+/// **C6** A position that is not in the log is told once, as `Err(OutOfRange)`, and a topic that is answered
+/// to be missing (L11) as `Err(MissingTopic)`; that topic of the partition then is silent until it is started
+/// again, all else goes on.
 ///
 /// **C7** A partition on pause delivers nothing; when the pause ends it goes on where it was.
 ///

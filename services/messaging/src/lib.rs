@@ -29,6 +29,7 @@ pub mod config;
 pub mod content;
 mod ingress;
 mod load;
+mod missing;
 mod publish;
 mod sequencer;
 

@@ -2,7 +2,7 @@
 //!
 //! Looked up once a second; between two looks a partition may take more than its limit, by what a second
 //! brings. Whoever looks also sees whether ingress and log are still the topics that they were: another one
-//! of the same name ends the work (E1).
+//! of the same name ends the work at once, one that is missing after so many looks (E1).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -13,6 +13,7 @@ use sterna_stream::sequencer::Why;
 use sterna_stream::{Reason, Refusal, mutant};
 
 use crate::Inner;
+use crate::missing::Misses;
 use crate::sequencer::{INGRESS, LOG};
 
 /// How often the log is asked.
@@ -59,34 +60,47 @@ impl Load {
     }
 }
 
-/// A topic that was seen once stays there and stays the same.
-fn same(
-    role: &Inner,
+/// A topic, as the looks at it see it.
+struct Watched {
     name: &'static str,
-    first: &mut Option<Identity>,
-    now: &Result<Description, sterna_log::Error>,
-) {
-    match (now, *first) {
-        (Ok(now), None) => *first = Some(now.identity),
-        _ if mutant!("bare_offsets") => {}
-        (Ok(now), Some(first)) if now.identity != first => {
-            role.alarms.raise_for_all(Why::TopicOther(name));
+    /// Which topic it was at the first look.
+    first: Option<Identity>,
+    misses: Misses,
+}
+
+impl Watched {
+    fn new(name: &'static str) -> Self {
+        Self { name, first: None, misses: Misses::default() }
+    }
+
+    /// A topic that was seen once stays the same, and stays there: that it does not is believed after so many
+    /// answers in a row.
+    fn look(&mut self, role: &Inner, now: &Result<Description, sterna_log::Error>) {
+        match (now, self.first) {
+            (Ok(now), None) => self.first = Some(now.identity),
+            _ if mutant!("bare_offsets") => {}
+            (Ok(now), Some(first)) => {
+                self.misses.over();
+                if now.identity != first {
+                    role.alarms.raise_for_all(Why::TopicOther(self.name));
+                }
+            }
+            (Err(sterna_log::Error::MissingTopic(..)), Some(_)) if self.misses.once_more(self.name) => {
+                role.alarms.raise_for_all(Why::TopicMissing(self.name));
+            }
+            (Err(_), _) => {}
         }
-        (Err(sterna_log::Error::MissingTopic(..)), Some(_)) => {
-            role.alarms.raise_for_all(Why::TopicMissing(name));
-        }
-        (Ok(_) | Err(_), _) => {}
     }
 }
 
 /// Looks again and again, for the role's life.
 pub(crate) async fn watch(role: Arc<Inner>) {
     let drain = role.process.drain_signal();
-    let (mut ingress, mut log) = (None, None);
+    let (mut ingress, mut log) = (Watched::new(INGRESS), Watched::new(LOG));
     while !drain.is_raised() {
         let described = role.log.describe(&role.config.ingress, Some(&role.config.group)).await;
-        same(&role, INGRESS, &mut ingress, &described);
-        same(&role, LOG, &mut log, &role.log.describe(&role.config.log, None).await);
+        ingress.look(&role, &described);
+        log.look(&role, &role.log.describe(&role.config.log, None).await);
         match described {
             Ok(described) => {
                 for (of, extent) in role.load.partitions.iter().zip(&described.partitions) {

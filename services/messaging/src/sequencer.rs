@@ -18,6 +18,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::config::Config;
 use crate::ingress;
+use crate::missing::Misses;
 
 mod appends;
 mod driver;
@@ -142,9 +143,7 @@ impl Sequencer {
                         Err(sterna_log::Error::OutOfRange { partition, asked, earliest, end, .. }) => {
                             self.lost(partition, Why::IngressLost { resume: asked, earliest, end });
                         }
-                        Err(sterna_log::Error::MissingTopic(_, partition)) => {
-                            self.lost(partition, Why::TopicMissing(INGRESS));
-                        }
+                        Err(sterna_log::Error::MissingTopic(_, partition)) => self.missed(partition),
                         Err(error) => {
                             tracing::error!(%error, "the ingress cannot be consumed");
                             tokio::time::sleep(JOIN_PAUSE).await;
@@ -171,7 +170,7 @@ impl Sequencer {
     /// is told when it changes.
     async fn join(&self) -> Option<Box<dyn Consumer>> {
         let (config, drain) = (&self.shared.config, self.shared.process.drain_signal());
-        let mut told = String::new();
+        let (mut told, mut misses) = (String::new(), Misses::default());
         while !drain.is_raised() {
             let error = match self.shared.log.join(&config.group, std::slice::from_ref(&config.ingress)).await
             {
@@ -182,7 +181,8 @@ impl Sequencer {
                 Err(error) => error,
             };
             let why = error.to_string();
-            if why != told {
+            let missing = matches!(error, sterna_log::Error::MissingTopic(..));
+            if why != told && (!missing || misses.once_more(INGRESS)) {
                 self.cannot_join(&error);
                 told = why;
             }
@@ -279,6 +279,14 @@ impl Sequencer {
         tracing::error!(partition, %why, "alarm: the ingress was lost: nothing sequences it any more");
         self.shared.alarms.raise(partition, why);
         self.assigned.remove(&partition);
+    }
+
+    /// The consumer is told that the ingress is missing, and nothing more of it comes (C6). That may be of
+    /// the moment: without its feed the driver takes the partition over again, by what is there then.
+    fn missed(&mut self, partition: u16) {
+        if let Some(assigned) = self.assigned.get_mut(&partition) {
+            assigned.feed = None;
+        }
     }
 
     fn next_due(&self) -> Option<u16> {
@@ -384,7 +392,7 @@ impl Alarms {
     pub(crate) fn raise_for_all(&self, why: Why) {
         let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
         if all.is_none() {
-            tracing::error!(%why, "alarm: nothing is sequenced any more: the region has to be rebuilt");
+            tracing::error!(%why, "alarm: nothing of the region is sequenced any more");
             *all = Some(why);
         }
     }

@@ -30,6 +30,7 @@ mod alarms;
 mod appends;
 mod checkpoints;
 mod drive;
+mod missing;
 mod publish;
 mod takeover;
 

@@ -10,7 +10,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sterna_log::{Consumer, Offset, Polled, Topic};
+use sterna_log::{Consumer, Error, Offset, Polled, Topic};
 use sterna_proto::record::Stored;
 use sterna_proto::v1;
 use sterna_stream::map::Map;
@@ -89,6 +89,9 @@ pub(crate) async fn run(role: Arc<Inner>, mut arrivals: mpsc::Receiver<Stored>, 
                 Err(error) => {
                     tracing::error!(%error, "alarm: a log cannot be consumed; devices read the table");
                     tokio::time::sleep(JOIN_PAUSE).await;
+                    if let Error::MissingTopic(_, partition) = error {
+                        go_on(&topics, partition, &mut *consumer, &owned);
+                    }
                 }
             },
         }
@@ -133,6 +136,14 @@ async fn take(
             }
         }
     }
+}
+
+/// Some topic of a partition is said to be missing, and nothing more of it comes (C6). That may be of the
+/// moment, so it is asked for again, from where it stands, as whoever is assigned it next would.
+fn go_on(topics: &Topics, partition: u16, consumer: &mut dyn Consumer, owned: &Map<u16, Owned>) {
+    let Some(own) = owned.get(&partition) else { return };
+    let at: Vec<_> = topics.names().into_iter().zip(own.topics.iter().map(Handled::next)).collect();
+    consumer.start(partition, &at);
 }
 
 /// There are more topics than those that were joined: each partition is given up, and assigned anew with

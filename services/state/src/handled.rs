@@ -50,6 +50,11 @@ impl Handled {
         self.upto
     }
 
+    /// Where delivery goes on behind the last record that was taken.
+    pub fn next(&self) -> Offset {
+        self.open.back().map_or(self.upto, |(next, _)| *next)
+    }
+
     /// How many records are taken and not handled, or behind one that is not.
     pub fn open(&self) -> usize {
         self.open.len()

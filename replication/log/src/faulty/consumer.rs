@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use tokio::time::{Duration, sleep};
 
-use super::switches::Faults;
+use super::switches::{Answers, Faults};
 use super::{unavailable, unknown};
 use crate::error::Error;
 use crate::log::{Consumer, Polled};
@@ -16,11 +16,13 @@ const NEXT_FAILS_AFTER: Duration = Duration::from_millis(20);
 pub(super) struct FaultyConsumer {
     inner: Box<dyn Consumer>,
     faults: Faults,
+    /// What was said to be missing and was not started again.
+    silent: Vec<(Topic, u16)>,
 }
 
 impl FaultyConsumer {
     pub(super) fn new(inner: Box<dyn Consumer>, faults: Faults) -> Self {
-        Self { inner, faults }
+        Self { inner, faults, silent: Vec::new() }
     }
 }
 
@@ -32,10 +34,23 @@ impl Consumer for FaultyConsumer {
             sleep(NEXT_FAILS_AFTER).await;
             return Err(unavailable());
         }
-        self.inner.next().await
+        loop {
+            let polled = self.inner.next().await?;
+            let Polled::Records(batch) = &polled else { return Ok(polled) };
+            let place = (batch.topic.clone(), batch.partition);
+            if self.silent.contains(&place) {
+                continue;
+            }
+            if !self.faults.misses(&batch.topic, Answers::Deliveries) {
+                return Ok(polled);
+            }
+            self.silent.push(place.clone());
+            return Err(Error::MissingTopic(place.0, place.1));
+        }
     }
 
     fn start(&mut self, partition: u16, at: &[(Topic, Offset)]) {
+        self.silent.retain(|(_, of)| *of != partition);
         self.inner.start(partition, at);
     }
 

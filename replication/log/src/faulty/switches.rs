@@ -75,8 +75,26 @@ pub struct Faults {
 struct State {
     chances: Chances,
     forced: Vec<Forced>,
+    missing: Vec<Missing>,
     random: Seed,
     counts: Counts,
+}
+
+/// A topic that is there and of which so many answers say that it is not.
+struct Missing {
+    topic: Topic,
+    of: Answers,
+    left: u64,
+}
+
+/// Which answers are meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answers {
+    /// To `join`, `read`, `last` and `describe`.
+    Questions,
+    /// Of a consumer's `next`, each in place of a batch; then the partition's topic is silent until it is
+    /// started again (C6).
+    Deliveries,
 }
 
 struct Forced {
@@ -115,6 +133,7 @@ impl Faults {
         let state = State {
             chances: Chances::default(),
             forced: Vec::new(),
+            missing: Vec::new(),
             random: Seed::named(seed, "faults"),
             counts: Counts::default(),
         };
@@ -131,6 +150,7 @@ impl Faults {
         let mut state = self.lock();
         state.chances = Chances::default();
         state.forced.clear();
+        state.missing.clear();
         drop(state);
         self.set_down(false);
     }
@@ -138,6 +158,12 @@ impl Faults {
     /// The next `times` produces, of one topic or of any, go wrong in this way.
     pub fn force(&self, fault: ProduceFault, topic: Option<&Topic>, times: u64) {
         self.lock().forced.push(Forced { fault, topic: topic.cloned(), left: times });
+    }
+
+    /// The next `times` answers about a topic say that it is missing, as a broker's may whose metadata is
+    /// stale (L11).
+    pub fn miss(&self, topic: &Topic, of: Answers, times: u64) {
+        self.lock().missing.push(Missing { topic: topic.clone(), of, left: times });
     }
 
     /// While down every call is `Unavailable`, and `next` waits.
@@ -192,6 +218,17 @@ impl Faults {
     pub(super) async fn up(&self) {
         // The sender lives as long as `self`.
         let _ = self.down.subscribe().wait_for(|down| !down).await;
+    }
+
+    /// Whether this answer about a topic says that it is missing.
+    pub(super) fn misses(&self, topic: &Topic, of: Answers) -> bool {
+        let mut state = self.lock();
+        let meant = |missing: &Missing| missing.of == of && missing.topic == *topic;
+        let Some(at) = state.missing.iter().position(meant) else { return false };
+        state.missing[at].left = state.missing[at].left.saturating_sub(1);
+        state.missing.retain(|missing| missing.left > 0);
+        state.counts.calls += 1;
+        true
     }
 
     fn fails(&self, of: impl FnOnce(&Chances) -> u32) -> bool {

@@ -49,6 +49,7 @@ limits! {
     APPENDS_AT_ONCE Count Handled("further ones are read when one is answered"), "persistence::append";
     CHECKPOINT_BYTES Bytes Handled("the index goes on in another part"), "stream::sequencer";
     CHECKPOINTS_WAITING Count Handled("the partition is taken over again"), "messaging::sequencer";
+    TOPIC_MISSES Count Handled("nothing is sequenced any more, with an alarm"), "messaging::missing";
     WATERMARK_AHEAD Count Handled("the record is counted when it comes again"), "stream::watermark";
     WATERMARK_BEHIND Count Handled("a term that goes on from further back is an alarm"), "stream::watermark";
     WATERMARK_TERMS Count Handled("positions of older terms are not proven"), "stream::watermark";

@@ -9,7 +9,7 @@ use super::takeover::Checkpoint;
 use crate::digest::ContentHash;
 use crate::hlc::Hlc;
 use crate::ids::{EventId, StreamId};
-use crate::limits;
+use crate::limits::{self, TOPIC_MISSES};
 use crate::policy::Policy;
 use crate::segment::{LogPos, Segment};
 
@@ -221,12 +221,16 @@ pub enum Why {
         /// The offset after its last.
         end: u64,
     },
-    /// A topic of this life is not there (E1): its ingress, or its log.
-    #[error("the {0} is missing")]
+    /// A topic of this life is not there (E1): its ingress, or its log. Said after a row of such answers.
+    #[error(
+        "the {0} is missing, the log answered {TOPIC_MISSES} times in a row: {meaning}; if it is there \
+         again as it was, restart the instance, if it is gone for good, rebuild the region as another life",
+        meaning = meaning(.0)
+    )]
     TopicMissing(&'static str),
     /// A topic of this name is there and is not the one that this life began with (E1): its ingress, or its
     /// log.
-    #[error("the {0} is another topic than the one that this life began with")]
+    #[error("the {0} is another topic than the one that this life began with: the region has to be rebuilt")]
     TopicOther(&'static str),
     /// The witness has raised the region's incarnation to this: a later life is the present one (E1).
     #[error("this life has ended: the region is in life {0}")]
@@ -244,6 +248,14 @@ pub enum Why {
     /// partition is taken over again, ever more slowly, until the log takes one.
     #[error("the log took no record of {0} terms in a row")]
     LogRefuses(u32),
+}
+
+/// What it means for events that a topic is missing.
+fn meaning(topic: &str) -> &'static str {
+    match topic {
+        "ingress" => "what was accepted and not sequenced is nowhere else but with its authors",
+        _ => "what is sequenced stands in the table, and other regions get nothing by their mirrors",
+    }
 }
 
 /// The machine's bounds. The defaults are those of [`crate::limits`].

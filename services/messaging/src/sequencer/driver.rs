@@ -29,9 +29,11 @@ use tokio::time::{Instant, MissedTickBehavior};
 use super::appends::{Appends, Outcome};
 use super::stored::{Page, Tables, item};
 use super::takeover::{Taken, newer_term, take};
-use super::{Order, Shared, ingress};
+use super::{INGRESS, Order, Shared, ingress};
+use crate::missing::Misses;
 
 mod answers;
+mod pauses;
 
 /// Batches of records that wait for the machine; the consumer pauses the partition at the bound.
 pub(super) const FEED_BATCHES: usize = 4;
@@ -41,9 +43,6 @@ const APPEND_ITEMS: usize = 64;
 const REREAD_BYTES: usize = 1024 * 1024;
 /// Heartbeat and checkpoint (E22).
 const TICK: Duration = Duration::from_secs(1);
-/// Terms in a row of which the log took no record, from which on there is an alarm.
-const REFUSED_TERMS: u32 = 5;
-
 /// One partition of this instance.
 pub(super) struct Driver {
     pub(super) shared: Arc<Shared>,
@@ -98,6 +97,8 @@ struct Term<'a> {
     checkpoints: VecDeque<Checkpoint>,
     /// Whether the log took a record of this term.
     logged: bool,
+    /// Whether the ingress gave one.
+    fed: bool,
     /// Since when something that cannot be read stands in the place of a stream's next segment. Streams with
     /// a put under way, no others.
     damaged: Map<StreamId, Instant>,
@@ -110,12 +111,18 @@ impl Driver {
     /// may go on.
     pub(super) async fn run(self) {
         let mut tables = self.shared.tables(self.partition);
-        let mut refused = 0;
+        let (mut refused, mut misses) = (0, Misses::default());
         loop {
             let opening = match take(&self).await {
                 Taken::Open(opening) => opening,
                 Taken::Refused(why) => return self.alarm(&why),
                 Taken::Lost => return,
+                Taken::Missing(name) => {
+                    if self.missed(name, &mut misses, &mut tables).await {
+                        continue;
+                    }
+                    return;
+                }
                 Taken::Again => {
                     tables.pause().await;
                     continue;
@@ -133,26 +140,23 @@ impl Driver {
             self.shared.machines.insert(self.partition, &term.machine);
             let ended = term.run(batches).await;
             refused = if term.logged { 0 } else { refused + 1 };
+            if term.fed {
+                misses.over();
+            }
             drop(term);
             match ended {
                 Ended::Again => self.back_off(refused, &mut tables).await,
-                Ended::Stop(Why::Stale) | Ended::Drained => return,
+                Ended::Drained => return,
+                // A feed that ends though the partition is still the driver's was not there to be consumed.
+                Ended::Stop(Why::Stale) if self.is_mine().await => {
+                    if !self.missed(INGRESS, &mut misses, &mut tables).await {
+                        return;
+                    }
+                }
+                Ended::Stop(Why::Stale) => return,
                 Ended::Stop(why) => return self.alarm(&why),
             }
         }
-    }
-
-    /// Waits before the next takeover, the longer the more terms the log took nothing of.
-    async fn back_off(&self, refused: u32, tables: &mut Tables) {
-        if refused == REFUSED_TERMS {
-            let why = Why::LogRefuses(refused);
-            tracing::error!(
-                partition = self.partition, %why,
-                "alarm: the partition waits for its log; accepted events wait in the ingress"
-            );
-            self.shared.alarms.raise(self.partition, why);
-        }
-        tables.pause_longer(refused).await;
     }
 
     /// Whether the partition is still assigned to this instance, as far as the consumer knows.
@@ -190,6 +194,7 @@ impl<'a> Term<'a> {
             term,
             checkpoints: VecDeque::new(),
             logged: false,
+            fed: false,
             damaged: Map::default(),
             broken: None,
         }
@@ -232,6 +237,7 @@ impl<'a> Term<'a> {
 
     /// Hands a batch in, behind which `waiting` others stand in the feed.
     async fn feed(&mut self, batch: Batch, waiting: usize) {
+        self.fed = true;
         let records = batch.entries.into_iter().filter_map(ingress::record).collect();
         self.handle(Input::Records(records));
         // The consumer waits for room only where it saw a full feed.

@@ -29,6 +29,8 @@ pub(super) enum Taken {
     Refused(Why),
     /// A store did not answer, or another instance was faster: try again.
     Again,
+    /// The log answered that this topic is missing: try again, so often.
+    Missing(&'static str),
     /// The partition is not this instance's any more.
     Lost,
 }
@@ -49,13 +51,13 @@ async fn try_take(driver: &Driver) -> Result<Taken, String> {
     if let Err(why) = own_life(shared).await? {
         return Ok(Taken::Refused(why));
     }
-    if let Err(why) = own_topics(shared).await? {
-        return Ok(Taken::Refused(why));
+    if let Err(stopped) = own_topics(shared).await? {
+        return Ok(stopped);
     }
     let checkpoint = newest_checkpoint(shared, partition).await?;
     let log = match log_tail(shared, partition, checkpoint.as_ref()).await? {
         Ok(tail) => tail,
-        Err(why) => return Ok(Taken::Refused(why)),
+        Err(stopped) => return Ok(stopped),
     };
     let ingress = ingress(shared, partition).await?;
     let place = shared.place(partition);
@@ -108,13 +110,13 @@ async fn own_life(shared: &Shared) -> Result<Result<(), Why>, String> {
 
 /// Whether ingress and log are there, and those that this life began with. Offsets say nothing of another
 /// topic of the same name, however well they fit (E1).
-async fn own_topics(shared: &Shared) -> Result<Result<(), Why>, String> {
+async fn own_topics(shared: &Shared) -> Result<Result<(), Taken>, String> {
     let config = &shared.config;
     let mut found = [0; 2];
     for (at, (topic, name)) in [(&config.ingress, INGRESS), (&config.log, LOG)].into_iter().enumerate() {
         found[at] = match shared.log.describe(topic, None).await {
             Ok(described) => described.identity.0,
-            Err(Error::MissingTopic(..)) => return Ok(Err(Why::TopicMissing(name))),
+            Err(Error::MissingTopic(..)) => return Ok(Err(Taken::Missing(name))),
             Err(error) => return Err(error.to_string()),
         };
     }
@@ -124,8 +126,8 @@ async fn own_topics(shared: &Shared) -> Result<Result<(), Why>, String> {
     Ok(match (own.0 == ingress, own.1 == log) {
         _ if mutant!("bare_offsets") => Ok(()),
         (true, true) => Ok(()),
-        (false, _) => Err(Why::TopicOther(INGRESS)),
-        (_, false) => Err(Why::TopicOther(LOG)),
+        (false, _) => Err(Taken::Refused(Why::TopicOther(INGRESS))),
+        (_, false) => Err(Taken::Refused(Why::TopicOther(LOG))),
     })
 }
 
@@ -167,16 +169,18 @@ async fn log_tail(
     shared: &Shared,
     partition: u16,
     checkpoint: Option<&Checkpoint>,
-) -> Result<Result<Tail, Why>, String> {
+) -> Result<Result<Tail, Taken>, String> {
     let from = checkpoint.map_or_else(LogEnd::default, |checkpoint| checkpoint.log);
     let mut tail = Tail::from(checkpoint);
     let mut next = if from.at.n == 0 { earliest(shared, partition).await? } else { from.offset };
     loop {
         let page = match shared.log.read(&shared.config.log, partition, next, PAGE_BYTES).await {
             Ok(page) => page,
-            Err(Error::OutOfRange { .. } | Error::MissingTopic(..)) => {
-                return Ok(Err(Why::LogShorter { claimed: from.at.n, found: 0 }));
+            Err(Error::OutOfRange { .. }) => {
+                let shorter = Why::LogShorter { claimed: from.at.n, found: 0 };
+                return Ok(Err(Taken::Refused(shorter)));
             }
+            Err(Error::MissingTopic(..)) => return Ok(Err(Taken::Missing(LOG))),
             Err(error) => return Err(error.to_string()),
         };
         if page.entries.is_empty() {

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use sterna_log::faulty::Answers;
+
 use super::*;
 
 /// E15: an instance that is gone is followed by another, which answers with what it knows itself.
@@ -23,6 +25,28 @@ async fn another_instance_takes_over_and_answers() {
     assert!(told == ["joined eu-west-1:1"] || told == ["joined ", "eu-west-1:1"], "{told:?}");
     world.mirrored(&chain.next()).await;
     assert_eq!(shard.told(1).await, ["eu-west-1:2"]);
+}
+
+/// E15, E20: a log that is said to be missing for moments is consumed again from where it was: everything is
+/// shown once, and committed.
+#[tokio::test(start_paused = true)]
+async fn a_log_that_is_missing_for_moments_is_consumed_again() {
+    let mut world = World::new();
+    let instance = world.start();
+    let mut shard = world.shard(&instance, STREAM).await;
+    shard.told(1).await;
+    let (mut own, mut foreign) = (Chain::of(US), Chain::of(EU));
+    let (own_log, mirror) = (world.config.log.clone(), world.mirror());
+    for n in 1..=6 {
+        let missing = if n % 2 == 0 { &own_log } else { &mirror };
+        world.log_faults.miss(missing, Answers::Deliveries, 2);
+        let offset = world.mirrored(&foreign.next()).await;
+        world.sequenced(&own.next()).await;
+        let mut told = shard.told(2).await;
+        told.sort();
+        assert_eq!(told, [format!("eu-west-1:{n}"), format!("us-east-1:{n}")]);
+        until("the commit", async || world.committed(&mirror, offset).await).await;
+    }
 }
 
 /// E15, E20: a partition that is taken away in good order is handed over with what was handled.

@@ -33,6 +33,8 @@ pub(crate) struct Person {
     pub(crate) cursors: BTreeMap<StreamId, Cursor>,
     /// What it was told is hidden from it.
     pub(crate) hidden: BTreeMap<StreamId, Cursor>,
+    /// What it was told is lost.
+    pub(crate) lost: BTreeMap<StreamId, Cursor>,
     pub(crate) acked: Vec<EventId>,
     /// Acked a second time: another region has them.
     pub(crate) safe: Vec<EventId>,
@@ -83,6 +85,7 @@ impl Person {
             shown,
             cursors,
             hidden: BTreeMap::new(),
+            lost: BTreeMap::new(),
             acked,
             safe,
             refused,
@@ -174,6 +177,9 @@ impl Person {
             ServerFrame::Gap(gap) => {
                 if gap.reason == GapReason::Hidden {
                     self.hidden.entry(gap.stream.clone()).or_default().merge(&gap.to);
+                }
+                if gap.reason == GapReason::Lost {
+                    self.lost.entry(gap.stream.clone()).or_default().merge(&gap.to);
                 }
                 // Rule 9: nothing moves; what is late comes without notice.
                 if gap.reason != GapReason::Waiting {

@@ -1,5 +1,6 @@
 //! In paused time: what survives of a destroyed region and rests on an access event that did not.
 
+use sterna_cluster::between::{Delay, TABLE_DELAY};
 use sterna_cluster::rebuild::Error;
 use sterna_cluster::region::Place;
 use sterna_storage::{Expect, Put, control, layout};
@@ -16,6 +17,17 @@ impl World {
         for other in [eu, ap] {
             self.regions.between.mirrors[&(us.clone(), other.clone())].cut(on);
             self.regions.between.tables.hold_back(&us, &other, if on { 1_000 } else { 0 });
+        }
+    }
+
+    /// The table alone brings to others what us-east-1 says, each item so late; no express, no mirror.
+    fn us_speaks_by_its_table(&self, on: bool, late: Delay) {
+        let [us, eu, ap] = NAMES.map(|name| name.parse::<Region>().unwrap());
+        for other in [eu, ap] {
+            let way = (us.clone(), other.clone());
+            self.regions.between.wan[&way].cut(on);
+            self.regions.between.mirrors[&way].cut(on);
+            self.regions.between.tables.set_delay(&us, &other, late);
         }
     }
 
@@ -228,6 +240,90 @@ fn a_fold_goes_on_around_what_was_lost_in_the_middle() {
         readers[0].publish(&stream, id, "message", r#""in another life""#, false).await;
         for reader in &mut readers {
             reader.until("what is said now", |p| p.texts(&stream).len() == 1).await;
+        }
+    });
+}
+
+/// Says something where the author is shown it.
+async fn say(world: &mut World, author: &mut Person, stream: &StreamId, text: &str) -> u64 {
+    let (id, said) = (world.id(), author.texts(stream).len());
+    author.publish(stream, id, "message", &format!("\"{text}\""), false).await;
+    author.until("their own words", |p| p.texts(stream).len() > said).await;
+    author.shown[stream].last().unwrap().seq
+}
+
+/// E1, E17: what us said in the middle is lost with it, in each copy: express and mirrors were cut, and its
+/// item was still on its way to the other tables, while a later one is there. Devices wait for it until the
+/// life is gathered; then they are told that it is lost and shown what comes behind it: who was there all the
+/// time, who comes back with what they had, and who comes then; and the stream goes on.
+#[test]
+fn devices_go_on_behind_what_was_lost_in_the_middle() {
+    run(async {
+        let mut world = World::new(20);
+        let (stream, [mut ana, mut bo, mut cy]) = world.three_people().await;
+        say(&mut world, &mut ana, &stream, "before").await;
+        bo.until("what was said first", |p| p.texts(&stream).len() == 1).await;
+        cy.until("what was said first", |p| p.texts(&stream).len() == 1).await;
+        both(&mut bo, &mut cy, 10).await;
+        let (had, before) = (cy.cursors[&stream].clone(), world.left(NAMES[1], &stream).await);
+        drop(cy);
+
+        let hour = Duration::from_secs(3_600);
+        world.us_speaks_by_its_table(true, Delay { min: hour, max: hour });
+        let middle = say(&mut world, &mut ana, &stream, "lost").await;
+        // Longer than express keeps what it would send to whoever begins to follow.
+        bo.listen(Duration::from_secs(5)).await;
+        world.us_speaks_by_its_table(true, TABLE_DELAY);
+        say(&mut world, &mut ana, &stream, "after").await;
+        bo.listen(Duration::from_secs(5)).await;
+        let [us, eu] = [0, 1].map(|at: usize| NAMES[at].parse::<Region>().unwrap());
+        world.regions.regions.get_mut(&us).unwrap().kill_all();
+        // What is on its way does not arrive any more.
+        world.regions.between.tables.destroy(&us);
+        world.regions.between.destroy(&us);
+        world.us_speaks_by_its_table(false, TABLE_DELAY);
+        for name in &NAMES[1..] {
+            assert_eq!(world.left(name, &stream).await, before + 1, "{name}: the later one alone is there");
+        }
+
+        let rebuilt = world.regions.between.rebuild(&us, &eu, 1, world.clock.wall_ms()).await.unwrap();
+        let peers = world.regions.between.peers_of(&us);
+        world.regions.regions.get_mut(&us).unwrap().begin(&rebuilt.origin, peers);
+        bo.listen(Duration::from_secs(LONG)).await;
+        let mut cy = world.person("cy", NAMES[2]).await;
+        cy.cursors.insert(stream.clone(), had);
+        cy.subscribe(&stream).await;
+        both(&mut bo, &mut cy, LONG).await;
+        for person in [&bo, &cy] {
+            let (texts, lost) = (person.texts(&stream), &person.lost);
+            assert!(
+                lost.is_empty() && !texts.contains(&r#""after""#.to_owned()),
+                "{}: {texts:?}",
+                person.name
+            );
+        }
+
+        let gathering = world.regions.between.gather(&us, &eu, 1);
+        let (gathered, ()) = tokio::join!(gathering, both(&mut bo, &mut cy, 40));
+        gathered.unwrap();
+        let mut people = vec![bo, cy];
+        for name in NAMES {
+            let mut person = world.person("ana", name).await;
+            person.subscribe_when_there(&stream).await;
+            people.push(person);
+        }
+        let lost: sterna_stream::Cursor = format!("{}:{middle}", NAMES[0]).parse().unwrap();
+        for person in &mut people {
+            let after = |p: &Person| p.texts(&stream).last().is_some_and(|text| text == r#""after""#);
+            person.until("what was said after", after).await;
+            assert_eq!(person.lost.get(&stream), Some(&lost), "{} is told", person.name);
+        }
+        say(&mut world, &mut people[2], &stream, "in another life").await;
+        for (person, had) in people.iter_mut().zip([true, false, true, true, true]) {
+            let count = if had { 3 } else { 2 };
+            person.until("what is said now", |p| p.texts(&stream).len() == count).await;
+            let expected = [r#""before""#, r#""after""#, r#""in another life""#];
+            assert_eq!(person.texts(&stream), expected[3 - count..], "{}", person.name);
         }
     });
 }

@@ -93,7 +93,11 @@ impl Source {
         Ok(lost.map(|(life, hole)| (life, hole.upto)).collect())
     }
 
-    async fn gathered(&self, lives: &[Origin]) -> Result<Vec<Origin>, Refusal> {
+    /// Of which of these lives all that is left was gathered.
+    ///
+    /// # Errors
+    /// The refusal of the table.
+    pub async fn gathered(&self, lives: &[Origin]) -> Result<Vec<Origin>, Refusal> {
         let lives = lives.iter().map(ToString::to_string).collect();
         let answer = self.persistence.clone().heads(v1::HeadsRequest { lives, streams: Vec::new() }).await;
         origins(&answer.map_err(|status| sterna_proto::refusal::from_status(&status))?.into_inner())

@@ -110,13 +110,13 @@ fn what_is_not_here_yet_waits() {
     });
 }
 
-/// An event of eu-west-1's only life that rests on the third of its access events.
-fn resting(path: &str) -> (Key, Bytes) {
+/// Event `seq` of eu-west-1's only life, in a segment of its own.
+fn of_eu(path: &str, seq: u64, text: &str, hlc: Hlc, policy: Policy) -> (Key, Bytes) {
     let body = Body {
-        id: EventId::mint(NOW, 1),
+        id: EventId::mint(NOW, seq.into()),
         author: "ana".parse().unwrap(),
         kind: "message".parse().unwrap(),
-        payload: Bytes::from_static(br#"{"text":"left"}"#),
+        payload: Bytes::from(format!(r#"{{"text":"{text}"}}"#)),
         content: ContentHash([1; 16]),
         resend: false,
         key: String::new(),
@@ -125,16 +125,24 @@ fn resting(path: &str) -> (Key, Bytes) {
     let segment = Segment {
         stream: format!("acme{}", path.strip_prefix("/v1/streams").unwrap()).parse().unwrap(),
         origin: "eu-west-1".parse().unwrap(),
-        first: 1,
-        stamps: vec![Hlc::at(NOW)].into(),
+        first: seq,
+        stamps: vec![hlc].into(),
         bodies: vec![body.encode()].into(),
-        from: Position { incarnation: 1, partition: 0, offset: 0 },
-        policy: Policy { access: "eu-west-1:3".parse().unwrap(), ..Policy::default() },
+        from: Position { incarnation: 1, partition: 0, offset: seq },
+        policy,
         prefix: Prefix::START,
         members: Vec::new(),
         member_before: 0,
     };
-    (layout::segment(&segment.stream, &segment.origin, 1), encode_segment(&segment))
+    (layout::segment(&segment.stream, &segment.origin, seq), encode_segment(&segment))
+}
+
+/// A region by itself, with its stores.
+fn alone(seed: u64) -> (World, MemoryStores) {
+    let plan = Plan::small("us-east-1".parse().unwrap(), seed);
+    let (clock, stores) = (ManualClock::new(NOW), MemoryStores::new(&plan));
+    let region = Region::start(plan.clone(), stores.stores(), Arc::new(clock.clone()));
+    (World::of(plan, clock, region), stores)
 }
 
 /// E1, E24: what rests on an access event that is not here waits, and does no longer once all that is left of
@@ -142,12 +150,11 @@ fn resting(path: &str) -> (Key, Bytes) {
 #[test]
 fn a_page_does_not_wait_for_what_was_lost_with_an_ended_life() {
     run(async {
-        let plan = Plan::small("us-east-1".parse().unwrap(), 36);
-        let (clock, stores) = (ManualClock::new(NOW), MemoryStores::new(&plan));
-        let region = Region::start(plan.clone(), stores.stores(), Arc::new(clock.clone()));
-        let mut world = World::of(plan, clock, region);
+        let (mut world, stores) = alone(36);
         let path = world.stream(&[]).await;
-        let (key, record) = resting(&path);
+        // It rests on the third of its origin's access events.
+        let policy = Policy { access: "eu-west-1:3".parse().unwrap(), ..Policy::default() };
+        let (key, record) = of_eu(&path, 1, "left", Hlc::at(NOW), policy);
         assert_eq!(stores.table.put(key, record, Expect::Absent).await.unwrap(), Put::Done(1));
         let left = |order: &str| format!("{path}/events?order={order}&to=eu-west-1:1");
         for order in ["oldest", "newest"] {
@@ -164,6 +171,52 @@ fn a_page_does_not_wait_for_what_was_lost_with_an_ended_life() {
             assert_eq!(answer.body["from"], answer.body["to"]);
         }
     });
+}
+
+/// E1, E17: pages stop at what is missing of a life that may still bring it. Once all that is left of that
+/// life is gathered, the page that begins there says what is lost and goes on behind it, in either order and
+/// in display order over all origins.
+#[test]
+fn pages_go_on_behind_what_was_lost_with_an_ended_life() {
+    run(async {
+        let (mut world, stores) = alone(37);
+        let path = world.stream(&[]).await;
+        world.say("ana", &path, "here").await;
+        world.held(&path, 2).await;
+        for (seq, text, before_ms) in [(1, "one", 9), (3, "three", 5), (4, "four", 4)] {
+            let (key, record) = of_eu(&path, seq, text, Hlc::at(NOW - before_ms), Policy::default());
+            assert_eq!(stores.table.put(key, record, Expect::Absent).await.unwrap(), Put::Done(1));
+        }
+        let url =
+            |order: &str, from: &str, to: &str| format!("{path}/events?order={order}&from={from}&to={to}");
+        for (order, texts) in [("oldest", vec!["one", "here"]), ("newest", vec!["here"])] {
+            let answer = world.get("ana", &url(order, "us-east-1:1", "eu-west-1:5,us-east-1:2")).await;
+            assert_eq!((answer.texts(), &answer.body["lost"]), (owned(&texts), &Value::Null), "{order}");
+            let (from, to) = (cursor(&answer.body["from"]), cursor(&answer.body["to"]));
+            let answer = world.get("ana", &url(order, &from, &to)).await;
+            assert_eq!((answer.texts().len(), &answer.body["retry_after_ms"]), (0, &1_000.into()), "{order}");
+        }
+        control::declare_gathered(&*stores.table, &"eu-west-1".parse().unwrap()).await.unwrap();
+        let oldest = [(vec!["one"], ""), (vec!["three", "four"], "1-2"), (vec!["here"], "4-5")];
+        let newest = [(vec!["here", "four", "three"], "4-5"), (vec!["one"], "1-2")];
+        for (order, pages) in [("oldest", &oldest[..]), ("newest", &newest[..])] {
+            let (mut from, mut to) = ("us-east-1:1".to_owned(), "eu-west-1:5,us-east-1:2".to_owned());
+            for (at, (texts, lost)) in pages.iter().enumerate() {
+                let answer = world.get("ana", &url(order, &from, &to)).await;
+                let told = answer.body.get("lost").map_or(String::new(), |lost| {
+                    format!("{}-{}", lost["from"]["eu-west-1"], lost["to"]["eu-west-1"])
+                });
+                assert_eq!((answer.texts(), told), (owned(texts), (*lost).to_owned()), "{order} {at}");
+                assert_eq!(answer.body["retry_after_ms"], Value::Null, "{order} {at}");
+                (from, to) = (cursor(&answer.body["from"]), cursor(&answer.body["to"]));
+            }
+            assert_eq!(from, to, "{order}: nothing remains");
+        }
+    });
+}
+
+fn owned(texts: &[&str]) -> Vec<String> {
+    texts.iter().map(|text| (*text).to_owned()).collect()
 }
 
 /// Section 2: what is no cursor, no order and no limit is refused by name.

@@ -23,7 +23,7 @@ pub(crate) enum Order {
 }
 
 /// What of each origin is still to be paged: from < seq ≤ to.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Hole {
     pub(crate) from: Cursor,
     pub(crate) to: Cursor,
@@ -63,6 +63,24 @@ impl Hole {
     /// Whether nothing is left.
     pub(crate) fn is_done(&self) -> bool {
         self.from == self.to
+    }
+
+    /// Nothing of (from, to] is paged: it is lost, and stands where reading begins.
+    pub(crate) fn pass(&mut self, order: Order, lost: &Hole) {
+        match order {
+            Order::Oldest => {
+                let passed =
+                    lost.to.iter().map(|(origin, upto)| (origin.clone(), upto.min(self.to.get(origin))));
+                self.from.merge(&passed.collect());
+            }
+            Order::Newest => {
+                let below = |(origin, to)| match lost.to.get(origin) >= to {
+                    true => (origin.clone(), lost.from.get(origin).max(self.from.get(origin))),
+                    false => (origin.clone(), to),
+                };
+                self.to = self.to.iter().map(below).collect();
+            }
+        }
     }
 
     /// Takes a page off one end and leaves what remains. `segments` are those at that end, each origin in

@@ -1,7 +1,8 @@
 //! Ends of a hole, as REST pages are cut from them.
 
 use sterna_proto::record::Stored;
-use sterna_proto::v1;
+use sterna_proto::{convert, v1};
+use sterna_storage::control;
 use sterna_stream::{Cursor, Policy};
 
 use super::{STREAM, World, pairs};
@@ -50,6 +51,47 @@ async fn what_is_not_here_is_named() {
     }
     let (segments, waiting) = world.history(request("eu:6", "eu:12", true, 100)).await;
     assert_eq!((segments.len(), waiting.len()), (0, 1), "beyond the head nothing is known");
+}
+
+/// E1, E17: what is missing of a life that is gathered is told as lost by the answer that begins there, and
+/// records go on behind it; an answer that meets it later ends there and names nobody who waits. What another
+/// life lacks, and what rests on what is not held, waits all the same.
+#[tokio::test(start_paused = true)]
+async fn what_was_lost_is_told_and_passed() {
+    let world = World::new();
+    let eu = pairs("eu", 10, 5, 3);
+    for kept in [&eu[..2], &eu[3..]] {
+        world.put(kept).await;
+    }
+    control::declare_gathered(&*world.table, &"eu".parse().unwrap()).await.unwrap();
+    let answer = async |from: &str, to: &str, newest| {
+        let answer = world.called_by("gateway").history(request(from, to, newest, 100)).await;
+        let answer = answer.unwrap().into_inner();
+        let lost = [&answer.lost_from, &answer.lost_to];
+        let lost = lost.map(|cursor| convert::cursor(cursor.as_ref()).unwrap().to_string());
+        let segments = answer.records.into_iter().map(|bytes| Stored::decode(bytes).unwrap().segment);
+        (segments.map(|s| (s.first, s.last())).collect::<Vec<_>>(), answer.waiting.join(","), lost.join("-"))
+    };
+    let expected = |spans: &[(u64, u64)], waiting: &str, lost: &str| {
+        (spans.to_vec(), waiting.to_owned(), lost.to_owned())
+    };
+    for (from, to, newest, then) in [
+        ("", "eu:10", false, expected(&[(1, 2), (3, 4)], "", "-")),
+        ("eu:4", "eu:10", false, expected(&[(7, 8), (9, 10)], "", "eu:4-eu:6")),
+        ("eu:5", "eu:10,us:1", false, expected(&[(7, 8), (9, 10)], "us", "eu:5-eu:6")),
+        ("eu:4", "eu:5", false, expected(&[], "", "eu:4-eu:5")),
+        ("", "eu:10", true, expected(&[(9, 10), (7, 8)], "", "-")),
+        ("", "eu:6", true, expected(&[(3, 4), (1, 2)], "", "eu:4-eu:6")),
+        ("eu:8", "eu:12", true, expected(&[(9, 10)], "", "eu:10-eu:12")),
+        ("eu:10", "eu:12", false, expected(&[], "", "eu:10-eu:12")),
+    ] {
+        assert_eq!(answer(from, to, newest).await, then, "({from}, {to}], newest {newest}");
+    }
+    let mut us: Vec<_> = pairs("us", 10, 2, 3).into_iter().map(|stored| stored.segment).collect();
+    us[1].policy = Policy { member: "eu:12".parse().unwrap(), ..Policy::default() };
+    world.put(&us.into_iter().map(Stored::new).collect::<Vec<_>>()).await;
+    control::declare_gathered(&*world.table, &"us".parse().unwrap()).await.unwrap();
+    assert_eq!(answer("us:2", "us:4", false).await, expected(&[], "us", "-"));
 }
 
 /// E24: what rests on member events that are not held is held back, with all that is behind it.

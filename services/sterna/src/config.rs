@@ -404,7 +404,8 @@ mod tests {
                 "[[tenants]]\nname = \"No Tenant\"\nowner = \"ops\"",
                 "tenants: \"No Tenant\" is no tenant's name",
             ),
-            ("[[tenants]]\nname = \"system\"\nowner = \"ops\"", "is reserved"),
+            ("[[tenants]]\nname = \"system\"\nowner = \"ops\"", "are reserved"),
+            ("[[tenants]]\nname = \"..\"\nowner = \"ops\"", "tenants: \"..\" is no tenant's name"),
             ("[[tenants]]\nname = \"acme\"\nowner = \"\"", "tenants: \"\" owns no tenant"),
             (
                 concat!(

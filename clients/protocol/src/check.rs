@@ -2,8 +2,8 @@
 //!
 //! An absent or empty field that must be there, and a value that is no value, make a bad frame. Ids that a
 //! user may have typed are refused by their own code instead, and the session goes on: `bad_event_id`,
-//! `bad_stream`, `bad_request` for a kind, `payload_too_large`. A publish that is bad in any other way is a
-//! bad frame first.
+//! `bad_stream` and `bad_request` for a kind, also where they are empty, `payload_too_large`. A publish that
+//! is bad in any other way is a bad frame first.
 
 use std::str::FromStr;
 
@@ -67,7 +67,6 @@ fn subscribe(subscribe: wire::Subscribe) -> Checked<frame::Subscribe> {
     let mut checked = frame::Subscribe { mine: subscribe.mine, tail: subscribe.tail, ..Default::default() };
     for asked in subscribe.streams {
         let cursor = asked.cursor.map(|places| cursor(Some(places))).transpose()?;
-        required(&asked.stream, "subscribe.streams.stream")?;
         match asked.stream.parse() {
             Ok(stream) => {
                 let (tail, presence) = (asked.tail, asked.presence);
@@ -80,9 +79,7 @@ fn subscribe(subscribe: wire::Subscribe) -> Checked<frame::Subscribe> {
 }
 
 fn publish(publish: wire::Publish, from: Encoding) -> Checked<frame::Publish> {
-    required(&publish.stream, "publish.stream")?;
     required(&publish.event_id, "publish.event_id")?;
-    required(&publish.kind, "publish.kind")?;
     let policy = cursor(publish.policy)?;
     let payload = payload(publish.payload, from)?;
     let refused = |reason| frame::Error::new(reason).of_event(&publish.event_id);
@@ -104,7 +101,6 @@ fn stored(stored: wire::Stored) -> Checked<frame::Stored> {
 }
 
 fn ephemeral(ephemeral: wire::Ephemeral, from: Encoding) -> Checked<frame::Ephemeral> {
-    required(&ephemeral.stream, "ephemeral.stream")?;
     let kind = value(&ephemeral.kind, "ephemeral.kind")?;
     let user = optional(&ephemeral.user, "ephemeral.user")?;
     // Names no stream: an error that does would end the subscription to it.
@@ -148,8 +144,10 @@ fn name(text: &str, field: &'static str) -> Checked<Box<str>> {
 
 /// A stream that a user may have typed.
 fn stream(text: &str) -> Checked<StreamId> {
-    required(text, "streams")?;
-    text.parse().map_err(|_| refuse(frame::Error::new(Reason::BadStream).of_stream(text)))
+    text.parse().map_err(|_| {
+        let error = frame::Error::new(Reason::BadStream).of_stream(text);
+        refuse(error.detail("not a stream's id: expected tenant/kind/name"))
+    })
 }
 
 fn secret(text: String) -> Option<Secret> {

@@ -10,8 +10,12 @@ mod tests;
 
 /// The application is done; only clients send it.
 pub const DONE: u16 = 1000;
+/// Bytes that are not WebSocket.
+pub const PROTOCOL_ERROR: u16 = 1002;
 /// A binary message in the JSON subprotocol, or text in the protobuf one.
 pub const WRONG_MESSAGE_TYPE: u16 = 1003;
+/// Text that is not UTF-8.
+pub const NOT_UTF8: u16 = 1007;
 /// The user's access is revoked altogether.
 pub const REVOKED: u16 = 1008;
 /// A frame above 64 KiB.
@@ -49,8 +53,16 @@ pub const HOLE_SEEN: u16 = 4400;
 /// Sent by a client that heard nothing for too long.
 pub const PEER_SILENT: u16 = 4401;
 
-/// Codes of ours and their names, which are the close reasons.
-pub const NAMES: [(u16, &str); 13] = [
+/// Codes and their names, which are a server's close reasons. A client's own reasons nobody reads.
+pub const NAMES: [(u16, &str); 21] = [
+    (PROTOCOL_ERROR, "protocol_error"),
+    (WRONG_MESSAGE_TYPE, "wrong_message_type"),
+    (NOT_UTF8, "not_utf8"),
+    (REVOKED, "revoked"),
+    (FRAME_TOO_LARGE, "frame_too_large"),
+    (INTERNAL, "internal"),
+    (RESTART, "restart"),
+    (OVERLOADED, "overloaded"),
     (MOVED, "moved"),
     (SLOW, "slow"),
     (HEARTBEAT_LOST, "heartbeat_lost"),
@@ -106,7 +118,7 @@ pub fn http_advice(status: u16, retry_after_s: Option<u32>) -> Advice {
     }
 }
 
-/// The reason to send with a code of ours; empty for standard ones, which speak for themselves.
+/// The reason to send with a code; empty for one that nobody sends here.
 pub fn name(code: u16) -> &'static str {
     NAMES.iter().find(|(known, _)| *known == code).map_or("", |(_, name)| name)
 }

@@ -197,10 +197,10 @@ impl frame::Error {
         self
     }
 
-    /// The same error naming the stream that is not followed (any more).
+    /// The same error naming the stream that is not followed (any more); an empty text names none.
     #[must_use]
     pub fn of_stream(mut self, stream: &str) -> Self {
-        self.stream = Some(echo(stream));
+        self.stream = (!stream.is_empty()).then(|| echo(stream));
         self
     }
 

@@ -156,7 +156,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Inner<S> {
                 code = Some(4300);
             }
         }
-        self.send(session, &encode::error(rejection.into_error()));
+        let mut error = rejection.into_error();
+        if error.code.reason() == Some(Reason::BadEventId) {
+            error.time_unix_ms = Some(self.process.clock().wall_ms());
+        }
+        self.send(session, &encode::error(error));
         if let Some(code) = code {
             self.shard.close(session, code, sterna_protocol::close::name(code));
         }

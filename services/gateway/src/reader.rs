@@ -126,7 +126,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Reader<S> {
                 }
                 Err(violation) => {
                     let code = violation.close_code();
-                    let frame = wire::close(code, &violation.to_string());
+                    let frame = wire::close(code, &violation.close_reason());
                     self.shard.with(|contents| contents.close(id, Ended::Closed(code), frame));
                 }
             }

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use sterna_access::{Authorizer, GrantKey, Identity, Verifier};
 use sterna_process::{End, Process, Seeded};
+use sterna_protocol::Problem;
 use sterna_protocol::rest::Taken;
 use sterna_stream::{Reason, Refusal};
 use tokio::sync::oneshot;
@@ -103,11 +104,20 @@ impl Rest {
         let process = self.process.clone();
         process.spawn_local("a request", End::Expected, async move {
             // Nobody to tell: the connection was given up.
-            let _ = done.send(self.carry_out(wish, &who, body).await);
+            let outcome = self.carry_out(wish, &who, body).await;
+            let _ = done.send(outcome.map_err(|problem| self.judged(problem)));
         });
         answer
             .await
             .unwrap_or_else(|_| Err(Reason::Unavailable.because("the gateway went away: ask again").into()))
+    }
+
+    /// A refusal of an event's id says by which time it was judged (E5), whatever was wrong with it.
+    pub(crate) fn judged(&self, mut problem: Box<Problem>) -> Box<Problem> {
+        if [Reason::BadEventId.code(), Reason::IdTooOld.code()].contains(&&*problem.code) {
+            problem.time_unix_ms = Some(self.process.clock().wall_ms());
+        }
+        problem
     }
 
     async fn carry_out(&self, wish: Wish, who: &Identity, body: Bytes) -> Taken<Reply> {

@@ -22,6 +22,19 @@ fn every_code_there_can_be_has_its_ranges_advice() {
     }
 }
 
+/// A control frame carries 125 bytes, of which the code takes two.
+#[test]
+fn every_code_has_one_name_which_fits_a_close_frame() {
+    for (at, (code, known)) in NAMES.into_iter().enumerate() {
+        assert_eq!(name(code), known);
+        assert!((1..=123).contains(&known.len()), "{code}");
+        assert!(NAMES[..at].iter().all(|(other, named)| *other < code && *named != known), "{code}");
+    }
+    let told: Vec<u16> = Reason::ALL.into_iter().map(of_refused_hello).collect();
+    assert!(told.into_iter().all(|code| !name(code).is_empty()));
+    assert_eq!(name(1005), "", "nobody sends it");
+}
+
 #[test]
 fn a_socket_that_was_only_lost_comes_back() {
     for code in [1000, 1001, 1005, 1006, 1011, 1012, 3000, 5000] {

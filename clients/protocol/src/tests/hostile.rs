@@ -59,7 +59,6 @@ fn what_is_no_frame_is_bad() {
         "{\"hello\":{}}",
         "{\"hello\":null}",
         "{\"publish\":{}}",
-        "{\"unsubscribe\":{\"streams\":[\"\"]}}",
         "{\"subscribe\":{\"streams\":{}}}",
         "{\"subscribe\":{\"tail\":-1}}",
         "{\"subscribe\":{\"tail\":1.0}}",

@@ -47,13 +47,51 @@ fn a_publish_is_refused_by_its_event_id_as_it_was_written() {
     );
 }
 
+/// Section 6: what a user may have typed is refused by its own code, also where nothing was typed.
+#[test]
+fn an_empty_kind_or_stream_of_a_publish_is_refused_by_name() {
+    for kind in ["", "k".repeat(33).as_str()] {
+        let error = refusal(&publish("acme/chat/a", ID, kind));
+        assert_eq!(
+            (error.code.as_str(), error.field.as_deref(), error.event_id.as_deref()),
+            ("bad_request", Some("kind"), Some(ID))
+        );
+    }
+    let error = refusal(&publish("", ID, "message"));
+    assert_eq!((error.code.as_str(), error.event_id.as_deref()), ("bad_stream", Some(ID)));
+    assert_eq!(error.stream, None, "an empty name names nothing");
+}
+
+/// Section 13: the frame's other streams are followed.
 #[test]
 fn each_stream_of_a_subscribe_is_answered_also_one_that_is_none() {
-    let streams = r#"{"stream":"acme/chat/a"},{"stream":"General"},{"stream":"acme/chat/b"}"#;
-    let json = format!(r#"{{"subscribe":{{"streams":[{streams}]}}}}"#);
+    let long = format!("acme/chat/{}", "x".repeat(ECHO_BYTES));
+    let streams = format!(
+        r#"{{"stream":"acme/chat/a"}},{{"stream":"General"}},{{"stream":""}},{{"stream":"{long}"}},{{}}"#
+    );
+    let json = format!(r#"{{"subscribe":{{"streams":[{streams},{{"stream":"acme/chat/b"}}]}}}}"#);
     let ClientFrame::Subscribe(subscribe) = client(&json).unwrap() else { panic!("a subscribe") };
     assert_eq!(subscribe.streams.len(), 2);
-    assert_eq!(subscribe.malformed, ["General".into()]);
+    let malformed: Vec<&str> = subscribe.malformed.iter().map(|text| &**text).collect();
+    assert_eq!(malformed, ["General", "", &long[..ECHO_BYTES], ""]);
+}
+
+#[test]
+fn a_frame_that_names_no_stream_is_refused_and_the_session_goes_on() {
+    let long = format!("acme/chat/{}", "x".repeat(ECHO_BYTES));
+    for stream in ["", "General", &long] {
+        for json in [
+            format!(r#"{{"unsubscribe":{{"streams":["acme/chat/a","{stream}"]}}}}"#),
+            format!(r#"{{"cursor":{{"streams":[{{"stream":"{stream}","cursor":{{"us-east-1":1}}}}]}}}}"#),
+            format!(r#"{{"ephemeral":{{"stream":"{stream}","kind":"typing"}}}}"#),
+        ] {
+            let error = refusal(&json);
+            assert_eq!(error.code.reason(), Some(Reason::BadStream), "{json}");
+            let named = (!stream.is_empty()).then_some(&stream[..stream.len().min(ECHO_BYTES)]);
+            assert_eq!(error.stream.as_deref(), named);
+            assert!(error.detail.is_some());
+        }
+    }
 }
 
 #[test]

@@ -110,6 +110,8 @@ fn nonsense_is_a_problem() {
             let answer = world.ask("ana", method, path, body).await;
             assert_eq!(answer.refused(), refused, "{method} {path:.100} {body:.100}");
             assert_eq!(answer.headers.contains_key("allow"), refused.0 == 405);
+            let timed = answer.body["time_unix_ms"].is_u64();
+            assert_eq!(timed, refused.1 == "bad_event_id", "section 6: an id is judged by a time");
         }
         let ana = world.token("acme", "ana");
         for kind in

@@ -20,7 +20,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Inner<S> {
         }
         for text in &subscribe.malformed {
             self.shard.room(session).await;
-            let error = Error::new(Reason::BadStream).of_stream(text).detail("not a stream id");
+            let error = Error::new(Reason::BadStream)
+                .of_stream(text)
+                .detail("not a stream's id: expected tenant/kind/name");
             self.send(session, &encode::error(error));
         }
         let mut streams: Vec<Subscription> = Vec::with_capacity(subscribe.streams.len());

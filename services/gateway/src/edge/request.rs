@@ -52,7 +52,13 @@ where
     let wish = match Wish::of(&head.method, head.uri.path(), query) {
         Ok(wish) => wish,
         Err(Senseless::Method(allow)) => return answer::other_method(allow),
-        Err(Senseless::Problem(problem)) => return answer::details(&problem),
+        Err(Senseless::Problem(problem)) => {
+            let judged = match (edge.gateway)() {
+                Some(gateway) => gateway.rest().judged(problem),
+                None => problem,
+            };
+            return answer::details(&judged);
+        }
     };
     let rest = match (edge.gateway)() {
         Some(gateway) if edge.standing() != Standing::Stopping => gateway.rest(),

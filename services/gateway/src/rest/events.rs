@@ -8,7 +8,7 @@ use sterna_protocol::Problem;
 use sterna_protocol::rest::{self, Taken, bad};
 use sterna_stream::kind::MEMBER;
 use sterna_stream::order::Place;
-use sterna_stream::{EventId, Hlc, Reason, Refusal, StreamId, UserId, created};
+use sterna_stream::{EventId, Hlc, Reason, StreamId, UserId, created};
 
 use super::Rest;
 use super::asks::Command;
@@ -39,8 +39,7 @@ pub(super) async fn publish(
     let grant = rest.grant(who, &action, stream).await?;
     let seen = seen(rest, stream, asked.seen).await?;
     let command = Command { id, kind: asked.kind.to_string(), payload: asked.payload.into_bytes(), seen };
-    let taken = rest.command(stream, &grant, vec![command]).await;
-    let taken = taken.map_err(|refusal| judged(rest, &refusal))?;
+    let taken = rest.command(stream, &grant, vec![command]).await?;
     let elsewhere = match taken.place.filter(|_| global && rest.config.mirrored) {
         Some(place) => second::covers(rest, &place).await,
         None => false,
@@ -53,13 +52,6 @@ pub(super) async fn publish(
     let region = rest.config.region.as_str();
     let body = json!({ "event_id": id.to_string(), "region": region, "durability": durability });
     Ok(Reply::json(StatusCode::ACCEPTED, &body))
-}
-
-/// A refusal of an id says by which time it was judged (E5).
-fn judged(rest: &Rest, refusal: &Refusal) -> Box<Problem> {
-    let timed = matches!(refusal.reason, Reason::BadEventId | Reason::IdTooOld);
-    let time_unix_ms = timed.then(|| rest.process.clock().wall_ms());
-    Box::new(Problem { time_unix_ms, ..Problem::of(refusal) })
 }
 
 /// What its author was shown: their claim, as far as it can be; without one the highest that this region

@@ -70,6 +70,15 @@ impl Violation {
             Self::TooBig => 1009,
         }
     }
+
+    /// The close reason: the code's name, and behind it which rule of WebSocket was broken, if one was.
+    pub fn close_reason(self) -> String {
+        let name = sterna_protocol::close::name(self.close_code());
+        match self {
+            Self::Protocol(what) => format!("{name}: {what}"),
+            Self::Text | Self::TooBig => name.to_owned(),
+        }
+    }
 }
 
 // === impl Decoder ===

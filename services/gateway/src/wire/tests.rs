@@ -232,6 +232,23 @@ fn messages_above_the_frame_limit_are_1009() {
     assert_eq!(ours(&fits, &[999]).0.messages.len(), 1);
 }
 
+/// Section 5: the close reason is the code's name, of 1002 with what was wrong behind it.
+#[test]
+fn every_violation_is_told_by_the_name_of_its_code() {
+    let unmasked = [0x81, 0x00].to_vec();
+    let binary = client_frame(0x82, &vec![0; FRAME_BYTES + 1], [7; 4]);
+    for (bytes, reason) in [
+        (unmasked, "protocol_error: a client's frame is not masked"),
+        (client_frame(0x81, b"\xff", [7; 4]), "not_utf8"),
+        (binary, "frame_too_large"),
+    ] {
+        let violation = ours(&bytes, &[999]).1.unwrap();
+        assert_eq!(violation.close_reason(), reason);
+        let name = sterna_protocol::close::name(violation.close_code());
+        assert!(reason.starts_with(name) && !name.is_empty() && reason.len() <= CLOSE_REASON_BYTES);
+    }
+}
+
 /// G9: between two reads a socket holds bytes of one frame and one message only.
 #[test]
 fn nothing_is_held_between_messages() {

@@ -158,6 +158,39 @@ fn an_unknown_frame_is_answered_and_the_tenth_ends_the_session() {
     });
 }
 
+/// Section 6: a name that is none is refused by its code, in order, and the session goes on.
+#[test]
+fn an_empty_name_is_refused_and_the_session_goes_on() {
+    run(async {
+        let mut world = World::new().await;
+        let id = world.id();
+        let mut person = world.person("ana").await;
+        let long = format!("acme/chat/{}", "x".repeat(300));
+        for stream in ["", &long] {
+            for frame in [
+                format!(r#"{{"subscribe":{{"streams":[{{"stream":"{stream}"}}]}}}}"#),
+                format!(r#"{{"unsubscribe":{{"streams":["{stream}"]}}}}"#),
+            ] {
+                person.say(&[frame]).await;
+                let error = person.refused(Reason::BadStream).await;
+                assert_eq!(error.stream.is_some(), !stream.is_empty());
+            }
+        }
+        let publish = |id: &str, kind: &str| {
+            let text = r#"{"publish":{"stream":"acme/chat/a","event_id":"ID","kind":"KIND","payload":1}}"#;
+            text.replace("ID", id).replace("KIND", kind)
+        };
+        person.say(&[publish(&id.to_string(), "")]).await;
+        let error = person.refused(Reason::BadRequest).await;
+        assert_eq!((error.field.as_deref(), error.event_id), (Some("kind"), Some(id.to_string().into())));
+        person.say(&[publish("x", "message")]).await;
+        let error = person.refused(Reason::BadEventId).await;
+        assert!(error.time_unix_ms.is_some_and(|time| time >= NOW), "an id is judged by a time");
+        person.send(&[ClientFrame::Ping]).await;
+        assert_eq!(person.frame().await, ServerFrame::Pong);
+    });
+}
+
 /// Section 6: what is no frame at all ends the session.
 #[test]
 fn what_is_no_frame_ends_the_session() {

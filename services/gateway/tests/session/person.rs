@@ -14,7 +14,7 @@ use tokio::io::DuplexStream;
 use tokio::time::{Duration, timeout};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::tungstenite::protocol::Role;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role};
 
 /// Longest that anything may take before a test fails, simulated time.
 const PATIENCE: Duration = Duration::from_secs(100);
@@ -22,6 +22,14 @@ const PATIENCE: Duration = Duration::from_secs(100);
 pub(crate) struct Person {
     socket: Option<WebSocketStream<DuplexStream>>,
     raw: Option<DuplexStream>,
+}
+
+/// The code of a close, whose reason is its name (docs/protocol.md, section 5).
+fn named(frame: CloseFrame) -> u16 {
+    let code = frame.code.into();
+    assert_eq!(frame.reason.as_str(), sterna_protocol::close::name(code), "{code}");
+    assert!(!frame.reason.is_empty(), "{code} has no name");
+    code
 }
 
 /// What came.
@@ -96,7 +104,7 @@ impl Person {
                 Some(Ok(Message::Text(text))) => {
                     Heard::Frame(Encoding::Json.decode_server(text.as_bytes()).unwrap())
                 }
-                Some(Ok(Message::Close(frame))) => Heard::Closed(frame.map_or(0, |frame| frame.code.into())),
+                Some(Ok(Message::Close(frame))) => Heard::Closed(frame.map_or(0, named)),
                 Some(Ok(_)) => continue,
                 Some(Err(_)) | None => Heard::End,
             };

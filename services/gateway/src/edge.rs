@@ -2,9 +2,10 @@
 //!
 //! [`Edge::connect`] speaks HTTP on any byte stream; [`Edge::listen`] takes TCP connections. A socket that
 //! was upgraded leaves HTTP for good: the bare socket and whatever came behind the upgrade go to the shard,
-//! and none of HTTP's buffers stay with the session. `handshake` decides who is upgraded, `route` answers
-//! what needs nobody else, `request` takes everything below `/v1/streams` to the shard, `pages` says which
-//! web pages may read an answer, `spare` keeps places for health checks, `listen` makes sockets.
+//! and none of HTTP's buffers stay with the session. `framing` refuses what is no good HTTP, `handshake`
+//! decides who is upgraded, `route` answers what needs nobody else, `request` takes everything below
+//! `/v1/streams` to the shard, `pages` says which web pages may read an answer, `spare` keeps places for
+//! health checks, `listen` makes sockets.
 //!
 //! The edge is a process of its own, beside the shard's: it answers health checks while the shard drains or
 //! is being restarted. It knows no token and no stream. Absent: TLS, which ends before it.
@@ -34,6 +35,7 @@ use crate::rest::wish::Wish;
 use crate::wire::Encoding;
 
 mod answer;
+mod framing;
 mod handshake;
 mod handshakes;
 mod listen;
@@ -291,6 +293,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Service<http::Request<hyper::b
     fn call(&self, request: http::Request<hyper::body::Incoming>) -> Self::Future {
         let (head, body) = request.into_parts();
         let edge = self.edge.clone();
+        if let Some(answer) = framing::refused(&head) {
+            return Box::pin(std::future::ready(Ok(pages::marked(&edge.config, &head, answer))));
+        }
         if Wish::is_at(head.uri.path()) {
             let seat = self.seat.clone();
             return Box::pin(async move {

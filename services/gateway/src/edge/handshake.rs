@@ -5,7 +5,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::header::{
-    CONNECTION, HOST, HeaderMap, HeaderName, HeaderValue, ORIGIN, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY,
+    CONNECTION, HeaderMap, HeaderName, HeaderValue, ORIGIN, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY,
     SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
 };
 use http::request::Parts;
@@ -42,8 +42,8 @@ pub(super) fn check(request: &Parts, origins: &Origins) -> Result<Agreed, Box<An
     if !origins.accept(headers) {
         return Err(refuse(Reason::OriginNotAllowed, None, "add this origin to the gateway's allow-list"));
     }
-    if request.method != Method::GET || request.version < Version::HTTP_11 || !headers.contains_key(HOST) {
-        return Err(refuse(Reason::BadRequest, None, "expected GET, HTTP/1.1 and the header Host"));
+    if request.method != Method::GET || request.version < Version::HTTP_11 {
+        return Err(refuse(Reason::BadRequest, None, "expected GET and HTTP/1.1"));
     }
     if !lists(headers, &UPGRADE, "websocket") || !lists(headers, &CONNECTION, "upgrade") {
         return Err(upgrade_required("this address speaks WebSocket only"));

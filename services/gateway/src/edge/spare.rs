@@ -21,7 +21,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::oneshot;
 use tokio::time::{Duration, timeout};
 
-use super::{HEADER_BYTES, HEADER_TIME, HEADERS, Inner, pages, route};
+use super::{HEADER_BYTES, HEADER_TIME, HEADERS, Inner, framing, pages, route};
 
 /// When to come back for anything but health.
 const FULL_RETRY: Duration = Duration::from_secs(1);
@@ -62,7 +62,7 @@ pub(super) fn connect<S: AsyncRead + AsyncWrite + Unpin + 'static>(inner: Rc<Inn
         let service = service_fn(|request: Request<Incoming>| {
             let (head, _) = request.into_parts();
             let answer = match route::is_about_health(head.uri.path()) {
-                true => route::answer(&edge, &head).0,
+                true => framing::refused(&head).unwrap_or_else(|| route::answer(&edge, &head).0),
                 false => *route::overloaded("this gateway has all the connections it takes", FULL_RETRY),
             };
             ready(Ok::<_, Infallible>(pages::marked(&edge.config, &head, answer)))

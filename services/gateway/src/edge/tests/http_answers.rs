@@ -93,6 +93,59 @@ fn a_header_beyond_its_bounds_is_refused() {
     });
 }
 
+/// RFC 9112, sections 3.2 and 6.1: refused with problem details wherever it asks, and the connection ends, as
+/// nobody knows where the next request would begin.
+#[test]
+fn what_is_no_good_http_is_a_problem_and_the_last_of_its_connection() {
+    run(async {
+        let (_world, address) = World::listening(Limits::default());
+        let chunked = "POST PATH HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: CODING\r\n\r\n0\r\n\r\n";
+        let coded = |coding: &str| chunked.replace("CODING", coding);
+        let cases = [
+            ("GET PATH HTTP/1.1\r\n\r\n".to_owned(), "400"),
+            ("GET PATH HTTP/1.1\r\nHost: x\r\nHost: x\r\n\r\n".to_owned(), "400"),
+            ("GET PATH HTTP/1.0\r\nHost: x\r\nHost: y\r\n\r\n".to_owned(), "400"),
+            (coded("gzip, chunked"), "501"),
+            (coded("chunked, chunked"), "501"),
+            (coded("identity\r\nTransfer-Encoding: chunked"), "501"),
+        ];
+        for path in ["/health/live", "/v1/regions", "/v1/streams/chat", "/v1/connect", "/"] {
+            for (request, status) in &cases {
+                let answer = ask(address, &request.replace("PATH", path)).await;
+                assert!(answer[8..].starts_with(&format!(" {status} ")), "{path} {request}: {answer}");
+                for says in ["sterna-region: us-east-1", "application/problem+json", "\"detail\""] {
+                    assert!(answer.contains(says), "{path} {request}: {answer}");
+                }
+            }
+        }
+        let kept = get(address, "/health/live").await;
+        assert!(kept.starts_with("http/1.1 200 "), "{kept}");
+        let old = ask(address, "GET /health/live HTTP/1.0\r\n\r\n").await;
+        assert!(old.contains(" 200 "), "HTTP/1.0 has no Host: {old}");
+        let last = coded("Chunked\r\nConnection: close").replace("PATH", "/v1/streams/chat");
+        let chunks = ask(address, &last).await;
+        assert!(chunks.contains("token_invalid"), "it came to the token: {chunks}");
+    });
+}
+
+/// The library's own answers (docs/protocol.md, section 9): no body, no region, the end of the connection.
+#[test]
+fn what_the_library_refuses_has_a_status_alone() {
+    run(async {
+        let (_world, address) = World::listening(Limits::default());
+        let long = format!("GET /{} HTTP/1.1\r\nHost: x\r\n\r\n", "x".repeat(u16::MAX.into()));
+        for (request, status) in [
+            ("GET / HTTP/1.1\r\nno header\r\n\r\n", "400"),
+            ("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked, gzip\r\n\r\n", "400"),
+            (&long, "431"),
+        ] {
+            let answer = ask(address, request).await;
+            assert!(answer.starts_with(&format!("http/1.1 {status} ")), "{answer}");
+            assert!(answer.ends_with("\r\n\r\n") && !answer.contains("sterna-region"), "{answer}");
+        }
+    });
+}
+
 /// G9: whoever sends a header a byte at a time is cut after [`HEADER_TIME`], and so is who sends nothing.
 #[test]
 fn a_slow_header_is_cut_off() {

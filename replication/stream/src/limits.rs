@@ -178,6 +178,12 @@ pub const RATE_IGNORED_MS: u64 = 10_000;
 pub const SUBSCRIPTIONS_PER_S: u64 = 50;
 /// Streams that a session may ask to follow at once after a pause: all that it may follow, twice.
 pub const SUBSCRIPTIONS_BURST: u64 = 1_000;
+/// Frames of one session in each second, on average, beside its publishes and ephemerals: many times what a
+/// client has to say, and less than would cost others.
+pub const FRAMES_PER_S: u64 = 200;
+/// Frames that a session may send at once after a pause: a subscription of its own for each stream, twice,
+/// and as many more.
+pub const FRAMES_BURST: u64 = 2_000;
 /// Ephemeral frames of one session in each second.
 pub const EPHEMERAL_PER_S: u64 = 5;
 /// Largest payload of an ephemeral, bytes.

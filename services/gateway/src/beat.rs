@@ -1,4 +1,5 @@
-//! Time in seconds: pings, silence, stalled joins, sessions that do not finish closing, retries.
+//! Time in seconds: pings, silence, stalled joins, sessions that do not finish closing, retries,
+//! and sessions that said too much in the last one.
 //!
 //! One timer per shard. A session has at most one useful entry in the wheel, for the earliest of its
 //! deadlines.
@@ -13,7 +14,9 @@ use crate::wire;
 impl<S: AsyncRead + AsyncWrite + Unpin> Contents<S> {
     /// One second passes: retries and sessions whose deadline may have come.
     pub(crate) fn second(&mut self) {
-        for id in self.wheel.turn() {
+        let due = self.wheel.turn();
+        self.read_again();
+        for id in due {
             let now_s = self.wheel.now_s();
             if self.session(id).is_some_and(|session| session.look_s <= now_s) {
                 self.sessions[id.slot as usize].look_s = u32::MAX;
@@ -25,6 +28,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Contents<S> {
             if let Some((_, retry)) = self.retries.pop_front() {
                 self.retry(retry);
             }
+        }
+    }
+
+    /// Sessions that were not read because they said too much are read on. They are not silent: what they
+    /// said was waiting.
+    fn read_again(&mut self) {
+        let now_s = self.wheel.now_s();
+        for id in std::mem::take(&mut self.held_back) {
+            if let Some(session) = self.session(id) {
+                session.heard_s = now_s;
+            }
+            self.resume(id);
         }
     }
 

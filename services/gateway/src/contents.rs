@@ -44,6 +44,8 @@ pub struct Counters {
     pub slow: u64,
     /// Sessions closed with 4100.
     pub silent: u64,
+    /// Times that a session had said as many frames as it may and was not read until the next second.
+    pub held_back: u64,
     /// Writes that took bytes.
     pub writes: u64,
     /// Bytes written.
@@ -79,6 +81,8 @@ pub(crate) struct Contents<S> {
     /// In order of time, because all wait equally long.
     pub(crate) retries: VecDeque<(u32, Retry)>,
     pub(crate) wheel: Wheel<SessionId>,
+    /// Who has said too much for this second; each at most once, as nobody here is read.
+    pub(crate) held_back: Vec<SessionId>,
     /// One buffer for all reads of this thread; out while somebody decodes from it.
     pub(crate) buffer: Option<Box<[u8]>>,
     origins: Vec<Origin>,
@@ -108,6 +112,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Contents<S> {
             tick: None,
             retries: VecDeque::new(),
             wheel: Wheel::new(),
+            held_back: Vec::new(),
             buffer: None,
             origins: Vec::new(),
             generation: 0,

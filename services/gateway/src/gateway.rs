@@ -125,8 +125,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Gateway<S> {
     /// Starts a shard on this thread, in a `LocalRuntime`.
     pub fn start(config: Config, parts: Parts) -> Self {
         let (outward, Inlets { asks, commands }) = Outward::new(config.partitions, &parts.links);
-        let follows = usize::try_from(config.terms.max_subscriptions).unwrap_or(usize::MAX);
-        let limits = Limits { follows, ..config.limits.clone() };
+        let limits = config.limits.on_terms(&config.terms);
         let shard = Shard::new(limits, Rc::new(Subprotocols), Rc::new(outward.clone()));
         let rest = Rc::new(Rest::new(&config, &parts));
         let inner = Rc::new(Inner {

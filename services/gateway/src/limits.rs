@@ -3,6 +3,8 @@
 //! What an operator may tune is a field of [`Limits`]; the rest are constants, because nobody needs to. What
 //! others must know, too, stands in `sterna_stream::limits`, and is taken from there.
 
+use sterna_protocol::Limits as Terms;
+use sterna_protocol::limits::PUBLISH_BURST_S;
 use sterna_stream::limits;
 
 /// Sessions that one slice writes to before the shard looks at its sockets and timers again. A write costs
@@ -49,6 +51,11 @@ pub struct Limits {
     pub sessions: usize,
     /// Streams that one session follows; [`crate::shard::Refused::Follows`] beyond.
     pub follows: usize,
+    /// Frames of one session in each second, of whatever kind, WebSocket's own included; who says more is
+    /// read again in the next second.
+    pub frames_per_s: u32,
+    /// Frames that a session may send at once after a pause.
+    pub frames_burst: u32,
     /// Entries in one ring; whoever is further behind is closed with 4001.
     pub ring_entries: usize,
     /// Bytes of bodies and encoded frames in one ring; the newest entry always stays.
@@ -74,6 +81,8 @@ impl Default for Limits {
         Self {
             sessions: 20_000,
             follows: limits::MAX_SUBSCRIPTIONS,
+            frames_per_s: limits::FRAMES_PER_S as u32,
+            frames_burst: limits::FRAMES_BURST as u32,
             ring_entries: limits::RING_FRAMES,
             ring_bytes: 1024 * 1024,
             outbox_frames: 512,
@@ -87,6 +96,19 @@ impl Default for Limits {
 }
 
 impl Limits {
+    /// The same limits with what `terms` say: whoever publishes as much as they may has all other frames as
+    /// well.
+    #[must_use]
+    pub(crate) fn on_terms(&self, terms: &Terms) -> Self {
+        let each_s = terms.publishes_per_s.saturating_add(terms.ephemeral_per_s);
+        Self {
+            follows: usize::try_from(terms.max_subscriptions).unwrap_or(usize::MAX),
+            frames_per_s: self.frames_per_s.saturating_add(each_s),
+            frames_burst: self.frames_burst.saturating_add(each_s.saturating_mul(PUBLISH_BURST_S)),
+            ..self.clone()
+        }
+    }
+
     /// Seconds of silence after which a session with this ping interval is given up (docs/protocol.md, rule
     /// 18).
     pub fn silence_s(ping_s: u16) -> u32 {

@@ -3,7 +3,8 @@
 //! One small task per session. It reads into the thread's one buffer and keeps bytes only for an incomplete
 //! frame, or while its handler has paused it (then at most one buffer's worth; nothing more is read).
 //! A session that talks without end has its next turn when all sockets have been asked for news: however much
-//! it says, nobody else waits longer than one turn of it.
+//! it says, nobody else waits longer than one turn of it. One that has said as many frames as it may is not
+//! read any further until the next second: what it says waits in its socket, and nothing is refused or lost.
 //! Malformed input closes the session with the code it deserves; WebSocket pings are answered here.
 
 use std::future::poll_fn;
@@ -15,7 +16,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::contents::Contents;
 use crate::flush::{Scope, Wrote};
-use crate::limits::{READS_PER_TURN, TURN_BYTES, WRITES_PER_TURN};
+use crate::limits::{Limits, READS_PER_TURN, TURN_BYTES, WRITES_PER_TURN};
 use crate::session::{Ended, Phase, SessionId};
 use crate::shard::Shard;
 use crate::wire::{self, Decoder, Message};
@@ -39,6 +40,14 @@ pub struct Reader<S: AsyncRead + AsyncWrite + Unpin> {
     decoder: Decoder,
     /// Bytes that came before the session was opened, or that a pause left over.
     held: Vec<u8>,
+    frames: Allowance,
+}
+
+/// How many frames a session may still send. Filled when bytes come, by the shard's seconds, so that a frame
+/// costs a subtraction and no look at a clock.
+struct Allowance {
+    left: u32,
+    filled_s: u32,
 }
 
 enum Read {
@@ -49,7 +58,8 @@ enum Read {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Reader<S> {
     pub(crate) fn new(shard: Shard<S>, id: SessionId) -> Self {
-        Self { shard, id, decoder: Decoder::default(), held: Vec::new() }
+        let frames = shard.with(|contents| Allowance::new(contents.wheel.now_s(), &contents.limits));
+        Self { shard, id, decoder: Decoder::default(), held: Vec::new(), frames }
     }
 
     /// The session's name.
@@ -105,9 +115,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Reader<S> {
     }
 
     fn decode(&mut self, mut bytes: &mut [u8], on: &mut impl FnMut(SessionId, Message<'_>) -> Flow) {
+        self.shard.with(|contents| self.frames.fill(contents.wheel.now_s(), &contents.limits));
         while self.shard.with(|contents| contents.is_open(self.id)) {
             let id = self.id;
-            match self.decoder.next(&mut bytes) {
+            if self.frames.left == 0 && !bytes.is_empty() {
+                self.shard.with(|contents| contents.hold_back(id));
+                self.held = bytes.to_vec();
+                return;
+            }
+            let next = self.decoder.next(&mut bytes);
+            if matches!(next, Ok(Some(_))) {
+                self.frames.left -= 1;
+            }
+            match next {
                 Ok(None) => return,
                 Ok(Some(Message::Pong)) => {}
                 Ok(Some(Message::Ping(payload))) => {
@@ -140,6 +160,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Drop for Reader<S> {
     }
 }
 
+impl Allowance {
+    fn new(now_s: u32, limits: &Limits) -> Self {
+        Self { left: limits.frames_burst, filled_s: now_s }
+    }
+
+    /// What the seconds since the last time bring.
+    fn fill(&mut self, now_s: u32, limits: &Limits) {
+        let gained = (now_s - self.filled_s).saturating_mul(limits.frames_per_s);
+        self.left = self.left.saturating_add(gained).min(limits.frames_burst.max(1));
+        self.filled_s = now_s;
+    }
+}
+
 /// Wakes the task when the runtime has asked for news of all sockets and timers, which it does otherwise
 /// after so and so many tasks only: one that is always ready would have that many turns until then.
 fn wake_in_turn(context: &mut Context<'_>) {
@@ -163,6 +196,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Contents<S> {
         if let Some(session) = self.session(id) {
             session.paused = true;
         }
+    }
+
+    /// It has said as many frames as it may: it is read again in the next second.
+    fn hold_back(&mut self, id: SessionId) {
+        self.pause(id);
+        self.counters.held_back += 1;
+        self.held_back.push(id);
     }
 
     /// One step of a session's own task: write if the socket was full, shut it if all is said, read if it

@@ -21,7 +21,7 @@ mod tests;
 pub mod text;
 
 /// What a shard counts.
-const SHARD: [(&str, &str); 13] = [
+const SHARD: [(&str, &str); 14] = [
     ("sterna_gateway_segments_entered_total", "Segments entered into rings."),
     ("sterna_gateway_segments_old_total", "Segments dropped because the ring had them (G3)."),
     ("sterna_gateway_segments_unwanted_total", "Segments of streams that nobody follows here."),
@@ -32,6 +32,10 @@ const SHARD: [(&str, &str); 13] = [
     ("sterna_gateway_joins_total", "Joins completed: a device goes on live."),
     ("sterna_gateway_slow_closed_total", "Sessions closed with 4001: too slow, they resume (G9)."),
     ("sterna_gateway_silent_closed_total", "Sessions closed with 4100: nothing was heard of them."),
+    (
+        "sterna_gateway_reads_held_back_total",
+        "Seconds in which a session was not read: too many frames (G9).",
+    ),
     ("sterna_gateway_writes_total", "Writes to sockets that took bytes."),
     ("sterna_gateway_written_bytes_total", "Bytes written to sockets."),
     ("sterna_gateway_writes_blocked_total", "Writes that left something behind: the socket was full."),
@@ -222,6 +226,7 @@ fn shard(page: &mut Page, labels: Labels<'_>, figures: &Figures) {
         joins,
         slow,
         silent,
+        held_back,
         writes,
         bytes,
         blocked,
@@ -231,8 +236,8 @@ fn shard(page: &mut Page, labels: Labels<'_>, figures: &Figures) {
         labels,
         &SHARD,
         [
-            entered, old, unwanted, evicted, pulls, asked, bad_pages, joins, slow, silent, writes, bytes,
-            blocked,
+            entered, old, unwanted, evicted, pulls, asked, bad_pages, joins, slow, silent, held_back, writes,
+            bytes, blocked,
         ],
     );
     let edge::Counters { connections, connections_refused, connections_failed, upgrades, upgrades_refused } =

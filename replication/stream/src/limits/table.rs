@@ -65,6 +65,8 @@ limits! {
     RATE_IGNORED_MS Ms Closed(4102), "gateway::publish";
     SUBSCRIPTIONS_PER_S PerSecond Refused(Reason::RateLimited), "gateway::subscribe";
     SUBSCRIPTIONS_BURST Count Refused(Reason::RateLimited), "gateway::subscribe";
+    FRAMES_PER_S PerSecond Handled("the session is read again in the next second"), "gateway::reader";
+    FRAMES_BURST Count Handled("the session is read again in the next second"), "gateway::reader";
     EPHEMERAL_PER_S PerSecond Handled("the frame is dropped without an answer"), "gateway::publish";
     EPHEMERAL_BYTES Bytes Refused(Reason::PayloadTooLarge), "protocol";
     MAX_SUBSCRIPTIONS Count Refused(Reason::LimitExceeded), "gateway::session";

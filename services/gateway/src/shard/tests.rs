@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod floors;
+mod frames;
 mod model;
 mod outbox;
 pub(crate) mod world;

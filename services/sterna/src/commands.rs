@@ -135,8 +135,9 @@ async fn run_demo(args: DemoArgs, owner: Process) -> Done {
 
 async fn run_serve(config: config::Config, owner: Process) -> Done {
     let stop = stop::on_signals(&owner)?;
-    let (url, kept) = (config.url(), config.stores().told());
+    let kept = config.stores().told();
     serve::run(&config, &stop, |at| {
+        let url = config.url_at(at.clients);
         say(format_args!("serving on {}; {kept}", at.clients));
         if let Some(operators) = at.operators {
             say(format_args!("metrics: http://{operators}/metrics"));

@@ -15,6 +15,7 @@ use sterna_gateway::edge::{Limits, Origins};
 use sterna_protocol::frame::Endpoint;
 use sterna_stream::Region;
 
+mod clients;
 mod layer;
 pub mod stores;
 
@@ -224,6 +225,7 @@ impl Config {
         if self.listen.shards > SHARDS {
             return value("listen.shards", format!("{} is more than {SHARDS}", self.listen.shards));
         }
+        self.reachable()?;
         let mut plan = Plan::small(region, 0);
         (plan.incarnation, plan.partitions) = (*incarnation, *partitions);
         plan.limits.sessions = self.listen.sessions.div_ceil(self.shards());
@@ -252,8 +254,13 @@ impl Config {
 
     /// How clients come here.
     pub fn url(&self) -> String {
+        self.url_at(self.listen.address)
+    }
+
+    /// The same, once `address` was bound: of port 0 the system makes one.
+    pub fn url_at(&self, address: SocketAddr) -> String {
         if self.listen.url.is_empty() {
-            format!("ws://{}/v1/connect", self.listen.address)
+            format!("ws://{address}/v1/connect")
         } else {
             self.listen.url.clone()
         }
@@ -279,7 +286,8 @@ impl Config {
 
     /// File handles that all of what `[listen]` allows would take.
     pub fn handles(&self) -> u64 {
-        (self.listen.sessions + self.listen.connections) as u64 + crate::handles::RESERVE
+        let sockets = self.listen.sessions.saturating_add(self.listen.connections) as u64;
+        sockets.saturating_add(crate::handles::RESERVE)
     }
 
     /// The bounds of each shard's edge: its part of the region's.
@@ -302,6 +310,7 @@ impl Config {
             )
         };
         let mut warnings: Vec<String> = known.filter(|_| public).map(warn).collect();
+        warnings.extend(self.unreachable());
         if let Some(operator) = self.operator().filter(|address| !address.ip().is_loopback()) {
             warnings
                 .push(format!("whoever reaches {operator} may read the metrics: no token is asked there"));
@@ -341,7 +350,7 @@ impl std::fmt::Debug for SecretsConfig {
 mod tests {
     use super::*;
 
-    fn read(text: &str) -> Result<Config, String> {
+    pub(super) fn read(text: &str) -> Result<Config, String> {
         let none = Env::prefixed("STERNA_TEST_OF_CONFIG_");
         Config::from_layers(Some((Path::new("region.toml"), text)), none, &|_| None).map_err(|error| {
             let source = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
@@ -358,7 +367,7 @@ mod tests {
         let config = read(file).unwrap();
         let plan = config.plan().unwrap();
         assert_eq!((plan.region.as_str(), plan.partitions), ("eu-west-1", 16));
-        assert_eq!((config.origins(), config.warnings().len()), (Origins::Any, 4));
+        assert_eq!((config.origins(), config.warnings().len()), (Origins::Any, 5));
     }
 
     /// E3: tenants are provisioned as the configuration names them.

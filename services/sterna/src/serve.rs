@@ -8,6 +8,7 @@ use std::time::Duration;
 use sterna_cluster::{real, rebuild};
 use sterna_gateway::leaving::Leaving;
 use sterna_process::{Drain, Process, SystemClock};
+use sterna_protocol::frame::Endpoint;
 
 use crate::config::{self, Config};
 use crate::handles;
@@ -75,6 +76,7 @@ pub async fn run(config: &Config, stop: &Drain, ready: impl FnOnce(Addresses)) -
     let listening = |error| Error::Listen(config.listen.address, error);
     let listener = site::claim(config.listen.address).map_err(listening)?;
     let address = listener.local_addr().map_err(listening)?;
+    plan.endpoints = vec![Endpoint { region: plan.region.clone(), url: config.url_at(address).into() }];
     let desk = config.operator().map(|address| {
         let refused = |error| Error::Operator(address, error);
         let listener = operator::claim(address).map_err(refused)?;

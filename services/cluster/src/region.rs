@@ -32,7 +32,7 @@ use crate::shard::ShardSeed;
 use crate::stores::Stores;
 
 /// Longest that one role may take to end in good order.
-const DRAIN: Duration = Duration::from_secs(10);
+pub const DRAIN: Duration = Duration::from_secs(10);
 
 /// A place in the region's plan. Drained in this order: who is asked is drained after who asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -43,7 +43,8 @@ pub enum Command {
     /// Serve one region, with stores in memory unless a configuration names others.
     #[command(after_help = "Examples:\n  sterna serve\n  sterna serve --config region.toml\n  \
         STERNA_LISTEN__ADDRESS=0.0.0.0:8080 sterna serve\n\n\
-        Ctrl-C ends it in good order; a second Ctrl-C at once.")]
+        Ctrl-C, SIGTERM or SIGHUP ends it in good order; a second Ctrl-C or SIGTERM at once: what was acked \
+        stays as far as the stores keep it, what was not is sent again by the devices.")]
     Serve {
         /// Laid over the defaults that `sterna config print` shows.
         #[arg(long, value_name = "FILE")]

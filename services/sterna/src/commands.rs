@@ -121,7 +121,7 @@ fn on_runtime<F: Future<Output = Done> + 'static>(command: impl FnOnce(Process) 
 async fn run_demo(args: DemoArgs, owner: Process) -> Done {
     let options = args.options();
     options.check()?;
-    let stop = stop::on_signals(&owner)?;
+    let stop = stop::on_signals(&owner, "there is no report")?;
     let mut screen = if args.json { Screen::Quiet } else { Screen::fitting() };
     let report = demo::run(&options, &stop, &mut screen).await?;
     screen.end();
@@ -134,8 +134,8 @@ async fn run_demo(args: DemoArgs, owner: Process) -> Done {
 }
 
 async fn run_serve(config: config::Config, owner: Process) -> Done {
-    let stop = stop::on_signals(&owner)?;
-    let kept = config.stores().told();
+    let (kept, lost) = (config.stores().told(), config.stores().lost());
+    let stop = stop::on_signals(&owner, lost)?;
     serve::run(&config, &stop, |at| {
         let url = config.url_at(at.clients);
         say(format_args!("serving on {}; {kept}", at.clients));

@@ -113,9 +113,16 @@ pub async fn run(config: &Config, stop: &Drain, ready: impl FnOnce(Addresses)) -
         () = stop.raised() => None,
         failed = site.failed() => Some(failed),
     };
-    tracing::info!("stopping");
     let leaving = config.drain.elsewhere.then(|| Leaving::deploy(region));
-    let cut = site.drain(Duration::from_secs(config.drain.notice_s.into()), leaving.as_ref()).await;
+    let notice = Duration::from_secs(config.drain.notice_s.into());
+    let (sessions, within) = site.remaining(notice, leaving.as_ref()).await;
+    tracing::info!(
+        notice_s = config.drain.notice_s,
+        sessions,
+        within_s = within.as_secs(),
+        "stopping; a second Ctrl-C or SIGTERM ends at once"
+    );
+    let cut = site.drain(notice, leaving.as_ref()).await;
     watcher.kill();
     if !cut.is_empty() {
         tracing::warn!(?cut, "these did not end by themselves");

@@ -10,11 +10,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sterna_cluster::figures::ByPlace;
-use sterna_cluster::region::Place;
+use sterna_cluster::region::{DRAIN, Place};
 use sterna_cluster::shard::ShardSeed;
 use sterna_cluster::{Plan, Region, Stores};
 use sterna_gateway::edge::{Config as EdgeConfig, Edge, Limits, Origins, Parts, Standing, bind};
 use sterna_gateway::leaving::Leaving;
+use sterna_gateway::limits::CLOSE_S;
 use sterna_process::{Clock, Exit, Process, State};
 use tokio::net::TcpListener;
 
@@ -23,6 +24,9 @@ use crate::socket::Socket;
 
 /// Longest that a shard may take to end in good order while others go on.
 const SHARD_DRAIN: Duration = Duration::from_secs(10);
+
+/// Longest wait for the shards' figures before an end: a thread that hangs holds up nothing.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// The shard that shares its thread with the other roles.
 const SHARD: usize = 0;
@@ -204,6 +208,22 @@ impl Site {
             shard.end().await;
         }
         whole
+    }
+
+    /// How many sessions a drain would find, and how long it takes at the longest: the notice, then the last
+    /// session's turn and patience, then each role's bound.
+    pub async fn remaining(&self, notice: Duration, leaving: Option<&Leaving>) -> (usize, Duration) {
+        let figures = tokio::time::timeout(LOOK, self.figures()).await.unwrap_or_default();
+        let sessions = || figures.iter().map(|(_, figures)| figures.sessions);
+        let shards = u32::try_from(self.shards().len() + 1).unwrap_or(u32::MAX);
+        let moved = leaving.map_or(Duration::ZERO, |leaving| {
+            let fullest = u32::try_from(sessions().max().unwrap_or_default()).unwrap_or(u32::MAX);
+            let turns = Duration::from_secs(fullest.div_ceil((leaving.per_s / shards).max(1)).into());
+            turns + leaving.patience + Duration::from_secs(CLOSE_S.into())
+        });
+        let roles = DRAIN * u32::try_from(self.processes().len()).unwrap_or(u32::MAX);
+        // The edges of further shards end one after another, behind the first's.
+        (sessions().sum(), notice + moved + roles + EDGE_DRAIN * shards)
     }
 
     /// Ends in good order. Health says so and no upgrade is taken, for `notice`; then, with `leaving`,

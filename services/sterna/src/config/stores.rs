@@ -153,6 +153,17 @@ impl Chosen {
             Self::Real(..) => "the log in Kafka and the table in DynamoDB; tails and sessions in memory",
         }
     }
+
+    /// What becomes of it when the process is ended at once.
+    pub fn lost(&self) -> &'static str {
+        match self {
+            Self::Memory => "what the stores in memory held is gone; devices send again what was not acked",
+            Self::Real(..) => {
+                "what was acked is in Kafka, and goes on from there at the next start; devices send again \
+                 what was not acked"
+            }
+        }
+    }
 }
 
 fn wrong<T>(field: &'static str, problem: &str) -> Result<T, Error> {

@@ -10,6 +10,12 @@ use sterna_stream::{Region, StreamId, UserId};
 
 use crate::demo;
 
+/// What is told by the exit code: docs/serve.md says the same.
+const EXIT_CODES: &str = "Exit codes:\n  0    done, or stopped in good order\n  \
+    1    failed: the last line on standard error says of what; in a demo, a promise was broken\n  \
+    2    the command line, or a variable that stands for a part of it, is wrong\n  \
+    130  ended at once by a second Ctrl-C or SIGTERM";
+
 /// A multi-region active-active real-time backend.
 #[derive(Debug, Parser)]
 #[command(
@@ -17,7 +23,8 @@ use crate::demo;
     version,
     propagate_version = true,
     max_term_width = 100,
-    arg_required_else_help = false
+    arg_required_else_help = false,
+    after_help = EXIT_CODES
 )]
 pub struct Cli {
     /// What to do; without it, the demo.
@@ -26,8 +33,9 @@ pub struct Cli {
     /// What is logged to standard error, as `tracing` filters say it [default: info for serve, else error].
     #[arg(long, global = true, env = "STERNA_LOG", value_name = "FILTER")]
     pub log: Option<String>,
-    /// Logs as JSON, a line each.
-    #[arg(long, global = true, env = "STERNA_LOG_JSON")]
+    /// Logs as JSON, a line each, and the error that ended the program, too. The variable is 1 or true, 0 or
+    /// false.
+    #[arg(long, global = true, env = "STERNA_LOG_JSON", action = ArgAction::SetTrue, value_parser = switch)]
     pub log_json: bool,
 }
 
@@ -44,7 +52,8 @@ pub enum Command {
     #[command(after_help = "Examples:\n  sterna serve\n  sterna serve --config region.toml\n  \
         STERNA_LISTEN__ADDRESS=0.0.0.0:8080 sterna serve\n\n\
         Ctrl-C, SIGTERM or SIGHUP ends it in good order; a second Ctrl-C or SIGTERM at once: what was acked \
-        stays as far as the stores keep it, what was not is sent again by the devices.")]
+        stays as far as the stores keep it, what was not is sent again by the devices. Exit codes are those \
+        of `sterna --help`.")]
     Serve {
         /// Laid over the defaults that `sterna config print` shows.
         #[arg(long, value_name = "FILE")]
@@ -106,6 +115,15 @@ pub struct DemoArgs {
     /// Break a promise on purpose, to see it noticed.
     #[arg(long, hide = true)]
     pub sabotage: Option<demo::Sabotage>,
+}
+
+/// A variable that stands for a flag.
+fn switch(text: &str) -> Result<bool, &'static str> {
+    match text {
+        "1" | "true" => Ok(true),
+        "0" | "false" => Ok(false),
+        _ => Err("write 1 or true, 0 or false"),
+    }
 }
 
 impl Cli {

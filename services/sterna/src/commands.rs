@@ -25,25 +25,15 @@ type Done = Result<bool, Box<dyn std::error::Error>>;
 #[must_use]
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
-    let done =
-        logs::start(cli.log_filter(), cli.log_json).map_err(Into::into).and_then(|()| perform(cli.command));
+    let json = cli.log_json;
+    let done = logs::start(cli.log_filter(), json).map_err(Into::into).and_then(|()| perform(cli.command));
     match done {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
-            tell(error.as_ref());
+            logs::last(error.as_ref(), json);
             ExitCode::FAILURE
         }
-    }
-}
-
-/// The error and what caused it, a line each.
-fn tell(error: &dyn std::error::Error) {
-    eprintln!("error: {error}");
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        eprintln!("  because: {error}");
-        cause = error.source();
     }
 }
 

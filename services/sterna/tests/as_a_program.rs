@@ -1,10 +1,10 @@
-//! `sterna` as a program among others: how it takes signals.
+//! `sterna` as a program among others: how it takes signals, what its last line and its exit code say.
 //! Nothing waits for a time: what it tells is read line by line, and its end is waited for.
 
 #![allow(clippy::unwrap_used, reason = "a test that meets the unexpected fails right there")]
 
 use std::io::{BufRead, BufReader, Read};
-use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStderr, ChildStdout, Command, Output, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -12,6 +12,12 @@ fn sterna(arguments: &[&str], variables: &[(&str, &str)]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sterna"));
     command.args(arguments).envs(variables.iter().copied());
     command
+}
+
+fn ended(arguments: &[&str], variables: &[(&str, &str)]) -> (Output, String) {
+    let output = sterna(arguments, variables).output().unwrap();
+    let told = String::from_utf8(output.stderr.clone()).unwrap();
+    (output, told)
 }
 
 /// A region that serves, and both of its outputs.
@@ -121,5 +127,42 @@ fn who_was_started_to_ignore_a_hangup_goes_on_ignoring_it() {
     if let Ok(status) = std::fs::read_to_string(status) {
         let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap();
         assert_eq!(u64::from_str_radix(mask.trim(), 16).unwrap() & 1, 1, "{status}");
+    }
+}
+
+#[test]
+fn the_last_error_is_a_line_like_the_others() {
+    let missing = ["config", "check", "/no/such/file"];
+    let (output, told) = ended(&missing, &[]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(told.starts_with("error: cannot read /no/such/file") && told.contains("\n  because: "), "{told}");
+    for filter in ["error", "off", "=no=filter="] {
+        let (output, told) = ended(&missing, &[("STERNA_LOG_JSON", "1"), ("STERNA_LOG", filter)]);
+        assert_eq!(output.status.code(), Some(1));
+        let line: serde_json::Value = serde_json::from_str(&told).unwrap();
+        assert_eq!(line["level"], "ERROR", "{told}");
+        assert!(line["timestamp"].is_string() && line["target"].is_string(), "{told}");
+        let says = if filter.contains('=') { "is no filter" } else { "cannot read /no/such/file" };
+        assert!(line["fields"]["message"].as_str().unwrap().contains(says), "{told}");
+    }
+}
+
+#[test]
+fn the_variable_of_json_logs_is_a_switch() {
+    for (value, json) in [("1", true), ("true", true), ("0", false), ("false", false)] {
+        let (output, told) = ended(&["config", "check", "/no/such/file"], &[("STERNA_LOG_JSON", value)]);
+        assert_eq!((output.status.code(), told.starts_with('{')), (Some(1), json), "{value}: {told}");
+    }
+    let (output, told) = ended(&["version"], &[("STERNA_LOG_JSON", "perhaps")]);
+    assert_eq!(output.status.code(), Some(2), "{told}");
+    assert!(told.contains("write 1 or true, 0 or false"), "{told}");
+}
+
+#[test]
+fn help_tells_the_exit_codes() {
+    let (output, _) = ended(&["--help"], &[]);
+    let help = String::from_utf8(output.stdout).unwrap();
+    for says in ["Exit codes:", "  0  ", "  1  ", "  2  ", "  130  "] {
+        assert!(help.contains(says), "{says}: {help}");
     }
 }

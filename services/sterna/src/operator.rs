@@ -26,6 +26,8 @@ use crate::site::Site;
 
 /// Longest that one connection may take, from its first byte to the end of its answer.
 pub const CONNECTION_TIME: Duration = Duration::from_secs(10);
+/// Longest that a connection may hold a place without having asked: whoever is silent makes room for probes.
+pub const QUESTION_TIME: Duration = Duration::from_secs(2);
 /// How long to wait after the system had no socket to give.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 
@@ -84,7 +86,7 @@ async fn answer(socket: TcpStream, site: Rc<Site>, bounds: Bounds) -> Result<(),
         async move { Ok::<_, Infallible>(reply(&request, &site, bounds).await) }
     });
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(CONNECTION_TIME).keep_alive(false);
+    http.timer(TokioTimer::new()).header_read_timeout(QUESTION_TIME).keep_alive(false);
     http.serve_connection(TokioIo::new(socket), service).await
 }
 

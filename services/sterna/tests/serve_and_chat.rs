@@ -10,12 +10,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use sterna::config::Config;
+use sterna::operator::CONNECTION_TIME;
 use sterna::serve::{self, Addresses};
 use sterna_process::{Drain, End, Process, SystemClock};
 use sterna_stream::limits::OPERATOR_CONNECTIONS;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::oneshot;
+use tokio::time::timeout;
 
 #[path = "terminal/terminal.rs"]
 mod terminal;
@@ -168,6 +170,29 @@ fn an_operators_connections_are_few() {
         one.write_all(b"GET /metrics HTTP/1.1\r\nHost: test\r\n\r\n").await.unwrap();
         one.read_to_end(&mut answer).await.unwrap();
         assert!(answer.starts_with(b"HTTP/1.1 200 OK"), "{}", String::from_utf8_lossy(&answer));
+        stop.raise();
+        served.await.unwrap().unwrap();
+    });
+}
+
+/// G9: who says nothing holds a place for a moment only, however many they are.
+#[test]
+fn silent_connections_make_room_for_who_asks() {
+    run(async {
+        let owner = Process::new("test", 1, Arc::new(SystemClock));
+        let (at, stop, served) = region(&owner).await;
+        let operators = at.operators.unwrap();
+        let mut silent = Vec::new();
+        for _ in 0..40 {
+            silent.push(tokio::net::TcpStream::connect(operators).await.unwrap());
+        }
+        let mut nothing = [0; 1];
+        let closed = timeout(CONNECTION_TIME / 2, silent[0].read(&mut nothing)).await;
+        assert!(
+            matches!(closed, Ok(Ok(0))),
+            "a silent one is closed long before {CONNECTION_TIME:?}: {closed:?}"
+        );
+        assert!(asked(operators, "/metrics").await.starts_with("HTTP/1.1 200 OK"), "and there is room");
         stop.raise();
         served.await.unwrap().unwrap();
     });

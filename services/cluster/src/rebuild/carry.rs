@@ -9,10 +9,11 @@
 
 use std::collections::btree_map::Entry::Vacant;
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use bytes::Bytes;
 use prost::Message;
-use sterna_log::{Entry, Error as LogError, Offset, Record};
+use sterna_log::{Description, Entry, Error as LogError, Offset, Record, Topic};
 use sterna_persistence::chain::{self, Chain};
 use sterna_proto::record::{Body, peek};
 use sterna_proto::{convert, v1};
@@ -28,6 +29,8 @@ const PAGE_BYTES: usize = 1024 * 1024;
 const MARGIN_MS: u64 = limits::CLOCK_BOUND_MS + limits::ID_LEAD_MS;
 /// Attempts of one produce whose outcome is unknown.
 const TRIES: u32 = 5;
+/// Between two questions about an ingress that is answered to be missing.
+const MISSING_AGAIN: Duration = Duration::from_secs(1);
 
 /// What became of the ended lives' ingress.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -61,11 +64,7 @@ pub(super) async fn carry(rebuild: &Rebuild, to: &Origin) -> Result<Carried, Err
     let mut carried = Carried::default();
     for life in rebuild.ended() {
         let ingress = stores::ingress(&life);
-        let described = match rebuild.log.describe(&ingress, None).await {
-            Ok(described) => described,
-            Err(LogError::MissingTopic(..)) => continue,
-            Err(error) => return Err(error.into()),
-        };
+        let Some(described) = described(rebuild, &ingress).await? else { continue };
         for (partition, extent) in (0..).zip(&described.partitions) {
             let mut next: Offset = extent.earliest;
             loop {
@@ -79,6 +78,23 @@ pub(super) async fn carry(rebuild: &Rebuild, to: &Origin) -> Result<Carried, Err
         }
     }
     Ok(carried)
+}
+
+/// The ingress of an ended life; `None` if it is gone. A moment's answer that it is missing proves nothing
+/// (L11), and to believe it would lose all that it holds.
+async fn described(rebuild: &Rebuild, ingress: &Topic) -> Result<Option<Description>, Error> {
+    for miss in 0..limits::TOPIC_MISSES {
+        if miss > 0 {
+            tokio::time::sleep(MISSING_AGAIN).await;
+        }
+        match rebuild.log.describe(ingress, None).await {
+            Err(LogError::MissingTopic(..)) => {
+                tracing::warn!(topic = %ingress, miss, "an ended life's ingress is missing; it is asked for again");
+            }
+            described => return Ok(Some(described?)),
+        }
+    }
+    Ok(None)
 }
 
 async fn page(

@@ -8,11 +8,13 @@ use sterna_client::config::KeepUntil;
 use sterna_cluster::rebuild::{Error, Rebuild, may_start};
 use sterna_cluster::region::Place;
 use sterna_cluster::stores::{ingress, own_log};
-use sterna_log::{Log, MemoryLog};
+use sterna_log::faulty::Answers;
+use sterna_log::{FaultyLog, Log, MemoryLog};
 use sterna_process::Process;
 use sterna_proto::{record, v1};
 use sterna_storage::control;
 use sterna_storage::faulty::{Chances, Faults, FaultyTable};
+use sterna_stream::limits::TOPIC_MISSES;
 use sterna_stream::{Origin, Policy};
 
 use super::device::{Device, Door};
@@ -303,6 +305,27 @@ fn only_the_present_life_starts() {
         for are_new in [false, true] {
             let refused = may_start(&table, &first, are_new).await.unwrap_err().to_string();
             assert!(refused.ends_with("set [region] incarnation to 2"), "{refused}");
+        }
+    });
+}
+
+/// E1: a log that does not know of the old ingress for moments is asked again, or what was accepted would be
+/// lost; one that never knows of it holds up nothing.
+#[test]
+fn an_ingress_that_is_missing_for_moments_is_carried() {
+    run(async {
+        for (misses, expected) in [(1, 10), (TOPIC_MISSES - 1, 10), (TOPIC_MISSES, 0)] {
+            let (mut rebuild, log) = broken(None).await;
+            let faults = sterna_log::Faults::new(1);
+            faults.miss(&ingress(&NAMES[0].parse().unwrap()), Answers::Questions, misses.into());
+            rebuild.log = Arc::new(FaultyLog::new(Arc::new(log.clone()), faults));
+            let make = async |topics: &[sterna_log::Topic]| {
+                topics.iter().for_each(|topic| log.create(topic, 4));
+                Ok(())
+            };
+            let rebuilt = rebuild.run(make).await.unwrap();
+            assert_eq!(rebuilt.carried.records, expected, "after {misses} such answers");
+            assert_eq!(carried(&log).await.0.len() as u64, expected);
         }
     });
 }

@@ -5,8 +5,11 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, ChildStderr, ChildStdout, Command, Output, Stdio};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
+use tokio::signal::unix::{SignalKind, signal};
 
 fn sterna(arguments: &[&str], variables: &[(&str, &str)]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sterna"));
@@ -20,11 +23,23 @@ fn ended(arguments: &[&str], variables: &[(&str, &str)]) -> (Output, String) {
     (output, told)
 }
 
+/// Longest that a region may take to end; then it is killed, and what it told is what the test shows.
+const PATIENCE: Duration = Duration::from_secs(120);
+
 /// A region that serves, and both of its outputs.
 struct Region {
     child: Child,
     out: BufReader<ChildStdout>,
     told: BufReader<ChildStderr>,
+    _here: Sender<()>,
+}
+
+/// Programs that are started from here do not ignore SIGHUP, though this one may have been started so: what has
+/// a handler here is the system's own in them.
+fn heed_hangups() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let _within = runtime.enter();
+    let _handler = signal(SignalKind::hangup()).unwrap();
 }
 
 impl Drop for Region {
@@ -36,6 +51,21 @@ impl Drop for Region {
 }
 
 impl Region {
+    #[expect(clippy::disallowed_methods, reason = "a thread that ends with its region")]
+    fn of(command: &mut Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let out = BufReader::new(child.stdout.take().unwrap());
+        let told = BufReader::new(child.stderr.take().unwrap());
+        let (here, gone) = channel();
+        let id = Pid::from_child(&child);
+        std::thread::spawn(move || {
+            if gone.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
+                let _ = kill_process(id, Signal::KILL);
+            }
+        });
+        Self { child, out, told, _here: here }
+    }
+
     fn serving(notice_s: &str) -> Self {
         let variables = [
             ("STERNA_LISTEN__ADDRESS", "127.0.0.1:0"),
@@ -44,10 +74,8 @@ impl Region {
             ("STERNA_DRAIN__NOTICE_S", notice_s),
         ];
         let mut command = sterna(&["serve"], &variables);
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let out = BufReader::new(child.stdout.take().unwrap());
-        let told = BufReader::new(child.stderr.take().unwrap());
-        let mut region = Self { child, out, told };
+        heed_hangups();
+        let mut region = Self::of(&mut command);
         let mut line = String::new();
         region.out.read_line(&mut line).unwrap();
         assert!(line.starts_with("serving on"), "{line}");
@@ -117,10 +145,7 @@ fn who_was_started_to_ignore_a_hangup_goes_on_ignoring_it() {
     let mut command = Command::new("sh");
     command.args(["-c", script, env!("CARGO_BIN_EXE_sterna")]);
     command.env("STERNA_LISTEN__ADDRESS", "127.0.0.1:0").env("STERNA_OPERATOR__ADDRESS", "");
-    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let out = BufReader::new(child.stdout.take().unwrap());
-    let told = BufReader::new(child.stderr.take().unwrap());
-    let mut region = Region { child, out, told };
+    let mut region = Region::of(&mut command);
     region.tells("serving");
     let status = format!("/proc/{}/status", region.child.id());
     // Where the system does not tell, there is nothing to look at.

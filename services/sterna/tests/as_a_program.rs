@@ -34,8 +34,8 @@ struct Region {
     _here: Sender<()>,
 }
 
-/// Programs that are started from here do not ignore SIGHUP, though this one may have been started so: what has
-/// a handler here is the system's own in them.
+/// Programs that are started from here do not ignore SIGHUP, though this one may have been started so: what
+/// has a handler here is the system's own in them.
 fn heed_hangups() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let _within = runtime.enter();

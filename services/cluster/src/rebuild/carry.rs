@@ -89,7 +89,7 @@ async fn described(rebuild: &Rebuild, ingress: &Topic) -> Result<Option<Descript
         }
         match rebuild.log.describe(ingress, None).await {
             Err(LogError::MissingTopic(..)) => {
-                tracing::warn!(topic = %ingress, miss, "an ended life's ingress is missing; it is asked for again");
+                tracing::warn!(topic = %ingress, miss, "an ended life's ingress is missing: asked again");
             }
             described => return Ok(Some(described?)),
         }

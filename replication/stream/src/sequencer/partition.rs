@@ -85,7 +85,7 @@ impl Partition {
     /// bodies.
     pub fn new(opening: Opening, limits: Limits, peek: Peek) -> Self {
         let desk = Desk {
-            window: Window::new(limits.window_ids, limits.window_resends),
+            window: Window::new(limits.window_ids, limits.window_resends, salt(&opening)),
             journal: Journal::new(&opening),
             place: opening.place,
             limits,
@@ -228,6 +228,12 @@ impl Partition {
     ) -> Result<(), Halt> {
         self.answer(name, wall_ms, out, |stream, turn| stream.answered(answer, turn)).map(drop)
     }
+}
+
+/// What no client can know, and every run of one seed has equal: the log's running hash.
+fn salt(opening: &Opening) -> u64 {
+    let bytes = opening.log.hash.0;
+    bytes.iter().take(8).fold(0, |salt, byte| salt << 8 | u64::from(*byte))
 }
 
 /// Lists the stream if it has something to cut.

@@ -10,7 +10,6 @@ use std::collections::VecDeque;
 use std::hash::BuildHasher;
 
 use foldhash::fast::FixedState;
-use hashbrown::HashTable;
 
 use super::exchange::Known;
 use crate::counted::steps;
@@ -20,6 +19,9 @@ use crate::ids::EventId;
 use crate::limits::{CLOCK_BOUND_MS, ID_LEAD_MS};
 use crate::map::Map;
 
+use index::{Index, Spot};
+
+mod index;
 #[cfg(test)]
 mod tests;
 
@@ -75,9 +77,8 @@ const NUMBERS: u32 = 1 << 30;
 #[derive(Debug)]
 pub(super) struct Window {
     /// By stream and id, and by content if the id stood there before: which entries. Numbers alone, so that a
-    /// look at an id that is not there touches little memory (an entry takes ten times as much, and a window
-    /// holds a million).
-    index: HashTable<u32>,
+    /// look at an id that is not there touches little memory (an entry takes ten times as much).
+    index: Index,
     /// How many are found by content.
     again: usize,
     ordinary: List,
@@ -93,15 +94,16 @@ pub(super) fn oldest(id: EventId) -> Hlc {
 }
 
 impl Window {
-    /// A window for this many ordinary and resend-marked ids.
-    pub(super) fn new(ids: usize, resend_ids: usize) -> Self {
+    /// A window for this many ordinary and resend-marked ids. Clients choose ids: with a `salt` that they cannot
+    /// know they cannot choose such as stand in each other's way.
+    pub(super) fn new(ids: usize, resend_ids: usize, salt: u64) -> Self {
         Self {
-            index: HashTable::new(),
+            index: Index::new(),
             again: 0,
             ordinary: List::new(ids),
             resends: List::new(resend_ids),
             floors: Map::default(),
-            hasher: FixedState::default(),
+            hasher: FixedState::with_seed(salt),
         }
     }
 
@@ -140,25 +142,25 @@ impl Window {
         content == Some(event.content) || self.holds_again(load, event)
     }
 
-    /// The content with which an id, of this hash, came first, of what is remembered.
-    fn first_content(&self, hash: u64, load: u64, id: EventId) -> Option<ContentHash> {
-        let is_first = |number: &u32| {
+    /// The content with which the id of this spot came first, of what is remembered.
+    fn first_content(&self, spot: Spot, load: u64, id: EventId) -> Option<ContentHash> {
+        let is_first = |number| {
             steps(1);
-            number & AGAIN == 0 && self.entry(*number).is_some_and(|entry| entry.is_of(load, id))
+            number & AGAIN == 0 && self.entry(number).is_some_and(|entry| entry.is_of(load, id))
         };
-        let number = self.index.find(hash, is_first)?;
-        self.entry(*number).map(|entry| entry.content)
+        let number = self.index.find(spot, is_first)?;
+        self.entry(number).map(|entry| entry.content)
     }
 
     /// Whether the event is there, and its id was there before.
     fn holds_again(&self, load: u64, event: Known) -> bool {
-        let same = |number: &u32| {
+        let same = |number| {
             steps(1);
             let is_same = |entry: &Remembered| entry.is_of(load, event.id) && entry.content == event.content;
-            number & AGAIN != 0 && self.entry(*number).is_some_and(is_same)
+            number & AGAIN != 0 && self.entry(number).is_some_and(is_same)
         };
-        let hash = || by_content(&self.hasher, load, event.id, event.content);
-        self.again > 0 && self.index.find(hash(), same).is_some()
+        let spot = || by_content(&self.hasher, load, event.id, event.content);
+        self.again > 0 && self.index.find(spot(), same).is_some()
     }
 
     fn entry(&self, number: u32) -> Option<&Remembered> {
@@ -168,8 +170,8 @@ impl Window {
     /// Remembers an event of the chain. Says whether its id stands there with other content, as far as the
     /// first event with it is remembered.
     pub(super) fn remember(&mut self, load: u64, event: Known, hlc: Hlc) -> bool {
-        let id_hash = by_id(&self.hasher, load, event.id);
-        let first = self.first_content(id_hash, load, event.id);
+        let id_spot = by_id(&self.hasher, load, event.id);
+        let first = self.first_content(id_spot, load, event.id);
         if first == Some(event.content) || self.holds_again(load, event) {
             return false;
         }
@@ -182,11 +184,9 @@ impl Window {
         };
         let number = if reused { number | AGAIN } else { number };
         self.again += usize::from(reused);
+        let own_spot = if reused { spot(&self.hasher, number, &remembered) } else { id_spot };
         let (ordinary, resends, hasher) = (&self.ordinary, &self.resends, &self.hasher);
-        let own_hash = if reused { hash(hasher, number, &remembered) } else { id_hash };
-        self.index.insert_unique(own_hash, number, |number| {
-            entry(ordinary, resends, *number).map_or(0, |entry| hash(hasher, *number, entry))
-        });
+        self.index.insert(own_spot, number, |number| hash(hasher, number, entry(ordinary, resends, number)));
         reused
     }
 
@@ -209,13 +209,13 @@ impl Window {
     fn forget(&mut self, number: u32, old: Remembered, resend: bool) {
         let number = if resend { RESEND | number } else { number };
         for number in [number, number | AGAIN] {
-            let hash = hash(&self.hasher, number, &old);
-            let is_it = |&indexed: &u32| {
+            let is_it = |indexed| {
                 steps(1);
                 indexed == number
             };
-            if let Ok(found) = self.index.find_entry(hash, is_it) {
-                found.remove();
+            let (ordinary, resends, hasher) = (&self.ordinary, &self.resends, &self.hasher);
+            let hash_of = |number| hash(hasher, number, entry(ordinary, resends, number));
+            if self.index.remove(spot(hasher, number, &old), is_it, hash_of) {
                 self.again -= usize::from(number & AGAIN != 0);
                 break;
             }
@@ -286,17 +286,21 @@ fn entry<'a>(ordinary: &'a List, resends: &'a List, number: u32) -> Option<&'a R
 }
 
 /// Where an entry with this number stands in the index.
-fn hash(hasher: &FixedState, number: u32, entry: &Remembered) -> u64 {
+fn spot(hasher: &FixedState, number: u32, entry: &Remembered) -> Spot {
     match number & AGAIN {
         0 => by_id(hasher, entry.load, entry.id),
         _ => by_content(hasher, entry.load, entry.id, entry.content),
     }
 }
 
-fn by_id(hasher: &FixedState, load: u64, id: EventId) -> u64 {
-    hasher.hash_one((load, id.bits()))
+fn hash(hasher: &FixedState, number: u32, entry: Option<&Remembered>) -> u64 {
+    entry.map_or(0, |entry| spot(hasher, number, entry).hash)
 }
 
-fn by_content(hasher: &FixedState, load: u64, id: EventId, content: ContentHash) -> u64 {
-    hasher.hash_one((load, id.bits(), content.0))
+fn by_id(hasher: &FixedState, load: u64, id: EventId) -> Spot {
+    Spot { time_ms: id.time_ms(), hash: hasher.hash_one((load, id.bits())) }
+}
+
+fn by_content(hasher: &FixedState, load: u64, id: EventId, content: ContentHash) -> Spot {
+    Spot { time_ms: id.time_ms(), hash: hasher.hash_one((load, id.bits(), content.0)) }
 }

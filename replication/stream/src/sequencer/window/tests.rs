@@ -20,7 +20,7 @@ fn at(seconds: u64) -> Hlc {
 /// A window for 3 ordinary and 2 resend-marked ids, and a stream of load number 1 whose chain is known from
 /// `floor`.
 fn window(floor: Hlc) -> Window {
-    let mut window = Window::new(3, 2);
+    let mut window = Window::new(3, 2, 0);
     window.open(1, floor);
     window
 }
@@ -77,12 +77,15 @@ fn forgetting_raises_the_floor_of_its_kind() {
 #[test]
 fn a_large_window_keeps_its_bound_and_its_floor() {
     let room = 2 * AT_ONCE_OF;
-    let mut window = Window::new(room, 1);
+    let mut window = Window::new(room, 1, 0);
     window.open(1, Hlc::ZERO);
     let event = |n: usize| event(n as u128, 1_000, false);
     for n in 1..=room + 4 {
         window.remember(1, event(n), Hlc(n as u64));
-        assert!(window.ordinary.entries.len() <= room && window.index.len() == window.ordinary.entries.len());
+        assert!(
+            window.ordinary.entries.len() <= room
+                && window.index.numbers().count() == window.ordinary.entries.len()
+        );
     }
     assert_eq!(window.floor(1, true), Hlc(6).successor(), "twice three made room for four");
     assert_eq!(window.judge(1, Known { resend: true, ..event(6) }, Hlc::ZERO), Verdict::Unclear);
@@ -124,7 +127,7 @@ fn the_window_holds_no_more_than_its_bounds() {
         window.remember(n, event(u128::from(n), n, n % 3 == 0), at(n));
         window.close(n);
     }
-    let held = (window.index.len(), window.ordinary.entries.len(), window.resends.entries.len());
+    let held = (window.index.numbers().count(), window.ordinary.entries.len(), window.resends.entries.len());
     assert_eq!(held, (5, 3, 2));
     assert!(window.floors.is_empty());
     assert_eq!(window.judge(1_000, event(1_000, 1_000, false), Hlc::ZERO), Verdict::Duplicate);
@@ -147,12 +150,39 @@ fn what_is_remembered_is_found_where_numbers_begin_anew() {
             assert_eq!(verdict, Verdict::Duplicate, "{known} of {n}");
         }
     }
-    assert_eq!(window.index.len(), 5);
+    assert_eq!(window.index.numbers().count(), 5);
+}
+
+/// E29: however ids are spread over time, or crowded into one moment after the other, the index has room for
+/// no more than a multiple of what the window may hold.
+#[test]
+fn the_index_gives_back_what_a_crowd_left() {
+    let ids = 4_096;
+    let mut window = Window::new(ids, 1, 0);
+    window.open(1, Hlc::ZERO);
+    for n in 0..40 * ids as u64 {
+        // Each moment gets a crowd, and one that stays behind from then on.
+        let crowd = n / ids as u64 * 1_000;
+        let time_ms = if n % 100 == 0 { n % 16_000 } else { crowd };
+        window.remember(1, event(u128::from(n), time_ms, false), Hlc(n));
+        if n % 1_000 == 0 {
+            let (held, room) = (window.index.numbers().count(), window.index.room());
+            assert!(held <= ids && room <= 16 * ids + 64 * 1_024, "{n}: {held} held, room for {room}");
+        }
+    }
+}
+
+/// Ids that crowd a table under one salt are spread under another.
+#[test]
+fn where_an_id_stands_depends_on_the_salt() {
+    let spot = |salt| by_id(&Window::new(3, 2, salt).hasher, 1, event(1, 1_000, false).id);
+    assert_eq!(spot(7), spot(7));
+    assert_ne!(spot(7).hash, spot(8).hash);
 }
 
 /// Steps to judge and remember `n` events of one stream with one id, each with another content.
 fn cost_of_one_id(n: u64) -> u64 {
-    let mut window = Window::new(3_000, 10);
+    let mut window = Window::new(3_000, 10, 0);
     window.open(1, Hlc::ZERO);
     counted::of(|| {
         for seq in 1..=n {
@@ -196,9 +226,9 @@ proptest! {
                 let listed = lists.iter().any(|list| list.contains(&(n, content)));
                 prop_assert_eq!(window.holds(1, known), listed);
             }
-            prop_assert_eq!(window.index.len(), lists.iter().map(VecDeque::len).sum::<usize>());
+            prop_assert_eq!(window.index.numbers().count(), lists.iter().map(VecDeque::len).sum::<usize>());
         }
-        let again = window.index.iter().filter(|number| *number & AGAIN != 0).count();
+        let again = window.index.numbers().filter(|number| number & AGAIN != 0).count();
         prop_assert_eq!(window.again, again);
     }
 }

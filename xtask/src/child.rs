@@ -37,22 +37,25 @@ impl Tally {
     }
 }
 
-/// A cargo call: arguments, and variables set for it.
+/// A cargo call: arguments, variables set for it, and perhaps a program that it built and that follows.
 #[derive(Clone, Debug)]
 pub(crate) struct Cargo {
     root: PathBuf,
     args: Vec<String>,
     vars: Vec<(&'static str, String)>,
+    then: Option<(PathBuf, Vec<String>)>,
 }
 
 impl Cargo {
     /// `cargo` with `args`, a line split at its blanks, run in `root`.
     pub(crate) fn new(root: &Path, args: &str) -> Cargo {
-        Cargo {
-            root: root.to_owned(),
-            args: args.split_whitespace().map(str::to_owned).collect(),
-            vars: Vec::new(),
-        }
+        Cargo { root: root.to_owned(), args: words(args), vars: Vec::new(), then: None }
+    }
+
+    /// Followed by `program`, a path from `root`, with `args`.
+    pub(crate) fn then(mut self, program: impl Into<PathBuf>, args: &str) -> Cargo {
+        self.then = Some((program.into(), words(args)));
+        self
     }
 
     pub(crate) fn var(mut self, name: &'static str, value: impl Into<String>) -> Cargo {
@@ -72,12 +75,20 @@ impl Cargo {
             self.vars.iter().map(|(name, value)| format!("{name}=\"{value}\"")).collect();
         words.push("cargo".to_owned());
         words.extend(self.args.iter().cloned());
+        if let Some((program, args)) = &self.then {
+            words.extend(["&&".to_owned(), program.display().to_string()]);
+            words.extend(args.iter().cloned());
+        }
         words.join(" ")
     }
 
     fn command(&self) -> Command {
-        let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        command.args(&self.args).current_dir(&self.root);
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        self.prepared(Command::new(cargo), &self.args)
+    }
+
+    fn prepared(&self, mut command: Command, args: &[String]) -> Command {
+        command.args(args).current_dir(&self.root);
         // What `cargo run` set for this program is not meant for the one it starts.
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("CARGO_PKG_") {
@@ -95,7 +106,15 @@ impl Cargo {
     /// Runs it, shows its output and counts its test results. The error says how it ended.
     pub(crate) fn run(&self) -> (Tally, Result<(), String>) {
         let mut tally = Tally::default();
-        let ended = self.watch(&mut tally);
+        let missing = "install it from rustup.rs";
+        let ended = watch(self.command(), &mut tally, "cargo", missing).and_then(|()| match &self.then {
+            None => Ok(()),
+            Some((program, args)) => {
+                let name = program.display().to_string();
+                let command = self.prepared(Command::new(self.root.join(program)), args);
+                watch(command, &mut tally, &name, "was it built elsewhere?")
+            }
+        });
         (tally, ended)
     }
 
@@ -114,23 +133,26 @@ impl Cargo {
         }
         String::from_utf8(done.stdout).map_err(|_| format!("{} printed no text", self.shown()))
     }
+}
 
-    fn watch(&self, tally: &mut Tally) -> Result<(), String> {
-        let started = self.command().stdout(Stdio::piped()).spawn();
-        let mut child =
-            started.map_err(|error| format!("cannot start cargo ({error}); install it from rustup.rs"))?;
-        let mut lines = BufReader::new(child.stdout.take().expect("stdout was asked for as a pipe"));
-        let mut line = Vec::new();
-        let mut out = std::io::stdout();
-        while lines.read_until(b'\n', &mut line).map_err(|error| format!("reading its output: {error}"))? > 0
-        {
-            tally.read(&String::from_utf8_lossy(&line));
-            out.write_all(&line).and_then(|()| out.flush()).map_err(|error| format!("printing: {error}"))?;
-            line.clear();
-        }
-        let status = child.wait().map_err(|error| format!("waiting for it: {error}"))?;
-        if status.success() { Ok(()) } else { Err(format!("ended with {status}")) }
+/// Runs a command, shows its output and counts its test results; `remedy` is for one that is not there.
+fn watch(mut command: Command, tally: &mut Tally, name: &str, remedy: &str) -> Result<(), String> {
+    let started = command.stdout(Stdio::piped()).spawn();
+    let mut child = started.map_err(|error| format!("cannot start {name} ({error}); {remedy}"))?;
+    let mut lines = BufReader::new(child.stdout.take().expect("stdout was asked for as a pipe"));
+    let mut line = Vec::new();
+    let mut out = std::io::stdout();
+    while lines.read_until(b'\n', &mut line).map_err(|error| format!("reading its output: {error}"))? > 0 {
+        tally.read(&String::from_utf8_lossy(&line));
+        out.write_all(&line).and_then(|()| out.flush()).map_err(|error| format!("printing: {error}"))?;
+        line.clear();
     }
+    let status = child.wait().map_err(|error| format!("waiting for it: {error}"))?;
+    if status.success() { Ok(()) } else { Err(format!("ended with {status}")) }
+}
+
+fn words(line: &str) -> Vec<String> {
+    line.split_whitespace().map(str::to_owned).collect()
 }
 
 /// Runs a program that talks to whoever watches; the error says how it ended.
@@ -178,6 +200,16 @@ mod tests {
     fn a_call_is_shown_as_a_person_would_type_it() {
         let call = Cargo::new(Path::new("."), "doc --no-deps").var("RUSTDOCFLAGS", "-D warnings");
         assert_eq!(call.shown(), "RUSTDOCFLAGS=\"-D warnings\" cargo doc --no-deps");
+    }
+
+    #[test]
+    fn what_was_built_follows_only_a_build_that_succeeded() {
+        let call = |args| Cargo::new(Path::new("."), args).then("/bin/false", "lesson");
+        assert_eq!(call("--version").shown(), "cargo --version && /bin/false lesson");
+        assert_eq!(call("--version").run().1.unwrap_err(), "ended with exit status: 1");
+        assert_eq!(call("no-such-command").run().1.unwrap_err(), "ended with exit status: 101");
+        let nowhere = Cargo::new(Path::new("."), "--version").then("no/such/program", "").run();
+        assert!(nowhere.1.unwrap_err().contains("cannot start no/such/program"));
     }
 
     #[test]

@@ -11,6 +11,8 @@ use crate::command::Seeds;
 
 /// Set when the known mistakes are compiled in; which of them acts is chosen at run time.
 const MUTANTS_FLAG: &str = "--cfg sterna_mutants";
+/// Where they are built.
+const MUTANTS_FOLDER: &str = "target/mutants";
 
 /// Whether the simulation's program exists; the error says what is missing.
 pub(crate) fn built(root: &Path) -> Result<(), String> {
@@ -21,29 +23,37 @@ pub(crate) fn built(root: &Path) -> Result<(), String> {
 /// The simulated runs that were asked for.
 pub(crate) fn seeds(root: &Path, asked: &Seeds) -> Cargo {
     let Seeds { seeds, seed, regions, show } = asked;
-    let mut call = format!("run --package sterna-simulation -- run --seeds {seeds} --seed {seed}");
-    call.extend(regions.map(|regions| format!(" --regions {regions}")));
-    call.extend(show.as_ref().map(|show| format!(" --show {show}")));
-    Cargo::new(root, &call)
+    let mut args = format!("run --seeds {seeds} --seed {seed}");
+    args.extend(regions.map(|regions| format!(" --regions {regions}")));
+    args.extend(show.as_ref().map(|show| format!(" --show {show}")));
+    let folder = std::env::var("CARGO_TARGET_DIR").unwrap_or_else(|_| "target".to_owned());
+    program(root, &folder, &args)
 }
 
 /// Every known mistake in turn; each must be found. They are compiled into a target folder of their own, so
 /// that the two builds do not throw each other away.
 pub(crate) fn mutants(root: &Path) -> Cargo {
-    Cargo::new(root, "run --package sterna-simulation --target-dir target/mutants -- mutants")
-        .rustflag(MUTANTS_FLAG)
+    program(root, MUTANTS_FOLDER, "mutants").rustflag(MUTANTS_FLAG)
 }
 
 /// The known mistakes of the sequencer's core, each of which its model must find.
 pub(crate) fn model_mutants(root: &Path) -> Cargo {
-    Cargo::new(root, "test --package sterna-stream --lib --target-dir target/mutants each_known_mistake")
-        .rustflag(MUTANTS_FLAG)
+    let test = "test --package sterna-stream --lib each_known_mistake";
+    Cargo::new(root, &format!("{test} --target-dir {MUTANTS_FOLDER}")).rustflag(MUTANTS_FLAG)
 }
 
 /// The known mistakes of the client protocol, each of which its model must find.
 pub(crate) fn protocol_mutants(root: &Path) -> Cargo {
-    let test = "test --package sterna-cluster --test protocol_model";
-    Cargo::new(root, &format!("{test} --target-dir target/mutants each_known_mistake")).rustflag(MUTANTS_FLAG)
+    let test = "test --workspace --test protocol_model each_known_mistake";
+    Cargo::new(root, &format!("{test} --target-dir {MUTANTS_FOLDER}")).rustflag(MUTANTS_FLAG)
+}
+
+/// The simulation with `args`. `--workspace`, of which only this program and what it needs is built: cargo
+/// gives dependencies the features that the packages of a call want, so with another selection than the
+/// tests' it would build nearly everything a second time.
+fn program(root: &Path, folder: &str, args: &str) -> Cargo {
+    Cargo::new(root, &format!("build --workspace --bin sterna-simulation --target-dir {folder}"))
+        .then(Path::new(folder).join("debug/sterna-simulation"), args)
 }
 
 #[cfg(test)]
@@ -60,7 +70,10 @@ mod tests {
     fn what_was_asked_of_a_run_is_passed_on() {
         let asked = Seeds { seeds: 1, seed: 9, regions: Some(2), show: Some("trace".to_owned()) };
         let shown = seeds(Path::new("."), &asked).shown();
-        assert!(shown.ends_with("-- run --seeds 1 --seed 9 --regions 2 --show trace"), "{shown}");
+        assert!(
+            shown.ends_with("sterna-simulation run --seeds 1 --seed 9 --regions 2 --show trace"),
+            "{shown}"
+        );
     }
 
     #[test]

@@ -17,9 +17,13 @@ use server::{Running, Server};
 
 /// Everything that is fetched, stored or logged; git ignores it.
 const FOLDER: &str = ".stack";
-/// The features that the contract suites of the real backends stand behind.
-const FEATURES: &str =
-    "--package sterna-log --package sterna-storage --features sterna-log/kafka,sterna-storage/dynamodb";
+/// What is tested against them, with the features that it stands behind. Each call names all of it: with
+/// another selection of packages cargo gives dependencies other features, and builds nearly everything again.
+const SELECTION: &str = concat!(
+    "--package sterna-log --package sterna-storage --package sterna-cluster --package sterna ",
+    "--features sterna-log/kafka,sterna-storage/dynamodb,sterna-cluster/real-ports,",
+    "sterna/kafka,sterna/dynamodb"
+);
 
 /// What `cargo xtask stack` is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,9 +50,8 @@ pub(crate) fn act(root: &Path, action: Action) -> Result<(), String> {
 /// own, which end with them.
 pub(crate) fn contract(root: &Path) -> (Tally, Result<(), String>) {
     let mut calls = [
-        Cargo::new(root, &format!("test --lib {FEATURES} -- kafka:: dynamodb::")),
-        Cargo::new(root, "test --package sterna-cluster --features real-ports --test real_ports"),
-        Cargo::new(root, "test --package sterna --features kafka,dynamodb --test real_ports"),
+        Cargo::new(root, &format!("test {SELECTION} --lib -- kafka:: dynamodb::")),
+        Cargo::new(root, &format!("test {SELECTION} --test real_ports")),
     ];
     let mut running = Vec::new();
     let started = servers::all(root, "test").and_then(|servers| {
@@ -76,8 +79,7 @@ pub(crate) fn contract(root: &Path) -> (Tally, Result<(), String>) {
 
 /// Clippy over what the default features leave out.
 pub(crate) fn clippy(root: &Path) -> Cargo {
-    let binary = "--package sterna --features sterna/kafka,sterna/dynamodb";
-    Cargo::new(root, &format!("clippy --all-targets {FEATURES} {binary} -- -D warnings"))
+    Cargo::new(root, &format!("clippy --all-targets {SELECTION} -- -D warnings"))
 }
 
 /// Servers that were left running: one line each, `name pid variable address`.

@@ -94,8 +94,8 @@ pub(super) fn oldest(id: EventId) -> Hlc {
 }
 
 impl Window {
-    /// A window for this many ordinary and resend-marked ids. Clients choose ids: with a `salt` that they cannot
-    /// know they cannot choose such as stand in each other's way.
+    /// A window for this many ordinary and resend-marked ids. Clients choose ids: with a `salt` that they
+    /// cannot know they cannot choose such as stand in each other's way.
     pub(super) fn new(ids: usize, resend_ids: usize, salt: u64) -> Self {
         Self {
             index: Index::new(),

@@ -2,8 +2,8 @@
 //!
 //! Ids of one moment come together and go together. So moments have tables of their own, and a look, an
 //! insertion or a removal touches those few that the present is busy with, which stay in the processor's
-//! cache; in one table of a million each would wait for memory two to three times. Which table an id stands in
-//! is a matter of speed alone: if all shared one, it would be the one table of all.
+//! cache; in one table of a million each would wait for memory two to three times. Which table an id stands
+//! in is a matter of speed alone: if all shared one, it would be the one table of all.
 
 use hashbrown::HashTable;
 

@@ -144,10 +144,7 @@ fn name(text: &str, field: &'static str) -> Checked<Box<str>> {
 
 /// A stream that a user may have typed.
 fn stream(text: &str) -> Checked<StreamId> {
-    text.parse().map_err(|_| {
-        let error = frame::Error::new(Reason::BadStream).of_stream(text);
-        refuse(error.detail("not a stream's id: expected tenant/kind/name"))
-    })
+    text.parse().map_err(|_| refuse(frame::Error::no_stream(text)))
 }
 
 fn secret(text: String) -> Option<Secret> {

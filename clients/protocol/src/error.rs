@@ -204,6 +204,13 @@ impl frame::Error {
         self
     }
 
+    /// What was named is no stream's id.
+    #[must_use]
+    pub fn no_stream(text: &str) -> Self {
+        let error = Self::new(Reason::BadStream).of_stream(text);
+        error.detail("not a stream's id: expected tenant/kind/name")
+    }
+
     /// The same error with a sentence for the developer.
     #[must_use]
     pub fn detail(mut self, detail: impl Into<Box<str>>) -> Self {

@@ -136,9 +136,9 @@ pub const CHECKPOINT_BYTES: usize = 256 * 1024;
 /// Checkpoints of one partition that wait for the table, before the partition is taken over again: one stands
 /// only after those before it, since nothing else names their records (E21).
 pub const CHECKPOINTS_WAITING: usize = 64;
-/// Answers in a row that a topic is missing, after which its ingress or log is gone for a sequencer (E10).
-/// One comes about a second after the other: behind a restart, or a change of leaders, a broker may answer so
-/// while all is there.
+/// Answers in a row that a topic is missing, after which an ingress or log is gone for a sequencer (E10) and
+/// an ended life's ingress for a rebuild (E1). One comes about a second after the other: behind a restart, or
+/// a change of leaders, a broker may answer so while all is there.
 pub const TOPIC_MISSES: u32 = 10;
 
 // === watermarks and clocks ===

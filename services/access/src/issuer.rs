@@ -147,9 +147,9 @@ impl Claims {
     }
 }
 
-/// Whether a tenant other than the engine's own may have this name. It stands in addresses, where a dot or
-/// two alone would be taken for a way through them.
-fn is_tenant(name: &str) -> bool {
+/// Whether a tenant other than the engine's own may have this name, in tokens and in a configuration. It
+/// stands in addresses, where a dot or two alone would be taken for a way through them.
+pub fn is_tenant(name: &str) -> bool {
     let stands = StreamId::new(name, "chat", "x").is_ok() && name.len() <= TENANT_BYTES;
     stands && !matches!(name, "system" | "." | "..")
 }

@@ -18,4 +18,4 @@ pub mod members;
 pub use authorizer::{Action, Authorizer, MemberAuthorizer, View};
 pub use grant::{Grant, GrantKey, Permission};
 pub use identity::{Identity, Verifier};
-pub use issuer::{DevelopmentIssuer, TokenVerifier};
+pub use issuer::{DevelopmentIssuer, TokenVerifier, is_tenant};

@@ -55,8 +55,9 @@ impl Tenant {
     /// # Errors
     /// What is wrong, and what would do.
     pub fn new(name: &str, owner: &str) -> Result<Self, String> {
-        if fixed::access(name).is_err() || matches!(name, "system" | "." | "..") {
-            let form = "a-z, 0-9, dot, underscore, dash; \"system\", \".\" and \"..\" are reserved";
+        if !sterna_access::is_tenant(name) {
+            let form =
+                "1 to 64 of a-z, 0-9, dot, underscore, dash; \"system\", \".\" and \"..\" are reserved";
             return Err(format!("{name:?} is no tenant's name: {form}"));
         }
         let no_user = || format!("{owner:?} owns no tenant: name a user, the subject of their tokens");

@@ -111,7 +111,7 @@ impl Reading<'_> {
             (end.gathered, end.lost) = (true, Some(lost).filter(|(after, upto)| after < upto));
             if let Some((after, upto)) = end.lost {
                 let (stream, origin) = (self.stream, &end.origin);
-                tracing::info!(%stream, %origin, after, upto, "lost with their life: a page says so");
+                tracing::debug!(%stream, %origin, after, upto, "lost with their life: a page says so");
             }
         }
         Ok(())

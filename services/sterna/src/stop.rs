@@ -7,7 +7,7 @@ use sterna_process::{Drain, End, Process};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// The exit code after a second signal: that of an interrupted program.
-pub const INTERRUPTED: i32 = 130;
+const INTERRUPTED: i32 = 130;
 /// SIGHUP in the system's masks of signals.
 const HANGUP_BIT: u64 = 1;
 

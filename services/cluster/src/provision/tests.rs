@@ -122,10 +122,12 @@ fn what_is_no_tenant_is_refused_before_anything_is_made() {
         ("system", "ops", "\"system\" is no tenant's name"),
         ("No Tenant", "ops", "\"No Tenant\" is no tenant's name"),
         ("", "ops", "\"\" is no tenant's name"),
+        (&"a".repeat(65), "ops", "aaa\" is no tenant's name: 1 to 64 of"),
         ("acme", "", "\"\" owns no tenant"),
         ("acme", fixed::PROVISIONER, "owns no tenant"),
     ] {
         let refused = Tenant::new(name, owner).unwrap_err();
         assert!(refused.contains(problem), "{name:?} {owner:?}: {refused}");
     }
+    assert!(Tenant::new(&"a".repeat(64), "ops").is_ok());
 }

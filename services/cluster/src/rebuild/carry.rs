@@ -94,6 +94,7 @@ async fn described(rebuild: &Rebuild, ingress: &Topic) -> Result<Option<Descript
             described => return Ok(Some(described?)),
         }
     }
+    tracing::warn!(topic = %ingress, "an ended life's ingress is gone: nothing of it is carried");
     Ok(None)
 }
 

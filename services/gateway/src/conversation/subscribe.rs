@@ -20,10 +20,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Inner<S> {
         }
         for text in &subscribe.malformed {
             self.shard.room(session).await;
-            let error = Error::new(Reason::BadStream)
-                .of_stream(text)
-                .detail("not a stream's id: expected tenant/kind/name");
-            self.send(session, &encode::error(error));
+            self.send(session, &encode::error(Error::no_stream(text)));
         }
         let mut streams: Vec<Subscription> = Vec::with_capacity(subscribe.streams.len());
         for asked in subscribe.streams {

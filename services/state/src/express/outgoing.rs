@@ -166,3 +166,22 @@ async fn carry(express: &Express, at: usize, link: &Link) -> String {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// G9, E29: a peer instance wants so many streams at most; one that it lets go makes room.
+    #[test]
+    fn a_peer_wants_no_more_streams_than_it_may() {
+        let (lane, (queue, _carries)) = (Lane::default(), mpsc::channel(1));
+        lane.open(queue);
+        let names =
+            |numbers: std::ops::RangeInclusive<usize>| numbers.map(|n| format!("acme/chat/{n}")).collect();
+        let news = v1::Carried { follow: names(1..=WANTED_MAX + 1), unfollow: Vec::new() };
+        assert_eq!(lane.change(&news).len(), WANTED_MAX);
+        let news = v1::Carried { follow: names(0..=1), unfollow: names(2..=2) };
+        let begun: Vec<String> = lane.change(&news).iter().map(ToString::to_string).collect();
+        assert_eq!(begun, ["acme/chat/0"]);
+    }
+}

@@ -27,6 +27,8 @@ mod pages;
 
 const NOW: u64 = 1_795_214_400_000;
 const STREAM: &str = "acme/chat/general";
+/// More pages than any backlog here has.
+const MANY: usize = 1_000;
 
 struct World {
     table: Arc<MemoryTable>,
@@ -91,6 +93,7 @@ impl World {
             backlog.skipped.merge(&convert::cursor(page.skipped_to.as_ref()).unwrap());
             backlog.lost.merge(&convert::cursor(page.lost_to.as_ref()).unwrap());
             backlog.pages += 1;
+            assert!(backlog.pages < MANY, "no page says that it is the last: {backlog:?}");
             // What is cut is cut once: later asks go on from the page.
             ask = v1::Ask { after: page.upto, tail: 0, ..ask };
             if page.complete {

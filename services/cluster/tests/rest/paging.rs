@@ -215,6 +215,29 @@ fn pages_go_on_behind_what_was_lost_with_an_ended_life() {
     });
 }
 
+/// E17, E24: who reads from the add on is not told of what was lost below what is hidden from them.
+#[test]
+fn what_was_lost_below_what_is_hidden_is_hidden_too() {
+    run(async {
+        let (mut world, stores) = alone(38);
+        let body = format!(r#"{{"event_id":"{}","history":"since_joined"}}"#, world.id());
+        let path = world.ask("ana", "POST", "/v1/streams/chat", &body).await.headers["location"].clone();
+        let (key, record) = of_eu(&path, 3, "before", Hlc::at(NOW - 5), Policy::default());
+        assert_eq!(stores.table.put(key, record, Expect::Absent).await.unwrap(), Put::Done(1));
+        control::declare_gathered(&*stores.table, &"eu-west-1".parse().unwrap()).await.unwrap();
+        let member = r#"{"role":"writer"}"#;
+        assert_eq!(world.ask("ana", "PUT", &format!("{path}/members/bo"), member).await.status, 202);
+        world.until("bo", &path, "bo's", |answer| answer.status == 200).await;
+        let url = format!("{path}/events?order=oldest&from=eu-west-1:1&to=eu-west-1:3");
+        for (reader, texts, lost) in [("ana", vec!["before"], "eu-west-1:2"), ("bo", vec![], "")] {
+            let answer = world.get(reader, &url).await;
+            let told = answer.body.get("lost").map_or(String::new(), |lost| cursor(&lost["to"]));
+            assert_eq!((answer.texts(), told), (owned(&texts), lost.to_owned()), "{reader}");
+            assert_eq!(answer.body["from"], answer.body["to"], "{reader}: nothing remains");
+        }
+    });
+}
+
 fn owned(texts: &[&str]) -> Vec<String> {
     texts.iter().map(|text| (*text).to_owned()).collect()
 }

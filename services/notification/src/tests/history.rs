@@ -84,6 +84,8 @@ async fn what_was_lost_is_told_and_passed() {
         ("", "eu:6", true, expected(&[(3, 4), (1, 2)], "", "eu:4-eu:6")),
         ("eu:8", "eu:12", true, expected(&[(9, 10)], "", "eu:10-eu:12")),
         ("eu:10", "eu:12", false, expected(&[], "", "eu:10-eu:12")),
+        ("eu:4", "eu:12", false, expected(&[(7, 8), (9, 10)], "", "eu:4-eu:6")),
+        ("", "eu:12", true, expected(&[(9, 10), (7, 8)], "", "eu:10-eu:12")),
     ] {
         assert_eq!(answer(from, to, newest).await, then, "({from}, {to}], newest {newest}");
     }
@@ -91,7 +93,9 @@ async fn what_was_lost_is_told_and_passed() {
     us[1].policy = Policy { member: "eu:12".parse().unwrap(), ..Policy::default() };
     world.put(&us.into_iter().map(Stored::new).collect::<Vec<_>>()).await;
     control::declare_gathered(&*world.table, &"us".parse().unwrap()).await.unwrap();
-    assert_eq!(answer("us:2", "us:4", false).await, expected(&[], "us", "-"));
+    for to in ["us:4", "us:6"] {
+        assert_eq!(answer("us:2", to, false).await, expected(&[], "us", "-"), "{to}");
+    }
 }
 
 /// E24: what rests on member events that are not held is held back, with all that is behind it.

@@ -182,4 +182,7 @@ async fn what_was_lost_with_a_life_that_is_gathered_is_told_and_passed() {
     assert_eq!((backlog.upto, backlog.lost), (cursor("eu:4,us:12"), cursor("us:10")));
     let page = world.page(ask("us:5", "eu:4,us:12", 0)).await;
     assert_eq!(convert::cursor(page.lost_to.as_ref()).unwrap(), cursor("us:6"), "begun in the middle");
+    world.put(&pairs("ap", 10, 2, 3)[1..]).await;
+    let page = world.page(ask("eu:4,us:4", "ap:4,eu:4,us:12", 0)).await;
+    assert_eq!(convert::cursor(page.lost_to.as_ref()).unwrap(), cursor("us:6"), "ap's may still come");
 }

@@ -231,3 +231,21 @@ fn a_hole_that_is_none_is_done() {
     assert!(hole.is_done());
     assert_eq!(hole.to, "eu:5,us:3".parse().unwrap());
 }
+
+/// E17: what is lost is passed where reading begins, within the hole and nowhere else.
+#[test]
+fn what_is_lost_is_passed_within_the_hole() {
+    let hole = |from: &str, to: &str| Hole { from: from.parse().unwrap(), to: to.parse().unwrap() };
+    for (order, (after, upto), from, to) in [
+        (Order::Oldest, ("eu:2", "eu:4"), "eu:4,us:1", "eu:9,us:5"),
+        (Order::Oldest, ("eu:2", "eu:12"), "eu:9,us:1", "eu:9,us:5"),
+        (Order::Newest, ("eu:6", "eu:9"), "eu:2,us:1", "eu:6,us:5"),
+        (Order::Newest, ("eu:6", "eu:12"), "eu:2,us:1", "eu:6,us:5"),
+        (Order::Newest, ("eu:1", "eu:9"), "eu:2,us:1", "eu:2,us:5"),
+        (Order::Newest, ("eu:4", "eu:6"), "eu:2,us:1", "eu:9,us:5"),
+    ] {
+        let mut rest = hole("eu:2,us:1", "eu:9,us:5");
+        rest.pass(order, &hole(after, upto));
+        assert_eq!(rest, hole(from, to), "{order:?} ({after}, {upto}]");
+    }
+}

@@ -113,7 +113,9 @@ fn what_is_no_good_http_is_a_problem_and_the_last_of_its_connection() {
             for (request, status) in &cases {
                 let answer = ask(address, &request.replace("PATH", path)).await;
                 assert!(answer[8..].starts_with(&format!(" {status} ")), "{path} {request}: {answer}");
-                for says in ["sterna-region: us-east-1", "application/problem+json", "\"detail\""] {
+                let problem = ["application/problem+json", "\"detail\""];
+                let head = ["sterna-region: us-east-1\r\n", "connection: close\r\n"];
+                for says in problem.into_iter().chain(head) {
                     assert!(answer.contains(says), "{path} {request}: {answer}");
                 }
             }
@@ -217,6 +219,10 @@ fn health_is_answered_though_all_places_are_taken() {
         let answer = answered(&mut check).await;
         assert!(answer.starts_with("http/1.1 200"), "{answer}");
         assert_eq!(answered(&mut silent[2]).await, "", "the oldest of them made room");
+        let mut nowhere = connect();
+        nowhere.write_all(b"GET /health/live HTTP/1.1\r\n\r\n").await.unwrap();
+        let answer = answered(&mut nowhere).await;
+        assert!(answer.starts_with("http/1.1 400"), "as on any other connection: {answer}");
         settle().await;
         assert_eq!((world.edge.0.open.get(), world.edge.0.spare.borrow().len()), (2, HEALTH_CONNECTIONS - 1));
         tokio::time::sleep(HEADER_TIME * 2).await;

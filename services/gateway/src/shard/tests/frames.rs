@@ -78,6 +78,22 @@ fn a_pause_brings_a_burst_back_and_pings_count() {
     });
 }
 
+/// G9: a burst of none would let nobody say anything, ever: it is one frame at least.
+#[test]
+fn who_has_no_burst_is_read_all_the_same() {
+    paused(async {
+        let shard = shard(Limits { frames_per_s: 10, frames_burst: 0, ..Limits::default() }).0;
+        let (mut client, said) = listened_to(&shard);
+        for _ in 0..3 {
+            client.say(0x81, b"x").await;
+        }
+        for count in 1..=3 {
+            seconds(1).await;
+            assert_eq!(said.borrow().len(), count);
+        }
+    });
+}
+
 /// Rule 18: who is not read because it talks is not silent, and who goes away meanwhile is noticed.
 #[test]
 fn who_is_held_back_is_not_taken_for_silent_and_may_leave() {

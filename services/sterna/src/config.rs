@@ -370,6 +370,14 @@ mod tests {
         assert_eq!((config.origins(), config.warnings().len()), (Origins::Any, 5));
     }
 
+    #[test]
+    fn an_operators_address_that_others_reach_is_told() {
+        let [near, far] = ["127.0.0.1:9464", "0.0.0.0:9464"]
+            .map(|address| read(&format!("[operator]\naddress = \"{address}\"")).unwrap().warnings());
+        assert!(near.is_empty(), "{near:?}");
+        assert!(far.len() == 1 && far[0].contains("0.0.0.0:9464 may read the metrics"), "{far:?}");
+    }
+
     /// E3: tenants are provisioned as the configuration names them.
     #[test]
     fn tenants_are_named_with_their_root_owners() {
@@ -404,6 +412,8 @@ mod tests {
             ("[secrets]\nlinks = \"short\"", "secrets.links: shorter than 16 bytes"),
             ("[listen]\naddress = \"here\"", "address"),
             ("[listen]\nsessions = 0", "choose 1 or more"),
+            ("[listen]\nconnections = 0", "choose 1 or more"),
+            ("[listen]\nhandshakes_per_s = 0", "choose 1 or more"),
             ("[listen]\nshards = 257", "listen.shards: 257 is more than 256"),
             ("[stores]\nkind = \"tape\"", "tape"),
             ("[stores]\nkind = \"kafka-dynamodb\"", if real { "kafka.brokers" } else { "--features" }),

@@ -3,7 +3,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that meets the unexpected fails right there")]
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::process::{Child, ChildStderr, ChildStdout, Command, Output, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::time::Duration;
@@ -26,9 +27,13 @@ fn ended(arguments: &[&str], variables: &[(&str, &str)]) -> (Output, String) {
 /// Longest that a region may take to end; then it is killed, and what it told is what the test shows.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// A region that serves, and both of its outputs.
+/// Questions after whose answers a program has heard of a signal that was sent before them.
+const QUESTIONS: usize = 20;
+
+/// A region that serves, where clients come once it said so, and both of its outputs.
 struct Region {
     child: Child,
+    address: String,
     out: BufReader<ChildStdout>,
     told: BufReader<ChildStderr>,
     _here: Sender<()>,
@@ -63,7 +68,7 @@ impl Region {
                 let _ = kill_process(id, Signal::KILL);
             }
         });
-        Self { child, out, told, _here: here }
+        Self { child, address: String::new(), out, told, _here: here }
     }
 
     fn serving(notice_s: &str) -> Self {
@@ -78,12 +83,25 @@ impl Region {
         let mut region = Self::of(&mut command);
         let mut line = String::new();
         region.out.read_line(&mut line).unwrap();
-        assert!(line.starts_with("serving on"), "{line}");
+        let (address, _) =
+            line.strip_prefix("serving on ").and_then(|rest| rest.split_once(';')).expect(&line);
+        region.address = address.to_owned();
         region
     }
 
     fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// It goes on serving, whatever was signalled before this.
+    fn answers(&self) {
+        for _ in 0..QUESTIONS {
+            let mut socket = TcpStream::connect(&self.address).expect("it goes on");
+            let asked = b"GET /health/live HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n";
+            let mut answer = String::new();
+            let heard = socket.write_all(asked).and_then(|()| socket.read_to_string(&mut answer));
+            assert!(heard.is_ok() && answer.starts_with("HTTP/1.1 200 OK"), "{heard:?}: {answer}");
+        }
     }
 
     /// The next line of its log that has `text`.
@@ -131,7 +149,10 @@ fn the_end_is_told_with_what_it_waits_for_and_how_to_cut_it_short() {
     let within = line.split("within_s=").nth(1).unwrap().split_whitespace().next().unwrap();
     assert!(within.parse::<u64>().unwrap() > 3_600, "the notice and the roles' bounds: {line}");
     // A terminal that closes says so more than once: it asks, and never cuts.
-    region.signal(Signal::HUP);
+    for _ in 0..2 {
+        region.signal(Signal::HUP);
+        region.answers();
+    }
     region.signal(Signal::TERM);
     let (code, _, told) = region.ends();
     assert_eq!(code, Some(130), "{told}");

@@ -149,6 +149,7 @@ mod tests {
             ("0.0.0.0:9000", "127.0.0.1:9000"),
             ("127.0.0.1:9000", "0.0.0.0:9000"),
             ("[::]:9000", "127.0.0.1:9000"),
+            ("[::1]:9000", "[::]:9000"),
         ] {
             let file = format!("[listen]\naddress = \"{clients}\"\n[operator]\naddress = \"{operators}\"");
             refused(&file, &["operator.address: ", "meets [listen] address", "another port"]);
@@ -166,7 +167,9 @@ mod tests {
 
     #[test]
     fn clients_are_told_a_url_that_they_can_connect_to() {
-        for url in ["here", "rt.example.com:80", "http://a/v1/connect", "wss://", "wss:///v1", "ws://a b/c"] {
+        let none = ["here", "rt.example.com:80", "http://a/v1/connect", "wss://", "wss:///v1", "ws://a b/c"];
+        let more = ["wss://:80/v1", "wss://ana@rt.example.com/v1", "wss://rt.example.com/v1#here"];
+        for url in none.into_iter().chain(more) {
             refused(&format!("[listen]\nurl = \"{url}\""), &["listen.url: ", "write ws:// or wss://"]);
         }
         for url in ["ws://127.0.0.1:8080/v1/connect", "wss://rt.example.com/v1/connect", "wss://[::1]:9/x"] {
@@ -181,13 +184,18 @@ mod tests {
             ("https://app.example.com/", "write \"https://app.example.com\""),
             ("http://app.example.com:81/chat", "write \"http://app.example.com:81\""),
             ("HTTPS://App.example.com", "write \"https://app.example.com\""),
+            ("HTTPS://app.example.com", "write \"https://app.example.com\""),
             ("https://app.example.com:443", "write \"https://app.example.com\""),
+            ("http://app.example.com:80", "write \"http://app.example.com\""),
             ("https://*.example.com", "write each as scheme and host"),
             ("", "write each as scheme and host"),
+            ("https://", "write each as scheme and host"),
         ] {
             refused(&format!("[listen]\norigins = [\"*\", \"{origin}\"]"), &["listen.origins: ", says]);
         }
-        for origin in ["*", "null", "https://a.example:8443", "http://[::1]:3000", "capacitor://localhost"] {
+        let good =
+            ["*", "null", "file://", "https://a.example:8443", "http://[::1]:3000", "capacitor://localhost"];
+        for origin in good {
             assert!(read(&format!("[listen]\norigins = [\"{origin}\"]")).is_ok(), "{origin}");
         }
     }

@@ -109,7 +109,7 @@ fn is_origin(text: &str) -> bool {
         !text.is_empty() && text.bytes().all(fits)
     };
     let usual = match scheme {
-        "http" => host.ends_with(":80") && !host.ends_with("::80"),
+        "http" => host.ends_with(":80"),
         "https" => host.ends_with(":443"),
         _ => false,
     };

@@ -91,7 +91,9 @@ impl Cargo {
         command.args(args).current_dir(&self.root);
         // What `cargo run` set for this program is not meant for the one it starts.
         for (name, _) in std::env::vars_os() {
-            if name.to_string_lossy().starts_with("CARGO_PKG_") {
+            // What is built here runs here, and is looked for where cargo builds for this machine.
+            let name = name.as_os_str();
+            if name.to_string_lossy().starts_with("CARGO_PKG_") || name == "CARGO_BUILD_TARGET" {
                 command.env_remove(name);
             }
         }
@@ -125,6 +127,7 @@ impl Cargo {
 
     /// Runs it and returns what it printed.
     pub(crate) fn output(&self) -> Result<String, String> {
+        debug_assert!(self.then.is_none(), "what a following program prints is not returned");
         let done = self.command().stderr(Stdio::inherit()).output();
         let done =
             done.map_err(|error| format!("cannot start cargo ({error}); install it from rustup.rs"))?;

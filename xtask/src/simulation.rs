@@ -4,7 +4,7 @@
 //! xtask test` says so by name and goes on; from the day it exists, every failure of it is a failure of
 //! `test`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::child::Cargo;
 use crate::command::Seeds;
@@ -13,6 +13,12 @@ use crate::command::Seeds;
 const MUTANTS_FLAG: &str = "--cfg sterna_mutants";
 /// Where they are built.
 const MUTANTS_FOLDER: &str = "target/mutants";
+/// Builds the simulation. `--workspace`, of which only this program and what it needs is built: cargo gives
+/// dependencies the features that the packages of a call want, so with another selection than the tests' it
+/// would build nearly everything a second time.
+const PROGRAM: &str = "build --workspace --bin sterna-simulation";
+/// Where in its folder it then stands.
+const BUILT: &str = "debug/sterna-simulation";
 
 /// Whether the simulation's program exists; the error says what is missing.
 pub(crate) fn built(root: &Path) -> Result<(), String> {
@@ -26,17 +32,21 @@ pub(crate) fn seeds(root: &Path, asked: &Seeds) -> Cargo {
     let mut args = format!("run --seeds {seeds} --seed {seed}");
     args.extend(regions.map(|regions| format!(" --regions {regions}")));
     args.extend(show.as_ref().map(|show| format!(" --show {show}")));
-    let folder = std::env::var("CARGO_TARGET_DIR").unwrap_or_else(|_| "target".to_owned());
-    program(root, &folder, &args)
+    // Where cargo builds by itself.
+    let folder = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| PathBuf::from("target"), PathBuf::from);
+    Cargo::new(root, PROGRAM).then(folder.join(BUILT), &args)
 }
 
 /// Every known mistake in turn; each must be found. They are compiled into a target folder of their own, so
 /// that the two builds do not throw each other away.
 pub(crate) fn mutants(root: &Path) -> Cargo {
-    program(root, MUTANTS_FOLDER, "mutants").rustflag(MUTANTS_FLAG)
+    Cargo::new(root, &format!("{PROGRAM} --target-dir {MUTANTS_FOLDER}"))
+        .then(Path::new(MUTANTS_FOLDER).join(BUILT), "mutants")
+        .rustflag(MUTANTS_FLAG)
 }
 
-/// The known mistakes of the sequencer's core, each of which its model must find.
+/// The known mistakes of the sequencer's core, each of which its model must find. That crate alone: with the
+/// tests' selection every library's own tests would be built.
 pub(crate) fn model_mutants(root: &Path) -> Cargo {
     let test = "test --package sterna-stream --lib each_known_mistake";
     Cargo::new(root, &format!("{test} --target-dir {MUTANTS_FOLDER}")).rustflag(MUTANTS_FLAG)
@@ -46,14 +56,6 @@ pub(crate) fn model_mutants(root: &Path) -> Cargo {
 pub(crate) fn protocol_mutants(root: &Path) -> Cargo {
     let test = "test --workspace --test protocol_model each_known_mistake";
     Cargo::new(root, &format!("{test} --target-dir {MUTANTS_FOLDER}")).rustflag(MUTANTS_FLAG)
-}
-
-/// The simulation with `args`. `--workspace`, of which only this program and what it needs is built: cargo
-/// gives dependencies the features that the packages of a call want, so with another selection than the
-/// tests' it would build nearly everything a second time.
-fn program(root: &Path, folder: &str, args: &str) -> Cargo {
-    Cargo::new(root, &format!("build --workspace --bin sterna-simulation --target-dir {folder}"))
-        .then(Path::new(folder).join("debug/sterna-simulation"), args)
 }
 
 #[cfg(test)]

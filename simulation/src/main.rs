@@ -127,8 +127,8 @@ fn report(outcome: &Outcome, asked: Asked, show: Show) {
     match asked.lives {
         true => println!("again: cargo xtask sim --seeds 1 --seed {seed} --regions {regions} --show trace\n"),
         false => println!(
-            "again: cargo run -p sterna-simulation -- run --seeds 1 --seed {seed} --regions {regions} \
-             --no-lives --show trace\n"
+            "again: {} run --seeds 1 --seed {seed} --regions {regions} --no-lives --show trace\n",
+            std::env::args().next().unwrap_or_default()
         ),
     }
 }

@@ -35,7 +35,7 @@ impl Bench {
         let place = Place { origin: "us-east-1".parse().unwrap(), incarnation: 1, partition: 0 };
         let ingress = 0..u64::MAX;
         let found = Evidence { place, checkpoint: None, ingress, log: Tail::from(None) };
-        let machine = Partition::new(takeover::open(found).unwrap(), Limits::default(), peek);
+        let machine = Partition::new(takeover::open(found).unwrap(), Limits::default(), peek, 7);
         Self { machine, log: 0, out: Vec::new() }
     }
 

@@ -82,10 +82,11 @@ impl From<Why> for Halt {
 
 impl Partition {
     /// The machine of one takeover, once its opening checkpoint is put. `peek` reads ids out of stored
-    /// bodies.
-    pub fn new(opening: Opening, limits: Limits, peek: Peek) -> Self {
+    /// bodies. Clients choose ids: with a `salt` that they cannot know they cannot choose such as stand in
+    /// each other's way.
+    pub fn new(opening: Opening, limits: Limits, peek: Peek, salt: u64) -> Self {
         let desk = Desk {
-            window: Window::new(limits.window_ids, limits.window_resends, salt(&opening)),
+            window: Window::new(limits.window_ids, limits.window_resends, salt),
             journal: Journal::new(&opening),
             place: opening.place,
             limits,
@@ -228,12 +229,6 @@ impl Partition {
     ) -> Result<(), Halt> {
         self.answer(name, wall_ms, out, |stream, turn| stream.answered(answer, turn)).map(drop)
     }
-}
-
-/// What no client can know, and every run of one seed has equal: the log's running hash.
-fn salt(opening: &Opening) -> u64 {
-    let bytes = opening.log.hash.0;
-    bytes.iter().take(8).fold(0, |salt, byte| salt << 8 | u64::from(*byte))
 }
 
 /// Lists the stream if it has something to cut.

@@ -65,7 +65,7 @@ impl Script {
         let ingress = 0..1_000;
         let checkpoint = Checkpoint { term: 0, number: 0, resume, log: LogEnd::default(), index: vec![] };
         let found = Evidence { place, checkpoint: Some(checkpoint), ingress, log: Tail::from(None) };
-        let machine = Partition::new(takeover::open(found).unwrap(), limits, peek);
+        let machine = Partition::new(takeover::open(found).unwrap(), limits, peek, 7);
         Self { machine, asked: Vec::new() }
     }
 

@@ -94,8 +94,7 @@ pub(super) fn oldest(id: EventId) -> Hlc {
 }
 
 impl Window {
-    /// A window for this many ordinary and resend-marked ids. Clients choose ids: with a `salt` that they
-    /// cannot know they cannot choose such as stand in each other's way.
+    /// A window for this many ordinary and resend-marked ids, whose places in the index depend on `salt`.
     pub(super) fn new(ids: usize, resend_ids: usize, salt: u64) -> Self {
         Self {
             index: Index::new(),
@@ -191,8 +190,7 @@ impl Window {
     }
 
     /// Forgets the oldest of a list that is full: before another comes, so that the memory for 2^n entries is
-    /// not doubled for one more, and in a large list several, whose places in the index are far apart in
-    /// memory and so are waited for together.
+    /// not doubled for one more, and in a large list several, whose memory is waited for together.
     fn make_room(&mut self, resend: bool) {
         let list = if resend { &self.resends } else { &self.ordinary };
         if list.entries.len() < list.room {
@@ -294,6 +292,7 @@ fn spot(hasher: &FixedState, number: u32, entry: &Remembered) -> Spot {
 }
 
 fn hash(hasher: &FixedState, number: u32, entry: Option<&Remembered>) -> u64 {
+    debug_assert!(entry.is_some(), "the index holds numbers of entries that are there");
     entry.map_or(0, |entry| spot(hasher, number, entry).hash)
 }
 

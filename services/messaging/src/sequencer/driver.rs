@@ -12,6 +12,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::FuturesUnordered;
+use rand::RngExt;
 use sterna_log::{Batch, Offset, Record as LogEntry};
 use sterna_proto::checkpoint;
 use sterna_proto::record::{self, LOG_POS, Placed, Stored};
@@ -179,7 +180,8 @@ impl Driver {
 impl<'a> Term<'a> {
     fn new(driver: &'a Driver, opening: Opening, tables: Tables) -> Self {
         let (commit, term) = (opening.resume, opening.term);
-        let machine = Partition::new(opening, driver.shared.config.limits.clone(), record::peek);
+        let salt = driver.shared.process.rng(&format!("window {}", driver.partition)).random();
+        let machine = Partition::new(opening, driver.shared.config.limits.clone(), record::peek, salt);
         Self {
             driver,
             tables,

@@ -194,7 +194,7 @@ impl World {
         let writer = &mut self.writers[at];
         writer.fed = opening.resume;
         writer.term = opening.term;
-        let machine = Partition::new(opening, self.limits.clone(), authors::peek);
+        let machine = Partition::new(opening, self.limits.clone(), authors::peek, 7);
         writer.stage = Stage::Running(Box::new(machine));
     }
 

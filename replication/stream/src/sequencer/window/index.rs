@@ -2,7 +2,7 @@
 //!
 //! Ids of one moment come together and go together. So moments have tables of their own, and a look, an
 //! insertion or a removal touches those few that the present is busy with, which stay in the processor's
-//! cache; in one table of a million each would wait for memory two to three times. Which table an id stands
+//! cache; in one table of all each would wait for memory two to three times. Which table an id stands
 //! in is a matter of speed alone: if all shared one, it would be the one table of all.
 
 use hashbrown::HashTable;
@@ -10,11 +10,11 @@ use hashbrown::HashTable;
 /// How long a moment is, as a power of two of milliseconds: 16 ms.
 const MOMENT_BITS: u32 = 4;
 /// Tables: after so many moments, 16 s, they are used again.
-const TABLES: usize = 1 << 10;
-/// A table with room for so many times what it holds gives it back.
+pub(super) const TABLES: usize = 1 << 10;
+/// A table with room for about so many times what it holds gives it back.
 const SPARSE: usize = 8;
-/// Room that a table may keep.
-const ROOM_KEPT: usize = 64;
+/// Room that a table may keep: what 128 places hold.
+pub(super) const ROOM_KEPT: usize = 112;
 
 /// Where in the index an entry stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

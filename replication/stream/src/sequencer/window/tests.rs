@@ -167,12 +167,17 @@ fn the_index_gives_back_what_a_crowd_left() {
         window.remember(1, event(u128::from(n), time_ms, false), Hlc(n));
         if n % 1_000 == 0 {
             let (held, room) = (window.index.numbers().count(), window.index.room());
-            assert!(held <= ids && room <= 16 * ids + 64 * 1_024, "{n}: {held} held, room for {room}");
+            let last = Known { id: EventId::mint(time_ms, u128::from(n)), ..event(0, 0, false) };
+            assert_eq!(window.judge(1, last, Hlc::ZERO), Verdict::Duplicate);
+            assert!(
+                held <= ids && room <= 16 * ids + index::ROOM_KEPT * index::TABLES,
+                "{n}: {held} held, room for {room}"
+            );
         }
     }
 }
 
-/// Ids that crowd a table under one salt are spread under another.
+/// The salt has a part in where an id stands.
 #[test]
 fn where_an_id_stands_depends_on_the_salt() {
     let spot = |salt| by_id(&Window::new(3, 2, salt).hasher, 1, event(1, 1_000, false).id);
@@ -208,11 +213,12 @@ proptest! {
     #[test]
     fn the_window_holds_what_two_lists_would(
         events in prop::collection::vec((1u128..4, 0u8..4, any::<bool>()), 0..60),
+        times in prop::sample::select(vec![[1_000; 4], [0, 15, 16, 16_384], [0, 1, 1 << 47, (1 << 48) - 1]]),
     ) {
         let mut window = window(Hlc::ZERO);
         let mut lists = [VecDeque::new(), VecDeque::new()];
         for (n, content, resend) in events {
-            let known = Known { content: ContentHash([content; 16]), ..event(n, 1_000, resend) };
+            let known = Known { content: ContentHash([content; 16]), ..event(n, times[n as usize], resend) };
             window.remember(1, known, at(1));
             if !lists.iter().any(|list| list.contains(&(n, content))) {
                 let (list, room) = (&mut lists[usize::from(resend)], if resend { 2 } else { 3 });
@@ -222,7 +228,8 @@ proptest! {
                 }
             }
             for (n, content) in (1..4).flat_map(|n| (0..4).map(move |content| (n, content))) {
-                let known = Known { content: ContentHash([content; 16]), ..event(n, 1_000, false) };
+                let event = event(n, times[n as usize], false);
+                let known = Known { content: ContentHash([content; 16]), ..event };
                 let listed = lists.iter().any(|list| list.contains(&(n, content)));
                 prop_assert_eq!(window.holds(1, known), listed);
             }

@@ -27,7 +27,7 @@ use crate::site::Site;
 /// Longest that one connection may take, from its first byte to the end of its answer.
 pub const CONNECTION_TIME: Duration = Duration::from_secs(10);
 /// Longest that a connection may hold a place without having asked: whoever is silent makes room for probes.
-const QUESTION_TIME: Duration = Duration::from_secs(2);
+pub const QUESTION_TIME: Duration = Duration::from_secs(2);
 /// How long to wait after the system had no socket to give.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 

@@ -1,10 +1,13 @@
 //! Names of things: region, origin, stream, user, event. Parsed once at the edge, valid for ever after.
 //!
-//! All are cheap to clone (one reference count) and ordered as their bytes are.
+//! All are cheap to clone and ordered as their bytes are. Names of which there are few and short ones stand in
+//! the value itself (an event carries three to ten of them, none worth an allocation); the others are shared.
 
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
+
+use ecow::EcoString;
 
 use crate::limits;
 
@@ -29,10 +32,10 @@ pub enum Invalid {
 }
 
 macro_rules! text_id {
-    ($(#[$doc:meta])* $name:ident) => {
+    ($(#[$doc:meta])* $name:ident in $held:ty) => {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub struct $name(Arc<str>);
+        pub struct $name($held);
 
         impl $name {
             /// The id as text.
@@ -58,7 +61,7 @@ macro_rules! text_id {
 
             fn from_str(text: &str) -> Result<Self, Invalid> {
                 Self::check(text)?;
-                Ok(Self(Arc::from(text)))
+                Ok(Self(<$held>::from(text)))
             }
         }
 
@@ -74,25 +77,25 @@ macro_rules! text_id {
 
 text_id! {
     /// One independent stack, named like an AWS region: `us-east-1`. Lower-case letters, digits, dashes.
-    Region
+    Region in EcoString
 }
 text_id! {
     /// The region that sequenced an event, with its incarnation: `us-east-1`, after a rebuild `us-east-1~2`
     /// (E1). Opaque to clients, compared as bytes.
-    Origin
+    Origin in EcoString
 }
 text_id! {
     /// `<tenant>/<kind>/<name>`, at most 255 bytes, lower-case letters, digits, `.`, `_` and dashes in each
     /// part.
-    StreamId
+    StreamId in Arc<str>
 }
 text_id! {
     /// The subject of a token inside its tenant; at most 128 bytes, no control characters.
-    UserId
+    UserId in Arc<str>
 }
 text_id! {
     /// What sort of fact an event is, within its stream's kind: `message`, `member`, … At most 32 bytes.
-    EventKind
+    EventKind in EcoString
 }
 
 /// An event's id and idempotency key: a UUIDv7 minted by the author's client (E7).
@@ -115,14 +118,14 @@ impl Origin {
     pub fn of(region: &Region, incarnation: u32) -> Self {
         match incarnation {
             0 | 1 => Self(region.0.clone()),
-            n => Self(Arc::from(format!("{region}~{n}"))),
+            n => Self(format!("{region}~{n}").into()),
         }
     }
 
     /// The region, without the incarnation.
     pub fn region(&self) -> Region {
         let (region, _) = self.parts();
-        Region(Arc::from(region))
+        Region(region.into())
     }
 
     /// Which life of its region this is; 1 is the first.
@@ -175,6 +178,11 @@ impl StreamId {
         self.split().2
     }
 
+    /// Its text, shared.
+    pub fn shared(&self) -> Arc<str> {
+        self.0.clone()
+    }
+
     fn split(&self) -> (&str, &str, &str) {
         let (tenant, rest) = cut(&self.0, b'/').unwrap_or((&self.0, ""));
         let (kind, name) = cut(rest, b'/').unwrap_or((rest, ""));
@@ -182,15 +190,35 @@ impl StreamId {
     }
 
     fn check(text: &str) -> Result<(), Invalid> {
-        length(text.as_bytes(), limits::STREAM_BYTES)?;
-        let mut parts = 0;
-        for part in text.as_bytes().split(|&b| b == b'/') {
-            parts += 1;
-            let longest = if parts == 2 { limits::KIND_BYTES } else { limits::STREAM_BYTES };
-            length(part, longest)?;
-            characters(part, is_name)?;
+        const FORM: Invalid = Invalid::Form("<tenant>/<kind>/<name>");
+        // An event's stream is read several times on its way: one look at each byte.
+        let bytes = text.as_bytes();
+        length(bytes, limits::STREAM_BYTES)?;
+        let mut slashes = [0; 2];
+        let mut found = 0;
+        for (at, &b) in bytes.iter().enumerate() {
+            if is_name(b) {
+                continue;
+            }
+            if b != b'/' {
+                return Err(Invalid::Character);
+            }
+            *slashes.get_mut(found).ok_or(FORM)? = at;
+            found += 1;
         }
-        if parts == 3 { Ok(()) } else { Err(Invalid::Form("<tenant>/<kind>/<name>")) }
+        if found < 2 {
+            return Err(FORM);
+        }
+        length(&bytes[..slashes[0]], limits::STREAM_BYTES)?;
+        length(&bytes[slashes[0] + 1..slashes[1]], limits::KIND_BYTES)?;
+        length(&bytes[slashes[1] + 1..], limits::STREAM_BYTES)
+    }
+}
+
+/// As the key of a record.
+impl AsRef<[u8]> for StreamId {
+    fn as_ref(&self) -> &[u8] {
+        self.0.as_bytes()
     }
 }
 

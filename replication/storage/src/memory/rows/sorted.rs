@@ -1,26 +1,20 @@
-//! The items of one hash key in order: a small vector while there are few, as most streams have, a tree
+//! The items of one hash key in order: a small vector while there are few, as most streams have, chunks
 //! beyond.
-//!
-//! The tree's keys lie in its nodes, so that a search among 10^5 segments follows no pointer per comparison.
 
-use std::collections::{BTreeMap, btree_map};
 use std::ops::Bound;
 use std::sync::Arc;
 
-use smallvec::SmallVec;
+use chunks::{Chunks, Run};
 
 use crate::memory::rows::Slot;
 use crate::table::Order;
 
-/// From this many items on a tree is kept; it stays one until it is empty.
-const MANY: usize = 16;
-/// Bytes of a sort key that lie in a tree's node: an origin with its incarnation and 20 digits.
-const INLINE_BYTES: usize = 40;
-
+mod chunks;
 #[cfg(test)]
 mod tests;
 
-type Inline = SmallVec<[u8; INLINE_BYTES]>;
+/// From this many items on chunks are kept, until there are none.
+const MANY: usize = 16;
 
 /// One item.
 pub(super) struct Row {
@@ -30,13 +24,13 @@ pub(super) struct Row {
 
 pub(super) enum Sorted {
     Few(Vec<Row>),
-    Many(BTreeMap<Inline, Row>),
+    Many(Chunks),
 }
 
 /// Items within bounds, from either end.
 pub(super) enum Within<'a> {
     Few(std::slice::Iter<'a, Row>),
-    Many(btree_map::Range<'a, Inline, Row>),
+    Many(Run<'a>),
 }
 
 impl Sorted {
@@ -47,7 +41,7 @@ impl Sorted {
     pub(super) fn get(&self, sort: &str) -> Option<&Slot> {
         match self {
             Self::Few(rows) => find(rows, sort).ok().map(|at| &rows[at].slot),
-            Self::Many(rows) => rows.get(sort.as_bytes()).map(|row| &row.slot),
+            Self::Many(rows) => rows.get(sort),
         }
     }
 
@@ -57,15 +51,12 @@ impl Sorted {
                 Ok(at) => rows[at].slot = row.slot,
                 Err(at) => rows.insert(at, row),
             },
-            Self::Many(rows) => {
-                rows.insert(Inline::from_slice(row.sort.as_bytes()), row);
-            }
+            Self::Many(rows) => rows.insert(row),
         }
         if let Self::Few(rows) = self
             && rows.len() >= MANY
         {
-            let keyed = |row: Row| (Inline::from_slice(row.sort.as_bytes()), row);
-            *self = Self::Many(std::mem::take(rows).into_iter().map(keyed).collect());
+            *self = Self::Many(Chunks::of(std::mem::take(rows)));
         }
     }
 
@@ -76,9 +67,7 @@ impl Sorted {
                     rows.remove(at);
                 }
             }
-            Self::Many(rows) => {
-                rows.remove(sort.as_bytes());
-            }
+            Self::Many(rows) => rows.remove(sort),
         }
     }
 
@@ -100,9 +89,7 @@ impl Sorted {
                 let end = rows.partition_point(|row| !above(&row.sort, to));
                 Within::Few(rows[start..end].iter())
             }
-            Self::Many(rows) => {
-                Within::Many(rows.range::<[u8], _>((from.map(str::as_bytes), to.map(str::as_bytes))))
-            }
+            Self::Many(rows) => Within::Many(rows.within(from, to)),
         }
     }
 }
@@ -112,8 +99,8 @@ impl<'a> Within<'a> {
         match (self, order) {
             (Self::Few(rows), Order::Forward) => rows.next(),
             (Self::Few(rows), Order::Reverse) => rows.next_back(),
-            (Self::Many(rows), Order::Forward) => rows.next().map(|(_, row)| row),
-            (Self::Many(rows), Order::Reverse) => rows.next_back().map(|(_, row)| row),
+            (Self::Many(rows), Order::Forward) => rows.next(),
+            (Self::Many(rows), Order::Reverse) => rows.next_back(),
         }
     }
 }
@@ -138,7 +125,6 @@ pub(super) fn above(sort: &str, to: Bound<&str>) -> bool {
     }
 }
 
-// Ordered maps panic on ranges that end before they begin.
 fn empty(from: Bound<&str>, to: Bound<&str>) -> bool {
     match (from, to) {
         (Bound::Unbounded, _) | (_, Bound::Unbounded) => false,

@@ -1,5 +1,7 @@
 //! Both forms against the standard library's map, over random histories.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use rand::{RngExt as _, SeedableRng as _};
 use rand_pcg::Pcg64Mcg;
@@ -32,11 +34,14 @@ fn few_and_many_items_answer_as_an_ordered_map_does() {
     let (mut few, mut many) = (0, 0);
     for seed in 0..40 {
         let mut rng = Pcg64Mcg::seed_from_u64(seed);
-        let names = rng.random_range(2..60u32);
-        let name = |rng: &mut Pcg64Mcg| "k".repeat(rng.random_range(1..=names) as usize);
+        let long = seed % 4 == 0;
+        let names = if long { 600 } else { rng.random_range(2..60u32) };
+        let name = |rng: &mut Pcg64Mcg| format!("eu-west-1#{:020}", rng.random_range(1..=names));
         let (mut sorted, mut model) = (Sorted::Few(Vec::new()), BTreeMap::new());
-        for version in 0..200 {
-            let sort = name(&mut rng);
+        for version in 0..if long { 900 } else { 200 } {
+            // Also as segments come: greater than all.
+            let greatest = format!("eu-west-1#{:020}", 1_000 + version);
+            let sort = if long && rng.random_range(0..3u32) == 0 { greatest } else { name(&mut rng) };
             if rng.random_range(0..4u32) == 0 {
                 sorted.remove(&sort);
                 model.remove(&sort);

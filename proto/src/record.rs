@@ -1,5 +1,5 @@
-//! Records and their bytes: body, segment, mark, log position, and what is read of an ingress record.
-//! Checkpoints are [`crate::checkpoint`]'s; ingress records are made by messaging.
+//! Records and their bytes: body, segment, mark, log position, ingress record. Checkpoints are
+//! [`crate::checkpoint`]'s.
 //!
 //! A segment's bytes are made once, by the sequencer's driver, and carried from then on ([`Stored`]); a
 //! body's once, by Publish. Decoding slices the input and copies no payload.
@@ -7,6 +7,7 @@
 use bytes::Bytes;
 use prost::Message;
 use prost::encoding::{self, DecodeContext, WireType};
+use smallvec::SmallVec;
 use sterna_stream::digest::{ContentHash, LogHash, Prefix};
 use sterna_stream::ids::EventKind;
 use sterna_stream::sequencer::Known;
@@ -25,6 +26,8 @@ mod written;
 
 /// The header of a log record that says where in its log it stands.
 pub const LOG_POS: &str = "log-pos";
+/// What that header takes at most: three numbers with their tags.
+const HEADER_BYTES: usize = 33;
 
 /// One event as its author meant it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,6 +85,27 @@ pub struct Ingress {
     pub member: bool,
 }
 
+/// An accepted event as Publish writes it into the ingress.
+#[derive(Clone, Copy, Debug)]
+pub struct Accepted<'a> {
+    /// The stream.
+    pub stream: &'a StreamId,
+    /// The event.
+    pub body: &'a Body,
+    /// The newest stamp of the stream that its author had been shown.
+    pub seen: Hlc,
+    /// Whose token it was.
+    pub actor: &'a UserId,
+    /// The gateway's id of the request.
+    pub request_id: &'a str,
+    /// The grant it was allowed by.
+    pub grant_id: &'a str,
+    /// What it was authorised against.
+    pub policy: &'a Policy,
+    /// Whether it is a member event.
+    pub member: bool,
+}
+
 /// Where a log record stands, as its header says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Placed {
@@ -120,6 +144,15 @@ impl Body {
             key: message.key,
             deps: message.deps.as_ref().map(|deps| convert::policy(Some(deps))).transpose()?,
         })
+    }
+}
+
+// === impl Accepted ===
+
+impl Accepted<'_> {
+    /// The bytes of its ingress record.
+    pub fn encode(&self) -> Bytes {
+        written::accepted(self)
     }
 }
 
@@ -313,7 +346,12 @@ impl Placed {
             n: self.pos.n,
             continues_term: self.continues.map(|before| before.term),
         };
-        message.encode_to_vec().into()
+        let mut bytes = [0; HEADER_BYTES];
+        let mut rest = &mut bytes[..];
+        message.encode(&mut rest).expect("three numbers fit");
+        let length = HEADER_BYTES - rest.len();
+        // Bytes and their count of references are one allocation.
+        Bytes::from_owner(SmallVec::from_buf_and_len(bytes, length))
     }
 
     /// The place in a header's bytes.

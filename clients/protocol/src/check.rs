@@ -22,6 +22,18 @@ mod server;
 
 type Checked<T> = Result<T, Rejection>;
 
+/// A `publish` as it came, unchecked.
+#[derive(Default)]
+pub(crate) struct Publish<'a> {
+    pub(crate) stream: &'a str,
+    pub(crate) event_id: &'a str,
+    pub(crate) kind: &'a str,
+    pub(crate) payload: Bytes,
+    pub(crate) seen: Option<u64>,
+    pub(crate) resend: bool,
+    pub(crate) policy: Option<wire::Cursor>,
+}
+
 /// A client's frame, as it came by `from`.
 pub(crate) fn client(body: ClientBody, from: Encoding) -> Checked<ClientFrame> {
     Ok(match body {
@@ -31,7 +43,18 @@ pub(crate) fn client(body: ClientBody, from: Encoding) -> Checked<ClientFrame> {
             let streams = unsubscribe.streams.iter().map(|text| stream(text)).collect::<Checked<_>>()?;
             ClientFrame::Unsubscribe(frame::Unsubscribe { streams })
         }
-        ClientBody::Publish(publish) => ClientFrame::Publish(self::publish(publish, from)?),
+        ClientBody::Publish(publish) => {
+            let publish = Publish {
+                stream: &publish.stream,
+                event_id: &publish.event_id,
+                kind: &publish.kind,
+                payload: publish.payload,
+                seen: publish.seen,
+                resend: publish.resend,
+                policy: publish.policy,
+            };
+            ClientFrame::Publish(self::publish(publish, from)?)
+        }
         ClientBody::Cursor(cursors) => {
             let streams = cursors.streams.into_iter().map(stored).collect::<Checked<_>>()?;
             ClientFrame::Cursor(frame::Cursors { streams })
@@ -78,14 +101,14 @@ fn subscribe(subscribe: wire::Subscribe) -> Checked<frame::Subscribe> {
     Ok(checked)
 }
 
-fn publish(publish: wire::Publish, from: Encoding) -> Checked<frame::Publish> {
-    required(&publish.event_id, "publish.event_id")?;
+pub(crate) fn publish(publish: Publish<'_>, from: Encoding) -> Checked<frame::Publish> {
+    required(publish.event_id, "publish.event_id")?;
     let policy = cursor(publish.policy)?;
     let payload = payload(publish.payload, from)?;
-    let refused = |reason| frame::Error::new(reason).of_event(&publish.event_id);
+    let refused = |reason| frame::Error::new(reason).of_event(publish.event_id);
     let event_id = publish.event_id.parse().map_err(|_| refuse(refused(Reason::BadEventId)))?;
     let stream =
-        publish.stream.parse().map_err(|_| refuse(refused(Reason::BadStream).of_stream(&publish.stream)))?;
+        publish.stream.parse().map_err(|_| refuse(refused(Reason::BadStream).of_stream(publish.stream)))?;
     let kind = publish
         .kind
         .parse()

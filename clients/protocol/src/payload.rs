@@ -83,8 +83,8 @@ impl Payload {
     /// As [`check`].
     pub fn parse(text: impl Into<Bytes>) -> Result<Self, Invalid> {
         let text = text.into();
-        let value = text.slice_ref(scan(&text)?.as_bytes());
-        Ok(Self(value))
+        let value = scan(&text)?.as_bytes();
+        Ok(Self(if value.len() == text.len() { text } else { text.slice_ref(value) }))
     }
 
     /// What a [`Scanner`] has passed as a payload, but for its size.

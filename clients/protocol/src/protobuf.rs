@@ -17,7 +17,9 @@ use crate::wire;
 
 pub use self::events::encode_events;
 
+mod ack;
 mod events;
+mod publish;
 
 const NOT_PROTOBUF: Malformed = Malformed::Value("a message of the schema");
 
@@ -26,6 +28,14 @@ const NOT_PROTOBUF: Malformed = Malformed::Value("a message of the schema");
 /// # Errors
 /// See [`Rejection`].
 pub fn decode_client(message: &[u8]) -> Result<ClientFrame, Rejection> {
+    match publish::read(message) {
+        Some(publish) => check::publish(publish, Encoding::Protobuf).map(ClientFrame::Publish),
+        None => decode_generally(message),
+    }
+}
+
+/// Reads any frame, by the generated code.
+pub(crate) fn decode_generally(message: &[u8]) -> Result<ClientFrame, Rejection> {
     let number = only_field(message)?;
     let frame = wire::ClientFrame::decode(message).map_err(|_| NOT_PROTOBUF)?;
     check::client(frame.frame.ok_or_else(|| unknown(number))?, Encoding::Protobuf)
@@ -49,6 +59,16 @@ pub fn encode_client(frame: &ClientFrame, out: &mut Vec<u8>) {
 
 /// Appends a server's frame to `out`.
 pub fn encode_server(frame: &ServerFrame, out: &mut Vec<u8>) {
+    if let ServerFrame::Ack(ack) = frame
+        && ack::write(ack, out)
+    {
+        return;
+    }
+    encode_generally(frame, out);
+}
+
+/// Writes any frame, by the generated code.
+pub(crate) fn encode_generally(frame: &ServerFrame, out: &mut Vec<u8>) {
     let frame = wire::ServerFrame { frame: Some(frame.into()) };
     frame.encode(out).expect("a vector grows");
 }

@@ -16,6 +16,7 @@ mod properties;
 mod refused;
 mod rings;
 mod split;
+mod straight;
 
 /// A frame of either direction.
 #[derive(Clone, Debug, PartialEq)]

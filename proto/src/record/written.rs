@@ -1,4 +1,4 @@
-//! Writes bodies and segments straight into their bytes, in the one form that `canonical` reads.
+//! Writes bodies, ingress records and segments straight into their bytes, in the one form that `canonical` reads.
 //!
 //! Each event is written once as a body and once or more in a segment: through owned messages that costs an
 //! allocation per text. The bytes are those of the messages in `record.proto`, fields in rising order, what
@@ -6,9 +6,9 @@
 
 use bytes::Bytes;
 use prost::encoding::{encode_varint, encoded_len_varint};
-use sterna_stream::{Cursor, Origin, Policy, Position, Segment};
+use sterna_stream::{Cursor, Hlc, Origin, Policy, Position, Segment};
 
-use super::Body;
+use super::{Accepted, Body};
 
 #[cfg(test)]
 mod tests;
@@ -17,6 +17,13 @@ mod tests;
 pub(super) fn body(body: &Body) -> Bytes {
     let mut bytes = Vec::with_capacity(length_of(body));
     body.write(&mut bytes);
+    bytes.into()
+}
+
+/// The bytes of an ingress record.
+pub(super) fn accepted(accepted: &Accepted<'_>) -> Bytes {
+    let mut bytes = Vec::with_capacity(length_of(accepted));
+    accepted.write(&mut bytes);
     bytes.into()
 }
 
@@ -67,7 +74,11 @@ impl Out for Vec<u8> {
     }
 
     fn varint(&mut self, number: u64) {
-        encode_varint(number, self);
+        // Nearly every length is one byte.
+        match u8::try_from(number) {
+            Ok(small) if small < 0x80 => self.push(small),
+            _ => encode_varint(number, self),
+        }
     }
 
     fn counts(&mut self, _bytes: usize) -> bool {
@@ -91,6 +102,24 @@ impl Fields for Body {
         if let Some(deps) = &self.deps {
             message(out, 8, deps);
         }
+    }
+}
+
+impl Fields for Accepted<'_> {
+    fn write(&self, out: &mut impl Out) {
+        text(out, 1, self.stream.as_str());
+        message(out, 2, self.body);
+        if self.seen != Hlc::ZERO {
+            out.put(&[3 << 3 | 1]);
+            out.put(&self.seen.0.to_le_bytes());
+        }
+        text(out, 4, self.actor.as_str());
+        text(out, 5, self.request_id);
+        text(out, 6, self.grant_id);
+        if !self.policy.access.is_empty() || !self.policy.member.is_empty() {
+            message(out, 7, self.policy);
+        }
+        number(out, 8, self.member.into());
     }
 }
 

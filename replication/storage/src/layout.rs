@@ -4,6 +4,9 @@
 //! with `#`, which no region, origin, stream or tenant contains. Golden-tested: these texts are stored for
 //! ever.
 
+use std::sync::Arc;
+
+use smallvec::SmallVec;
 use sterna_stream::{Origin, Region, StreamId, UserId};
 
 use crate::key::{Key, Name};
@@ -14,7 +17,7 @@ mod tests;
 
 /// Of the segment of (stream, origin) that begins with seq `first` (E2).
 pub fn segment(stream: &StreamId, origin: &Origin, first: u64) -> Key {
-    Key::new(Name::Events, stream.as_str(), numbered(origin.as_str(), first))
+    Key::new(Name::Events, stream.shared(), numbered(origin.as_str(), first))
 }
 
 /// Origin and first seq of a segment's sort key; `None` if it is not one.
@@ -158,17 +161,16 @@ fn device_hash(tenant: &str, user: &UserId, device: &str) -> String {
     format!("{tenant}#{device}#{user}")
 }
 
-fn numbered(prefix: &str, number: u64) -> String {
-    let mut text = String::with_capacity(prefix.len() + 21);
-    text.push_str(prefix);
-    text.push('#');
+fn numbered(prefix: &str, number: u64) -> Arc<str> {
     let (mut rest, mut digits) = (number, [b'0'; 20]);
     for digit in digits.iter_mut().rev() {
         *digit = b'0' + (rest % 10) as u8;
         rest /= 10;
     }
-    text.extend(digits.map(char::from));
-    text
+    let mut text = SmallVec::<[u8; 96]>::from_slice(prefix.as_bytes());
+    text.push(b'#');
+    text.extend_from_slice(&digits);
+    std::str::from_utf8(&text).expect("a text and digits").into()
 }
 
 fn parse_u64(digits: &str) -> Option<u64> {

@@ -13,10 +13,10 @@ use sterna_stream::map::Map;
 use sterna_stream::{Cursor, Origin, StreamId};
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::limits::{CLOSE_S, Limits};
+use crate::limits::{CLOSE_S, Limits, SPARE_FRAMES, SPARE_OUTBOXES};
 use crate::ring::Ring;
 use crate::seams::{Ask, Encode};
-use crate::session::{Ended, Phase, Session, SessionId};
+use crate::session::{Ended, Outbox, Phase, Session, SessionId};
 use crate::shard::Refused;
 use crate::wheel::Wheel;
 use crate::wire::{self, Encoding, Frames, Messages};
@@ -91,6 +91,9 @@ pub(crate) struct Contents<S> {
     pub(crate) dirty: VecDeque<u32>,
     /// Sessions with frames of their own; each at most once.
     pub(crate) pending: VecDeque<SessionId>,
+    /// Empty outboxes for the next acks.
+    #[expect(clippy::vec_box, reason = "they move into sessions as they are")]
+    pub(crate) spare: Vec<Box<Outbox>>,
     pub(crate) pings: [Frames; 2],
 }
 
@@ -118,6 +121,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Contents<S> {
             generation: 0,
             dirty: VecDeque::new(),
             pending: VecDeque::new(),
+            spare: Vec::new(),
             pings,
         }
     }
@@ -142,6 +146,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Contents<S> {
     pub(crate) fn deliver(&mut self, id: SessionId, frames: Frames) -> bool {
         let (most_frames, most_bytes) = (self.limits.outbox_frames, self.limits.outbox_bytes);
         let Some(session) = self.session(id).filter(|session| session.is_open()) else { return false };
+        if session.outbox.is_none() {
+            self.sessions[id.slot as usize].outbox = Some(self.spare.pop().unwrap_or_default());
+        }
+        let session = &mut self.sessions[id.slot as usize];
         let outbox = session.outbox.get_or_insert_default();
         if outbox.own_frames >= most_frames || outbox.own_bytes + frames.len() > most_bytes {
             self.close_slow(id.slot);
@@ -183,6 +191,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Contents<S> {
         session.put_own(frames.clone());
         self.queue(id.slot);
         true
+    }
+
+    /// Frees a session's outbox when nothing is in it. A few are kept: nearly every ack would make one.
+    pub(crate) fn tidy(&mut self, slot: u32) {
+        if let Some(outbox) = self.sessions[slot as usize].tidy()
+            && self.spare.len() < SPARE_OUTBOXES
+            && outbox.frames.capacity() <= SPARE_FRAMES
+        {
+            self.spare.push(outbox);
+        }
     }
 
     pub(crate) fn close(&mut self, id: SessionId, ended: Ended, frame: Frames) {

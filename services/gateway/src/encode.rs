@@ -3,6 +3,7 @@
 //! A segment is encoded once per subprotocol and shared by all who follow its ring. An event whose body
 //! cannot be read is not left out, because that would be a hole: it is told as one whose content is gone.
 
+use smallvec::SmallVec;
 use sterna_proto::record::Body;
 use sterna_protocol::frame::{self, EventRef, Gap as GapFrame, Head, ServerFrame, Subscribed};
 use sterna_protocol::{Encoding, json, protobuf};
@@ -18,21 +19,20 @@ pub struct Subprotocols;
 
 impl Encode for Subprotocols {
     fn events(&self, segment: &Segment, out: &mut Messages) {
-        let bodies: Vec<Option<Body>> = segment.bodies.iter().map(|bytes| Body::decode(bytes).ok()).collect();
-        let events: Vec<EventRef<'_>> = segment
-            .events()
-            .zip(&bodies)
-            .map(|((seq, hlc, _), body)| event(segment, seq, hlc, body))
-            .collect();
+        let bodies = segment.bodies.iter().map(|bytes| Body::decode(bytes).ok());
+        let bodies: SmallVec<[Option<Body>; 1]> = bodies.collect();
+        let events = segment.events().zip(&bodies);
+        let events: SmallVec<[EventRef<'_>; 1]> =
+            events.map(|((seq, hlc, _), body)| event(segment, seq, hlc, body)).collect();
         let mut rest = &events[..];
         while !rest.is_empty() {
-            let mut bytes = Vec::with_capacity(1_024);
-            let taken = match out.encoding() {
-                wire::Encoding::Json => json::encode_events(&mut bytes, &segment.stream, rest),
-                wire::Encoding::Protobuf => protobuf::encode_events(&mut bytes, &segment.stream, rest),
-            };
-            debug_assert!(bytes.len() <= FRAME_BYTES && taken > 0, "an event fits a frame");
-            out.add(&bytes);
+            let about = rest.iter().map(about).sum::<usize>().min(FRAME_BYTES);
+            let encoding = out.encoding();
+            let taken = out.add_written(about, |bytes| match encoding {
+                wire::Encoding::Json => json::encode_events(bytes, &segment.stream, rest),
+                wire::Encoding::Protobuf => protobuf::encode_events(bytes, &segment.stream, rest),
+            });
+            debug_assert!(taken > 0, "an event fits a frame");
             rest = &rest[taken.max(1)..];
         }
     }
@@ -52,11 +52,19 @@ impl Encode for Subprotocols {
     }
 }
 
+/// What an event takes in a frame beside its payload, in JSON, with names of usual length.
+const EVENT_ABOUT: usize = 256;
+/// What a frame that is no `events` takes: nearly all are acks of one event.
+const FRAME_ABOUT: usize = 128;
+
+fn about(event: &EventRef<'_>) -> usize {
+    EVENT_ABOUT + event.payload.len()
+}
+
 /// Adds one frame.
 pub(crate) fn add(out: &mut Messages, frame: &ServerFrame) {
-    let mut bytes = Vec::with_capacity(256);
-    encoding(out.encoding()).encode_server(frame, &mut bytes);
-    out.add(&bytes);
+    let encoding = encoding(out.encoding());
+    out.add_written(FRAME_ABOUT, |bytes| encoding.encode_server(frame, bytes));
 }
 
 /// One frame as messages.

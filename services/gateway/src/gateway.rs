@@ -5,6 +5,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeSet, VecDeque};
+use std::fmt::Write;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -323,7 +324,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Inner<S> {
     /// A name for one request of one session, for the audit trail.
     pub(crate) fn request_id(&self) -> String {
         self.requests.set(self.requests.get() + 1);
-        format!("{}/{}", self.config.name, self.requests.get())
+        let mut id = String::with_capacity(self.config.name.len() + 21);
+        id.push_str(&self.config.name);
+        let _ = write!(id, "/{}", self.requests.get());
+        id
     }
 
     /// Ends a session with an `error` frame and the close code that belongs to it.

@@ -242,10 +242,10 @@ impl<S> Session<S> {
         self.follows.iter().position(|follow| follow.ring == ring)
     }
 
-    /// Frees the outbox when nothing is in it.
-    pub(crate) fn tidy(&mut self) {
-        if self.outbox.as_ref().is_some_and(|o| o.frames.is_empty() && o.joins.is_empty()) {
-            self.outbox = None;
-        }
+    /// Gives up the outbox when nothing is in it.
+    pub(crate) fn tidy(&mut self) -> Option<Box<Outbox>> {
+        let mut outbox = self.outbox.take_if(|o| o.frames.is_empty() && o.joins.is_empty())?;
+        outbox.give_room();
+        Some(outbox)
     }
 }

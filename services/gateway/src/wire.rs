@@ -34,6 +34,9 @@ pub enum Encoding {
     Protobuf,
 }
 
+/// Longest header of a server's frame: two bytes and a length of eight.
+const HEADER_BYTES: usize = 10;
+
 /// A buffer to which complete messages of one encoding are added.
 #[derive(Debug)]
 pub struct Messages {
@@ -73,8 +76,23 @@ impl Messages {
 
     /// Adds one message. A payload above [`FRAME_BYTES`] is the caller's error: clients refuse it.
     pub fn add(&mut self, payload: &[u8]) {
-        debug_assert!(payload.len() <= FRAME_BYTES, "a message must fit one frame");
-        frame(self.encoding.opcode(), payload, &mut self.bytes);
+        self.add_written(payload.len(), |out| out.extend_from_slice(payload));
+    }
+
+    /// Adds the message that `write` appends, of `about` so many bytes.
+    pub fn add_written<R>(&mut self, about: usize, write: impl FnOnce(&mut Vec<u8>) -> R) -> R {
+        let begins = self.bytes.len();
+        self.bytes.reserve(HEADER_BYTES + about);
+        self.bytes.extend_from_slice(&[0; HEADER_BYTES]);
+        let result = write(&mut self.bytes);
+        let payload = self.bytes.len() - begins - HEADER_BYTES;
+        debug_assert!(payload <= FRAME_BYTES, "a message must fit one frame");
+        let mut codec = Codec::new();
+        let header = header(&mut codec, self.encoding.opcode(), payload);
+        self.bytes[begins..begins + header.len()].copy_from_slice(header);
+        // Nearly all headers are shorter than the longest one: the payload moves up to its own.
+        self.bytes.drain(begins + header.len()..begins + HEADER_BYTES);
+        result
     }
 
     /// Whether nothing was added.
@@ -102,14 +120,12 @@ pub fn pong(payload: &[u8]) -> Frames {
 }
 
 fn single(opcode: OpCode, payload: &[u8]) -> Frames {
-    let mut bytes = Vec::with_capacity(payload.len() + 2);
-    frame(opcode, payload, &mut bytes);
-    Frames::from(bytes)
+    let mut codec = Codec::new();
+    Frames::from([header(&mut codec, opcode, payload.len()), payload].concat())
 }
 
-fn frame(opcode: OpCode, payload: &[u8], out: &mut Vec<u8>) {
+fn header(codec: &mut Codec, opcode: OpCode, payload: usize) -> &[u8] {
     let mut header = Header::new(opcode);
-    header.set_payload_len(payload.len());
-    out.extend_from_slice(Codec::new().encode_header(&header));
-    out.extend_from_slice(payload);
+    header.set_payload_len(payload);
+    codec.encode_header(&header)
 }

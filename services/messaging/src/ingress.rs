@@ -2,27 +2,25 @@
 //! (A12).
 
 use bytes::Bytes;
-use prost::Message;
 use sterna_access::Grant;
 use sterna_log::Entry;
-use sterna_proto::record::{self, Body, Ingress};
-use sterna_proto::{convert, v1};
+use sterna_proto::record::{self, Accepted, Body, Ingress};
 use sterna_stream::Hlc;
 use sterna_stream::sequencer::{Known, Record};
 
 /// The record's bytes for an event that was admitted under `grant`.
-pub(crate) fn encode(grant: &Grant, body: &Body, seen: Hlc, member: bool, request_id: String) -> Bytes {
-    let record = v1::IngressRecord {
-        stream: grant.resource().as_str().to_owned(),
-        body: body.encode(),
-        seen: seen.0,
-        actor: grant.subject().as_str().to_owned(),
+pub(crate) fn encode(grant: &Grant, body: &Body, seen: Hlc, member: bool, request_id: &str) -> Bytes {
+    let accepted = Accepted {
+        stream: grant.resource(),
+        body,
+        seen,
+        actor: grant.subject(),
         request_id,
-        grant_id: grant.id().to_owned(),
-        policy: convert::policy_field(grant.policy()),
+        grant_id: grant.id(),
+        policy: grant.policy(),
         member,
     };
-    record.encode_to_vec().into()
+    accepted.encode()
 }
 
 /// The record as the sequencer takes it. What is no ingress record was not written by Publish: it is reported

@@ -12,7 +12,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::{FuturesUnordered, Stream};
-use sterna_log::Record;
+use sterna_log::{Offset, Record};
 use sterna_proto::v1;
 use sterna_proto::v1::publish_down::Outcome;
 use sterna_stream::{Reason, Refusal, limits, partition};
@@ -37,12 +37,24 @@ pub(crate) struct Publishing {
     ended: bool,
 }
 
+/// A record on its way into the ingress.
+type Produced = BoxFuture<'static, Result<Offset, sterna_log::Error>>;
+
+/// What else the answer to a command says.
+struct Answering {
+    tag: u64,
+    incarnation: u32,
+    partition: u16,
+    single_copy: bool,
+}
+
 impl Publishing {
     pub(crate) fn new(role: Arc<Inner>, commands: Streaming<v1::PublishUp>) -> Self {
         Self { role, commands, pending: FuturesUnordered::new(), grants: Grants::new(), ended: false }
     }
 
-    fn take(&mut self, up: v1::PublishUp) -> Result<BoxFuture<'static, v1::PublishDown>, Refusal> {
+    /// Has the ingress take a command in, if it may be.
+    fn take(&mut self, up: v1::PublishUp) -> Result<(Produced, Answering), Refusal> {
         let now_ms = self.role.process.clock().wall_ms();
         let config = &self.role.config;
         let opened = self.grants.open(&self.role.grant_key, config, &up.grant, now_ms)?;
@@ -55,22 +67,25 @@ impl Publishing {
             return Err(Reason::Overloaded.because("this stream takes no more for the moment"));
         }
         let value =
-            ingress::encode(&opened.grant, &admitted.body, admitted.seen, admitted.member, up.request_id);
+            ingress::encode(&opened.grant, &admitted.body, admitted.seen, admitted.member, &up.request_id);
         if value.len() > limits::FRAME_BYTES {
             return Err(Reason::PayloadTooLarge.because("the event with its envelope is larger than 64 KiB"));
         }
         let produced = self.role.log.produce(Record {
             topic: config.ingress.clone(),
             partition,
-            key: Bytes::copy_from_slice(stream.as_str().as_bytes()),
+            key: Bytes::from_owner(stream.clone()),
             value,
             headers: Default::default(),
             timestamp_ms: now_ms,
         });
-        let (tag, single_copy) = (up.tag, self.role.load.single_copy(partition));
-        let incarnation = config.origin.incarnation();
-        let stands = move |offset| v1::Position { incarnation, partition: partition.into(), offset };
-        Ok(produced.map(move |result| answer(tag, accepted(result.map(stands), single_copy))).boxed())
+        let answering = Answering {
+            tag: up.tag,
+            incarnation: config.origin.incarnation(),
+            partition,
+            single_copy: self.role.load.single_copy(partition),
+        };
+        Ok((produced, answering))
     }
 }
 
@@ -94,9 +109,12 @@ impl Stream for Publishing {
                 Poll::Ready(Some(Ok(up))) => {
                     let tag = up.tag;
                     match this.take(up) {
-                        Ok(mut pending) => match pending.poll_unpin(cx) {
-                            Poll::Ready(down) => return Poll::Ready(Some(Ok(down))),
-                            Poll::Pending => this.pending.push(pending),
+                        Ok((mut produced, answering)) => match produced.poll_unpin(cx) {
+                            Poll::Ready(result) => return Poll::Ready(Some(Ok(answering.answer(result)))),
+                            Poll::Pending => {
+                                let pending = produced.map(move |result| answering.answer(result));
+                                this.pending.push(pending.boxed());
+                            }
                         },
                         Err(refusal) => return Poll::Ready(Some(Ok(answer(tag, refused(&refusal))))),
                     }
@@ -104,6 +122,14 @@ impl Stream for Publishing {
                 Poll::Ready(Some(Err(_)) | None) => this.ended = true,
             }
         }
+    }
+}
+
+impl Answering {
+    fn answer(self, result: Result<Offset, sterna_log::Error>) -> v1::PublishDown {
+        let Self { tag, incarnation, partition, single_copy } = self;
+        let stands = |offset| v1::Position { incarnation, partition: partition.into(), offset };
+        answer(tag, accepted(result.map(stands), single_copy))
     }
 }
 

@@ -154,7 +154,7 @@ impl World {
             topic: self.config.ingress.clone(),
             partition: partition::of(stream, self.config.partitions),
             key: Bytes::new(),
-            value: ingress::encode(&grant, &body, Hlc::ZERO, false, String::new()),
+            value: ingress::encode(&grant, &body, Hlc::ZERO, false, ""),
             headers: Default::default(),
             timestamp_ms: self.clock.wall_ms(),
         };

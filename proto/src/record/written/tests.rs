@@ -24,6 +24,20 @@ fn body_generally(body: &Body) -> Vec<u8> {
     message.encode_to_vec()
 }
 
+fn accepted_generally(accepted: &Accepted<'_>) -> Vec<u8> {
+    let message = v1::IngressRecord {
+        stream: accepted.stream.as_str().to_owned(),
+        body: body_generally(accepted.body).into(),
+        seen: accepted.seen.0,
+        actor: accepted.actor.as_str().to_owned(),
+        request_id: accepted.request_id.to_owned(),
+        grant_id: accepted.grant_id.to_owned(),
+        policy: convert::policy_field(accepted.policy),
+        member: accepted.member,
+    };
+    message.encode_to_vec()
+}
+
 fn segment_generally(segment: &Segment) -> Vec<u8> {
     let message = v1::Segment {
         stream: segment.stream.as_str().to_owned(),
@@ -77,6 +91,34 @@ proptest! {
             deps,
         };
         prop_assert_eq!(super::body(&body), body_generally(&body));
+    }
+
+    #[test]
+    fn an_ingress_record_is_written_as_its_message(
+        (id, resend, member) in any::<(u128, bool, bool)>(), seen in numbers(),
+        (payload, request_id, grant_id) in (texts(), texts(), "[a-z]{0,3}"), policy in policies(),
+    ) {
+        let body = Body {
+            id: EventId::mint((id >> 80) as u64, id),
+            author: "ana".parse().unwrap(),
+            kind: "message".parse().unwrap(),
+            payload: payload.into(),
+            content: ContentHash([7; 16]),
+            resend,
+            key: String::new(),
+            deps: None,
+        };
+        let accepted = Accepted {
+            stream: &"acme/chat/general".parse().unwrap(),
+            body: &body,
+            seen: Hlc(seen),
+            actor: &"ben".parse().unwrap(),
+            request_id: &request_id,
+            grant_id: &grant_id,
+            policy: &policy,
+            member,
+        };
+        prop_assert_eq!(super::accepted(&accepted), accepted_generally(&accepted));
     }
 
     #[test]

@@ -82,7 +82,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Inner<S> {
         let up = v1::PublishUp {
             tag,
             grant,
-            event_id: Bytes::copy_from_slice(&publish.event_id.to_bytes()),
+            event_id: Bytes::from_owner(publish.event_id.to_bytes()),
             kind: publish.kind.as_str().to_owned(),
             payload: publish.payload.into_bytes(),
             seen: seen.max(shown).0,

@@ -151,7 +151,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Contents<S> {
         let session = &mut self.sessions[slot as usize];
         let Some(outbox) = session.outbox.as_deref() else { return };
         if !outbox.frames.is_empty() || session.partial.is_some() {
-            return session.tidy();
+            return self.tidy(slot);
         }
         if session.phase != Phase::Open {
             session.outbox = None;
@@ -163,7 +163,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Contents<S> {
             Some(Step::Queued) => self.advance(slot, true),
             _ => {}
         }
-        self.sessions[slot as usize].tidy();
+        self.tidy(slot);
     }
 
     /// What comes next is not readable yet: out of the line, and again in a second.
@@ -205,7 +205,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Contents<S> {
         if had_turn && is_open {
             self.advance(slot, true);
         }
-        self.sessions[slot as usize].tidy();
+        self.tidy(slot);
     }
 }
 

@@ -72,6 +72,13 @@ enum Done {
     Checkpoint(bool),
 }
 
+/// What a turn of a term begins with.
+enum Come {
+    Tick,
+    Answer(Done),
+    Batch(Option<Batch>),
+}
+
 enum Ended {
     Again,
     Stop(Why),
@@ -84,6 +91,8 @@ struct Term<'a> {
     tables: Tables,
     machine: Arc<Mutex<Partition>>,
     actions: Vec<Action>,
+    /// Room for the puts among them.
+    puts: Vec<(v1::Item, Arc<Segment>)>,
     appends: Appends,
     pending: FuturesUnordered<BoxFuture<'static, Done>>,
     /// Answers that were there at once. No more than the machine has under way.
@@ -105,6 +114,8 @@ struct Term<'a> {
     damaged: Map<StreamId, Instant>,
     /// What was met in the table that nothing can go on from.
     broken: Option<Why>,
+    /// The wall's time, read once for what comes in together.
+    wall_ms: u64,
 }
 
 impl Driver {
@@ -187,6 +198,7 @@ impl<'a> Term<'a> {
             tables,
             machine: Arc::new(Mutex::new(machine)),
             actions: Vec::new(),
+            puts: Vec::new(),
             appends: Appends::new(driver.shared.appends.clone()),
             pending: FuturesUnordered::new(),
             ready: VecDeque::new(),
@@ -199,6 +211,7 @@ impl<'a> Term<'a> {
             fed: false,
             damaged: Map::default(),
             broken: None,
+            wall_ms: 0,
         }
     }
 
@@ -208,11 +221,17 @@ impl<'a> Term<'a> {
         let drain = self.driver.shared.process.drain_signal();
         let mut feeding = true;
         loop {
-            tokio::select! {
+            let come = tokio::select! {
                 biased;
-                _ = tick.tick() => self.tick().await,
-                done = poll_fn(|cx| self.poll_answer(cx)) => self.take_answers(done),
-                batch = batches.recv(), if feeding => match batch {
+                _ = tick.tick() => Come::Tick,
+                done = poll_fn(|cx| self.poll_answer(cx)) => Come::Answer(done),
+                batch = batches.recv(), if feeding => Come::Batch(batch),
+            };
+            self.wall_ms = self.driver.shared.process.clock().wall_ms();
+            match come {
+                Come::Tick => self.tick().await,
+                Come::Answer(done) => self.take_answers(done),
+                Come::Batch(batch) => match batch {
                     Some(batch) => self.feed(batch, batches.len()).await,
                     None if drain.is_raised() => feeding = false,
                     None => self.handle(Input::Revoked),
@@ -232,9 +251,8 @@ impl<'a> Term<'a> {
     }
 
     fn handle(&mut self, input: Input) {
-        let wall_ms = self.driver.shared.process.clock().wall_ms();
         let mut machine = self.machine.lock().unwrap_or_else(PoisonError::into_inner);
-        machine.handle(input, wall_ms, &mut self.actions);
+        machine.handle(input, self.wall_ms, &mut self.actions);
     }
 
     /// Hands a batch in, behind which `waiting` others stand in the feed.
@@ -325,7 +343,7 @@ impl<'a> Term<'a> {
     // === actions ===
 
     async fn act(&mut self) -> Option<Ended> {
-        let mut puts = Vec::new();
+        let mut puts = std::mem::take(&mut self.puts);
         let mut actions = std::mem::take(&mut self.actions);
         for action in actions.drain(..) {
             match action {
@@ -365,7 +383,8 @@ impl<'a> Term<'a> {
             }
         }
         self.actions = actions;
-        self.append(puts);
+        self.append(&mut puts);
+        self.puts = puts;
         None
     }
 
@@ -375,8 +394,8 @@ impl<'a> Term<'a> {
         item(segment, bytes)
     }
 
-    fn append(&mut self, puts: Vec<(v1::Item, Arc<Segment>)>) {
-        let mut puts = puts.into_iter().peekable();
+    fn append(&mut self, puts: &mut Vec<(v1::Item, Arc<Segment>)>) {
+        let mut puts = puts.drain(..).peekable();
         while puts.peek().is_some() {
             let some = puts.by_ref().take(APPEND_ITEMS);
             let (items, names) = some.map(|(item, put)| (item, (put.stream.clone(), put.first))).unzip();
@@ -388,29 +407,32 @@ impl<'a> Term<'a> {
         let shared = &self.driver.shared;
         let (key, value) = match what {
             What::Segment(segment) => {
-                let key = Bytes::copy_from_slice(segment.stream.as_str().as_bytes());
+                let key = Bytes::from_owner(segment.stream.clone());
                 let kept = self.encoded.remove(&(segment.stream.clone(), segment.first));
                 (key, kept.unwrap_or_else(|| record::encode_segment(segment)))
             }
             What::Mark => (Bytes::new(), self.mark.clone()),
         };
         let header = (LOG_POS.into(), Placed { pos, continues }.encode());
-        let produced = shared.log.produce(LogEntry {
+        let mut produced = shared.log.produce(LogEntry {
             topic: shared.config.log.clone(),
             partition: self.driver.partition,
             key,
             value,
             headers: [header].into_iter().collect(),
-            timestamp_ms: shared.process.clock().wall_ms(),
+            timestamp_ms: self.wall_ms,
         });
-        let answered = produced.map(move |result| match result {
+        let answered = move |result| match result {
             Ok(offset) => Done::Produced(pos, Some(offset)),
             Err(error) => {
                 tracing::warn!(n = pos.n, %error, "a log record was not produced: taking over again");
                 Done::Produced(pos, None)
             }
-        });
-        self.carry_on(Box::pin(answered));
+        };
+        match produced.as_mut().now_or_never() {
+            Some(result) => self.ready.push_back(answered(result)),
+            None => self.pending.push(Box::pin(produced.map(answered))),
+        }
     }
 
     fn read_range(&mut self, stream: StreamId, since: Hlc, last: u64) {

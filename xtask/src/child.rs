@@ -52,7 +52,8 @@ impl Cargo {
         Cargo { root: root.to_owned(), args: words(args), vars: Vec::new(), then: None }
     }
 
-    /// Followed by `program`, a path from `root`, with `args`.
+    /// Followed by `program` with `args`: a path from `root`, where cargo builds it unless it says that it
+    /// built it elsewhere.
     pub(crate) fn then(mut self, program: impl Into<PathBuf>, args: &str) -> Cargo {
         self.then = Some((program.into(), words(args)));
         self
@@ -108,16 +109,32 @@ impl Cargo {
     /// Runs it, shows its output and counts its test results. The error says how it ended.
     pub(crate) fn run(&self) -> (Tally, Result<(), String>) {
         let mut tally = Tally::default();
-        let missing = "install it from rustup.rs";
-        let ended = watch(self.command(), &mut tally, "cargo", missing).and_then(|()| match &self.then {
-            None => Ok(()),
-            Some((program, args)) => {
-                let name = program.display().to_string();
-                let command = self.prepared(Command::new(self.root.join(program)), args);
+        let ended = match &self.then {
+            None => watch(self.command(), &mut tally, "cargo", "install it from rustup.rs"),
+            Some((program, args)) => self.build(program).and_then(|built| {
+                let command = self.prepared(Command::new(&built), args);
+                let name = built.strip_prefix(&self.root).unwrap_or(&built).display().to_string();
                 watch(command, &mut tally, &name, "was it built elsewhere?")
-            }
-        });
+            }),
+        };
         (tally, ended)
+    }
+
+    /// Builds `program` and says where it stands: a configuration of cargo's may name another folder, or a
+    /// target, which has a folder of its own.
+    fn build(&self, program: &Path) -> Result<PathBuf, String> {
+        let mut command = self.command();
+        if self.args.first().is_some_and(|first| first == "build") {
+            command.arg("--message-format=json-render-diagnostics");
+        }
+        let done = command.stderr(Stdio::inherit()).output();
+        let done =
+            done.map_err(|error| format!("cannot start cargo ({error}); install it from rustup.rs"))?;
+        if !done.status.success() {
+            return Err(format!("ended with {}", done.status));
+        }
+        let said = String::from_utf8_lossy(&done.stdout);
+        Ok(executable(&said, program).unwrap_or_else(|| self.root.join(program)))
     }
 
     /// Runs it as a command of its own.
@@ -152,6 +169,13 @@ fn watch(mut command: Command, tally: &mut Tally, name: &str, remedy: &str) -> R
     }
     let status = child.wait().map_err(|error| format!("waiting for it: {error}"))?;
     if status.success() { Ok(()) } else { Err(format!("ended with {status}")) }
+}
+
+/// Where cargo's messages, one a line, say that it put the program of this name.
+fn executable(messages: &str, program: &Path) -> Option<PathBuf> {
+    let messages = messages.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+    let mut built = messages.filter_map(|message| Some(PathBuf::from(message.get("executable")?.as_str()?)));
+    built.find(|path| path.file_stem() == program.file_stem())
 }
 
 fn words(line: &str) -> Vec<String> {
@@ -213,6 +237,27 @@ mod tests {
         assert_eq!(call("no-such-command").run().1.unwrap_err(), "ended with exit status: 101");
         let nowhere = Cargo::new(Path::new("."), "--version").then("no/such/program", "").run();
         assert!(nowhere.1.unwrap_err().contains("cannot start no/such/program"));
+    }
+
+    #[test]
+    fn a_program_is_started_where_cargo_put_it() {
+        let root = std::env::temp_dir().join(format!("xtask-child-{}", std::process::id()));
+        std::fs::create_dir_all(root.join("src")).unwrap();
+        std::fs::create_dir_all(root.join(".cargo")).unwrap();
+        let asked = Command::new("rustc").arg("-vV").output().unwrap();
+        let asked = String::from_utf8(asked.stdout).unwrap();
+        let host = asked.lines().find_map(|line| line.strip_prefix("host: ")).unwrap();
+        for (file, text) in [
+            ("Cargo.toml", "[package]\nname = \"lesson\"\nedition = \"2024\"\n[workspace]\n"),
+            (".cargo/config.toml", &format!("[build]\ntarget = \"{host}\"\n")),
+            ("src/main.rs", "fn main() { println!(\"test result: ok. 7 passed; 0 failed\") }"),
+        ] {
+            std::fs::write(root.join(file), text).unwrap();
+        }
+        let call = Cargo::new(&root, "build --offline").then("target/debug/lesson", "");
+        let (tally, ended) = call.var("CARGO_TARGET_DIR", root.join("target").display().to_string()).run();
+        std::fs::remove_dir_all(&root).unwrap();
+        assert_eq!((ended, tally.passed), (Ok(()), 7));
     }
 
     #[test]

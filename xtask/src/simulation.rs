@@ -17,7 +17,7 @@ const MUTANTS_FOLDER: &str = "target/mutants";
 /// dependencies the features that the packages of a call want, so with another selection than the tests' it
 /// would build nearly everything a second time.
 const PROGRAM: &str = "build --workspace --bin sterna-simulation";
-/// Where in its folder it then stands.
+/// Where in its folder it then stands, unless cargo is configured to build for a target.
 const BUILT: &str = "debug/sterna-simulation";
 
 /// Whether the simulation's program exists; the error says what is missing.

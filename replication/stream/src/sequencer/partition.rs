@@ -160,6 +160,12 @@ impl Partition {
         &self.desk.counters
     }
 
+    /// What it remembers of ids.
+    #[cfg(test)]
+    pub(super) fn window(&self) -> &Window {
+        &self.desk.window
+    }
+
     fn take(&mut self, input: Input, wall_ms: u64, out: &mut Vec<Action>) -> Result<(), Halt> {
         match input {
             Input::Records(records) => self.feed(records, wall_ms, out),

@@ -61,11 +61,15 @@ impl Script {
     }
 
     fn resumed(resume: u64, limits: Limits) -> Self {
+        Self::salted(resume, limits, 7)
+    }
+
+    fn salted(resume: u64, limits: Limits, salt: u64) -> Self {
         let place = Place { origin: "us-east-1".parse().unwrap(), incarnation: 1, partition: 3 };
         let ingress = 0..1_000;
         let checkpoint = Checkpoint { term: 0, number: 0, resume, log: LogEnd::default(), index: vec![] };
         let found = Evidence { place, checkpoint: Some(checkpoint), ingress, log: Tail::from(None) };
-        let machine = Partition::new(takeover::open(found).unwrap(), limits, peek, 7);
+        let machine = Partition::new(takeover::open(found).unwrap(), limits, peek, salt);
         Self { machine, asked: Vec::new() }
     }
 

@@ -136,6 +136,12 @@ impl Window {
         }
     }
 
+    /// The numbers in the index, in the order of where they stand.
+    #[cfg(test)]
+    pub(super) fn places(&self) -> Vec<u32> {
+        self.index.numbers().collect()
+    }
+
     fn holds(&self, load: u64, event: Known) -> bool {
         let content = self.first_content(by_id(&self.hasher, load, event.id), load, event.id);
         content == Some(event.content) || self.holds_again(load, event)
@@ -292,6 +298,7 @@ fn spot(hasher: &FixedState, number: u32, entry: &Remembered) -> Spot {
 }
 
 fn hash(hasher: &FixedState, number: u32, entry: Option<&Remembered>) -> u64 {
+    steps(1);
     debug_assert!(entry.is_some(), "the index holds numbers of entries that are there");
     entry.map_or(0, |entry| spot(hasher, number, entry).hash)
 }

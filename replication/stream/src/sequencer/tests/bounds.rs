@@ -170,3 +170,19 @@ fn a_newer_term_is_looked_for_and_ends_the_machine() {
     script.hand(Input::Tick { mark: Some([3; 32]) });
     assert_eq!(asked(&mut script), 0, "it has ended");
 }
+
+/// E29: where a partition's ids stand in its window is its salt's doing: who does not know that cannot choose
+/// ids that stand in each other's way.
+#[test]
+fn a_partitions_ids_stand_where_its_salt_puts_them() {
+    let places = |salt| {
+        let mut script = Script::salted(0, Limits::default(), salt);
+        script.feed((0..64).map(|offset| new(offset, 1)));
+        script.settle();
+        let places = script.machine.window().places();
+        assert_eq!(places.len(), 64);
+        places
+    };
+    assert_eq!(places(7), places(7));
+    assert_ne!(places(7), places(8));
+}

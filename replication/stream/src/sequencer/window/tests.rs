@@ -177,6 +177,29 @@ fn the_index_gives_back_what_a_crowd_left() {
     }
 }
 
+/// Steps to remember a crowd of `n` ids of one moment, and then as many others that push it out: those that a
+/// table which grows or shrinks moves are counted, too.
+fn cost_of_a_crowd(n: u64) -> u64 {
+    let mut window = Window::new(n as usize, 1, 0);
+    window.open(1, Hlc::ZERO);
+    counted::of(|| {
+        for at in 0..2 * n {
+            let time_ms = if at < n { 1_000 } else { 2_000 + at * 16 };
+            window.remember(1, event(u128::from(at), time_ms, false), Hlc(at));
+        }
+    })
+}
+
+/// E29: what tables move when they grow and shrink is paid for by those who came and went: a few steps each,
+/// however large the crowd is.
+#[test]
+fn a_crowd_costs_each_of_its_members_a_few_steps() {
+    for n in [1_000, 4_000, 16_000, 64_000] {
+        let each = cost_of_a_crowd(n) as f64 / (2 * n) as f64;
+        assert!((1.0..6.0).contains(&each), "{each} steps each of {n}");
+    }
+}
+
 /// The salt has a part in where an id stands.
 #[test]
 fn where_an_id_stands_depends_on_the_salt() {

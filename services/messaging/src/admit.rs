@@ -10,7 +10,7 @@ use sterna_proto::v1;
 use sterna_stream::ids::EventKind;
 use sterna_stream::kind::{Effect, Kinds, Payload};
 use sterna_stream::member::Change;
-use sterna_stream::{EventId, Hlc, Reason, Refusal, created, fixed, limits};
+use sterna_stream::{EventId, Hlc, Reason, Refusal, access, created, fixed, limits};
 
 use crate::config::Config;
 use crate::content::ContentKey;
@@ -52,6 +52,9 @@ pub(crate) fn admit(rules: &Rules<'_>, grant: &Grant, up: &v1::PublishUp) -> Res
     let stream_kind = rules.kinds.of(grant.resource())?;
     let effect = stream_kind.check(&kind, Payload::checked(&up.payload))?;
     allowed(grant, (stream_kind.is_fixed(), effect), id, &up.payload)?;
+    if effect == Effect::Access {
+        in_reach(rules, &up.payload)?;
+    }
     // What is folded stands in the chain of such events, whatever it is folded into.
     let member = effect != Effect::None;
     let body = Body {
@@ -80,6 +83,19 @@ fn event_id(rules: &Rules<'_>, bytes: &[u8]) -> Result<EventId, Refusal> {
         );
     }
     Ok(id)
+}
+
+/// A suspension makes tokens void that were issued before it, and stays so when it is lifted (A7): one that
+/// names a far time, by mistake of a unit for example, would lock its users out with no way back.
+fn in_reach(rules: &Rules<'_>, payload: &[u8]) -> Result<(), Refusal> {
+    let not_before_ms = access::payload::parse(payload).map_or(0, |suspension| suspension.not_before_ms);
+    if not_before_ms > rules.now_ms.saturating_add(limits::ID_LEAD_MS) {
+        return Err(Reason::BadRequest.because(
+            "not_before_ms is in the future: nobody was suspended; write when tokens became void, in Unix \
+             milliseconds, now at the latest",
+        ));
+    }
+    Ok(())
 }
 
 fn allowed(

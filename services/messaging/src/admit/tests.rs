@@ -196,3 +196,21 @@ fn an_access_stream_is_founded_by_the_regions_start_alone() {
     let admitted = decide(Manage, "suspension", suspension).unwrap();
     assert!(admitted.member && admitted.body.deps.is_some(), "it is folded, and says what it had seen");
 }
+
+/// A7: `not_before_ms` outlives the suspension, so one from the future, which no token reaches for as long as
+/// it says, is refused; what a clock may be ahead by is not.
+#[test]
+fn a_suspension_makes_no_future_tokens_void() {
+    let decide = |not_before_ms: u64| {
+        let whom = r#""v":1,"everyone":true,"suspended":true"#;
+        let suspension = format!("{{{whom},\"not_before_ms\":{not_before_ms}}}");
+        let up = up(id_at(NOW), "suspension", suspension.as_bytes());
+        decide(Manage, "acme/access/main", &up).map(drop)
+    };
+    for good in [0, 1, NOW, NOW + limits::ID_LEAD_MS] {
+        assert_eq!(decide(good), Ok(()), "{good}");
+    }
+    for far in [NOW + limits::ID_LEAD_MS + 1, NOW * 1_000, u64::MAX] {
+        assert_eq!(decide(far), Err(Reason::BadRequest), "{far}");
+    }
+}

@@ -2,7 +2,8 @@
 //! body in no transfer coding but `chunked`.
 //!
 //! Not here: what the HTTP library finds by itself while it reads a request's head. It answers that 400, 414
-//! or 431 on its own, without a body and without `Sterna-Region`, closes the connection, and asks nobody.
+//! or 431 on its own, without a body and without `Sterna-Region`, closes the connection, and asks nobody; it
+//! has no setting that would change that. docs/protocol.md, section 9, tells clients what it means.
 
 use http::header::{CONNECTION, HOST, HeaderMap, HeaderValue, TRANSFER_ENCODING};
 use http::request::Parts;

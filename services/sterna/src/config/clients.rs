@@ -92,9 +92,14 @@ fn meet(one: SocketAddr, other: SocketAddr) -> bool {
 
 fn is_url(text: &str) -> bool {
     let Ok(url) = text.parse::<Uri>() else { return false };
-    let plain = url.authority().is_some_and(|authority| !authority.as_str().contains('@'));
-    let host = url.host().is_some_and(|host| !host.is_empty());
-    matches!(url.scheme_str(), Some("ws" | "wss")) && plain && host && !text.contains('#')
+    let (Some(authority), Some(host)) = (url.authority(), url.host()) else { return false };
+    // Clients go there as it is written: what is put before a gateway may have a path of its own, but at `/`
+    // everybody would be answered 404.
+    let there = !host.is_empty() && !matches!(url.path(), "" | "/");
+    let port = authority.as_str().strip_prefix(host).is_some_and(|port| {
+        port.is_empty() || port.strip_prefix(':').is_some_and(|port| port.parse::<u16>().is_ok_and(|n| n > 0))
+    });
+    matches!(url.scheme_str(), Some("ws" | "wss")) && there && port && !text.contains('#')
 }
 
 /// As browsers write the header `Origin`, which is compared as bytes: scheme and host in small letters, a
@@ -169,7 +174,9 @@ mod tests {
     fn clients_are_told_a_url_that_they_can_connect_to() {
         let none = ["here", "rt.example.com:80", "http://a/v1/connect", "wss://", "wss:///v1", "ws://a b/c"];
         let more = ["wss://:80/v1", "wss://ana@rt.example.com/v1", "wss://rt.example.com/v1#here"];
-        for url in none.into_iter().chain(more) {
+        let paths = ["wss://rt.example.com", "wss://rt.example.com/", "wss://rt.example.com/?v1/connect"];
+        let ports = ["wss://a:/v1/connect", "wss://a:0/v1/connect", "wss://a:65536/v1/connect"];
+        for url in none.into_iter().chain(more).chain(paths).chain(ports) {
             refused(&format!("[listen]\nurl = \"{url}\""), &["listen.url: ", "write ws:// or wss://"]);
         }
         for url in ["ws://127.0.0.1:8080/v1/connect", "wss://rt.example.com/v1/connect", "wss://[::1]:9/x"] {

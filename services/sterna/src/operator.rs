@@ -18,7 +18,8 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use sterna_gateway::edge::bind;
 use sterna_process::{End, Process};
 use sterna_stream::limits::OPERATOR_CONNECTIONS;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
 use tokio::time::timeout;
 
 use crate::metrics::{self, Bounds, Seen, text};
@@ -49,9 +50,13 @@ pub fn listen(listener: TcpListener, owner: &Process, site: Rc<Site>, bounds: Bo
                 Ok(_) if open.get() >= OPERATOR_CONNECTIONS => {}
                 Ok((socket, _)) => {
                     let (seat, site) = (Seat::take(&open), site.clone());
+                    let answer = answer(socket, move |request| {
+                        let site = site.clone();
+                        async move { reply(&request, &site, bounds).await }
+                    });
                     tasks.spawn_local("an operator's question", End::Expected, async move {
                         // Whoever takes too long or breaks off asks again.
-                        let _ = timeout(CONNECTION_TIME, Box::pin(answer(socket, site, bounds))).await;
+                        let _ = timeout(CONNECTION_TIME, Box::pin(answer)).await;
                         drop(seat);
                     });
                 }
@@ -80,10 +85,14 @@ impl Drop for Seat {
     }
 }
 
-async fn answer(socket: TcpStream, site: Rc<Site>, bounds: Bounds) -> Result<(), hyper::Error> {
-    let service = service_fn(move |request: Request<Incoming>| {
-        let site = site.clone();
-        async move { Ok::<_, Infallible>(reply(&request, &site, bounds).await) }
+async fn answer<S, A>(socket: S, reply: impl Fn(Request<Incoming>) -> A) -> Result<(), hyper::Error>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+    A: Future<Output = Response<Full<Bytes>>>,
+{
+    let service = service_fn(|request: Request<Incoming>| {
+        let answered = reply(request);
+        async move { Ok::<_, Infallible>(answered.await) }
     });
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(QUESTION_TIME).keep_alive(false);
@@ -104,5 +113,30 @@ async fn reply(request: &Request<Incoming>, site: &Site, bounds: Bounds) -> Resp
         }
         (_, "/metrics") => says(StatusCode::METHOD_NOT_ALLOWED, "text/plain", "ask with GET\n".to_owned()),
         _ => says(StatusCode::NOT_FOUND, "text/plain", "there is /metrics here\n".to_owned()),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use sterna_process::paused;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+    use tokio::time::Instant;
+
+    use super::*;
+
+    /// G9: a place is held for as long as a question may take, and by one that is never ended no longer.
+    #[test]
+    fn who_asks_nothing_is_closed_when_the_question_is_due() {
+        for says in ["", "GET /metrics HTTP/1.1\r\nHost: "] {
+            paused(async {
+                let ((mut ours, theirs), started) = (duplex(1024), Instant::now());
+                ours.write_all(says.as_bytes()).await.unwrap();
+                let nothing = async |_| Response::new(Full::new(Bytes::new()));
+                assert!(answer(theirs, nothing).await.is_err(), "{says}");
+                assert_eq!(started.elapsed(), QUESTION_TIME, "{says}");
+                ours.read_to_end(&mut Vec::new()).await.unwrap();
+            });
+        }
     }
 }

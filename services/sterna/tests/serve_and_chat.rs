@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use sterna::config::Config;
-use sterna::operator::{CONNECTION_TIME, QUESTION_TIME};
+use sterna::operator::QUESTION_TIME;
 use sterna::serve::{self, Addresses};
 use sterna_process::{Drain, End, Process, SystemClock};
 use sterna_stream::limits::OPERATOR_CONNECTIONS;
@@ -18,7 +18,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::oneshot;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
 #[path = "terminal/terminal.rs"]
 mod terminal;
@@ -197,7 +197,8 @@ async fn one_too_many(operators: SocketAddr) -> Option<(String, String)> {
     None
 }
 
-/// G9: who says nothing holds a place for a moment only, however many they are.
+/// G9: who says nothing holds a place for a moment only, however many they are. For how long says a test in
+/// paused time (`operator`).
 #[test]
 fn silent_connections_make_room_for_who_asks() {
     run(async {
@@ -208,12 +209,8 @@ fn silent_connections_make_room_for_who_asks() {
         for _ in 0..40 {
             silent.push(TcpStream::connect(operators).await.unwrap());
         }
-        let mut nothing = [0; 1];
-        let closed = timeout(CONNECTION_TIME / 2, silent[0].read(&mut nothing)).await;
-        assert!(
-            matches!(closed, Ok(Ok(0))),
-            "a silent one is closed long before {CONNECTION_TIME:?}: {closed:?}"
-        );
+        let closed = silent[0].read(&mut [0; 1]).await;
+        assert!(matches!(closed, Ok(0)), "a silent one is closed: {closed:?}");
         assert!(asked(operators, "/metrics").await.starts_with("HTTP/1.1 200 OK"), "and there is room");
         stop.raise();
         served.await.unwrap().unwrap();

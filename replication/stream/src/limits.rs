@@ -307,7 +307,7 @@ pub const CREATE_MEMBERS: usize = 50;
 
 // === connections without a session ===
 
-/// Connections that speak HTTP with one shard's edge.
+/// Connections that speak HTTP with one shard's edge. For one more the longest silent makes room.
 pub const HTTP_CONNECTIONS: usize = 1_024;
 /// Connections beyond them that may still ask for health, and for nothing else.
 pub const HEALTH_CONNECTIONS: usize = 64;

@@ -4,8 +4,8 @@
 //! was upgraded leaves HTTP for good: the bare socket and whatever came behind the upgrade go to the shard,
 //! and none of HTTP's buffers stay with the session. `framing` refuses what is no good HTTP, `handshake`
 //! decides who is upgraded, `route` answers what needs nobody else, `request` takes everything below
-//! `/v1/streams` to the shard, `pages` says which web pages may read an answer, `spare` keeps places for
-//! health checks, `listen` makes sockets.
+//! `/v1/streams` to the shard, `pages` says which web pages may read an answer, `silent` knows who makes room
+//! when all places are taken, `spare` keeps some for health checks, `listen` makes sockets.
 //!
 //! The edge is a process of its own, beside the shard's: it answers health checks while the shard drains or
 //! is being restarted. It knows no token and no stream. Absent: TLS, which ends before it.
@@ -28,7 +28,7 @@ use tokio::time::{Duration, Instant, timeout};
 
 use self::answer::Answer;
 use self::handshakes::Handshakes;
-use self::spare::Spare;
+use self::silent::{Place, Silent};
 use crate::gateway::Gateway;
 use crate::rest::users::Seat;
 use crate::rest::wish::Wish;
@@ -42,6 +42,7 @@ mod listen;
 mod pages;
 mod request;
 mod route;
+mod silent;
 mod spare;
 
 #[cfg(test)]
@@ -81,8 +82,8 @@ pub struct Config {
 pub struct Limits {
     /// Upgrades per second, three seconds' worth at once; 503 with `Retry-After` beyond.
     pub handshakes_per_s: u32,
-    /// Connections that speak HTTP at a time; one more may ask for health and nothing else
-    /// ([`sterna_stream::limits::HEALTH_CONNECTIONS`]).
+    /// Connections that speak HTTP at a time. For one more the longest silent makes room; where none is
+    /// silent, it may ask for health and nothing else ([`sterna_stream::limits::HEALTH_CONNECTIONS`]).
     pub connections: usize,
 }
 
@@ -125,9 +126,9 @@ pub struct Parts<S> {
 pub struct Counters {
     /// Connections taken on.
     pub connections: u64,
-    /// Connections beyond [`Limits::connections`], which may ask for health only.
+    /// Connections beyond [`Limits::connections`], none of which was silent, which may ask for health only.
     pub connections_refused: u64,
-    /// Connections that ended in an error: cut, malformed or too slow.
+    /// Connections that ended in an error: cut, malformed, too slow, or silent where another needed a place.
     pub connections_failed: u64,
     /// Sockets handed to the shard.
     pub upgrades: u64,
@@ -145,7 +146,9 @@ struct Inner<S> {
     standing: Cell<Standing>,
     handshakes: RefCell<Handshakes>,
     open: Cell<usize>,
-    spare: RefCell<Spare>,
+    /// Of those that are counted in `open`.
+    silent: Silent,
+    spare: Silent,
     counters: Cell<Counters>,
 }
 
@@ -168,7 +171,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Edge<S> {
             standing: Cell::new(Standing::Serving),
             handshakes,
             open: Cell::new(0),
-            spare: RefCell::default(),
+            silent: Silent::default(),
+            spare: Silent::default(),
             counters: Cell::default(),
         }))
     }
@@ -186,16 +190,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Edge<S> {
     /// Speaks HTTP on `socket` until it is upgraded or closed.
     pub fn connect(&self, socket: S) {
         let inner = self.0.clone();
-        if inner.open.get() >= inner.config.limits.connections {
+        if inner.open.get() >= inner.config.limits.connections && !inner.silent.make_room() {
             inner.count(|counters| counters.connections_refused += 1);
             return spare::connect(inner, socket);
         }
         inner.count(|counters| counters.connections += 1);
         let open = Open::new(inner.clone());
+        let (place, closed) = inner.silent.join();
         self.0.process.spawn_local("a connection", End::Expected, async move {
-            match timeout(HTTP_TIME + LAST_ANSWER_TIME, Box::pin(inner.speak(socket))).await {
-                Ok(Ok(())) => {}
-                Ok(Err(_)) | Err(_) => inner.count(|counters| counters.connections_failed += 1),
+            let spoken = timeout(HTTP_TIME + LAST_ANSWER_TIME, Box::pin(inner.speak(socket, place)));
+            let good = tokio::select! {
+                biased;
+                _ = closed => false,
+                spoken = spoken => matches!(spoken, Ok(Ok(()))),
+            };
+            if !good {
+                inner.count(|counters| counters.connections_failed += 1);
             }
             drop(open);
         });
@@ -205,8 +215,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Edge<S> {
 // === impl Inner ===
 
 impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Inner<S> {
-    async fn speak(self: &Rc<Self>, socket: S) -> Result<(), hyper::Error> {
-        let service = Requests { edge: self.clone(), agreed: Rc::default(), seat: Rc::default() };
+    async fn speak(self: &Rc<Self>, socket: S, place: Place) -> Result<(), hyper::Error> {
+        let place = Rc::new(place);
+        let service = Requests { edge: self.clone(), place, agreed: Rc::default(), seat: Rc::default() };
         let agreed = service.agreed.clone();
         let mut http = http1::Builder::new();
         http.timer(TokioTimer::new()).header_read_timeout(HEADER_TIME);
@@ -278,6 +289,7 @@ impl<S> Drop for Open<S> {
 /// One connection's requests, and what its last one agreed on.
 struct Requests<S> {
     edge: Rc<Inner<S>>,
+    place: Rc<Place>,
     agreed: Rc<Cell<Option<Encoding>>>,
     /// The place of whoever asked last among their connections.
     seat: Rc<RefCell<Option<Seat>>>,
@@ -291,19 +303,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Service<http::Request<hyper::b
     type Future = Pin<Box<dyn Future<Output = Result<Answer, Infallible>>>>;
 
     fn call(&self, request: http::Request<hyper::body::Incoming>) -> Self::Future {
+        self.place.speaks();
         let (head, body) = request.into_parts();
         let edge = self.edge.clone();
-        if let Some(answer) = framing::refused(&head) {
-            return Box::pin(std::future::ready(Ok(pages::marked(&edge.config, &head, answer))));
-        }
-        if Wish::is_at(head.uri.path()) {
-            let seat = self.seat.clone();
+        let refused = framing::refused(&head);
+        if refused.is_none() && Wish::is_at(head.uri.path()) {
+            let (seat, place) = (self.seat.clone(), self.place.clone());
             return Box::pin(async move {
                 let answer = request::answer(&edge, &seat, &head, body).await;
+                place.falls_silent();
                 Ok(pages::marked(&edge.config, &head, answer))
             });
         }
-        let (answer, agreed) = route::answer(&edge, &head);
+        let (answer, agreed) = refused.map_or_else(|| route::answer(&edge, &head), |answer| (answer, None));
+        if agreed.is_none() {
+            self.place.falls_silent();
+        }
         self.agreed.set(agreed);
         let answer = pages::marked(&edge.config, &head, answer);
         Box::pin(std::future::ready(Ok(answer)))

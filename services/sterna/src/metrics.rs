@@ -46,9 +46,12 @@ const EDGE: [(&str, &str); 5] = [
     ("sterna_edge_connections_total", "Connections taken on."),
     (
         "sterna_edge_connections_refused_total",
-        "Connections beyond their bound, which may ask for health only (G9).",
+        "Connections beyond their bound, while none was silent, which may ask for health only (G9).",
     ),
-    ("sterna_edge_connections_failed_total", "Connections that were cut, malformed or too slow."),
+    (
+        "sterna_edge_connections_failed_total",
+        "Connections that were cut, malformed, too slow, or silent where others needed their places (G9).",
+    ),
     ("sterna_edge_upgrades_total", "Sockets handed to the shard."),
     ("sterna_edge_upgrades_refused_total", "Handshakes refused, for whatever reason."),
 ];

@@ -121,7 +121,7 @@ limits! {
     MINE_ADDED Count Handled("the session is listed again"), "gateway::mine";
     REST_USERS Count Refused(Reason::Overloaded), "gateway::rest";
     CREATE_MEMBERS Count Refused(Reason::LimitExceeded), "gateway::rest";
-    HTTP_CONNECTIONS Count Handled("one more may ask for health only"), "gateway::edge";
+    HTTP_CONNECTIONS Count Handled("the longest silent makes room"), "gateway::edge";
     HEALTH_CONNECTIONS Count Handled("the oldest of them is closed"), "gateway::edge";
     OPERATOR_CONNECTIONS Count Handled("one more is closed unanswered"), "sterna::operator";
     GRANT_MS Ms Refused(Reason::Forbidden), "access::grant";

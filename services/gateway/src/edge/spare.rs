@@ -1,11 +1,10 @@
 //! Places for health checks, when all others are taken (G9).
 //!
-//! What a connection is for is not known before it asked. So one beyond [`super::Limits::connections`] is
-//! taken on all the same, for one question about health; anything else is told when to come back. When these
-//! places are taken, too, the one that has been there longest makes room. A health check asks at once and so
-//! is answered before it is the oldest; whoever says nothing holds nobody up.
+//! One beyond [`super::Limits::connections`], all of which are being answered, is taken on all the same, for
+//! one question about health; anything else is told when to come back. When these places are taken, too, the
+//! one that has been there longest makes room. A health check asks at once and so is answered before it is
+//! the oldest.
 
-use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::future::ready;
 use std::rc::Rc;
@@ -18,7 +17,6 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use sterna_process::End;
 use sterna_stream::limits::HEALTH_CONNECTIONS;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::oneshot;
 use tokio::time::{Duration, timeout};
 
 use super::{HEADER_BYTES, HEADER_TIME, HEADERS, Inner, framing, pages, route};
@@ -26,37 +24,12 @@ use super::{HEADER_BYTES, HEADER_TIME, HEADERS, Inner, framing, pages, route};
 /// When to come back for anything but health.
 const FULL_RETRY: Duration = Duration::from_secs(1);
 
-/// Who is in these places, the oldest first. Whoever is dropped from here is closed.
-#[derive(Default)]
-pub(super) struct Spare {
-    last: u64,
-    taken: VecDeque<(u64, oneshot::Sender<()>)>,
-}
-
-impl Spare {
-    fn take(&mut self) -> (u64, oneshot::Receiver<()>) {
-        if self.taken.len() >= HEALTH_CONNECTIONS {
-            self.taken.pop_front();
-        }
-        self.last += 1;
-        let (place, closed) = oneshot::channel();
-        self.taken.push_back((self.last, place));
-        (self.last, closed)
-    }
-
-    fn leave(&mut self, number: u64) {
-        self.taken.retain(|(other, _)| *other != number);
-    }
-
-    #[cfg(test)]
-    pub(super) fn len(&self) -> usize {
-        self.taken.len()
-    }
-}
-
 /// Answers one request on `socket`.
 pub(super) fn connect<S: AsyncRead + AsyncWrite + Unpin + 'static>(inner: Rc<Inner<S>>, socket: S) {
-    let (number, closed) = inner.spare.borrow_mut().take();
+    if inner.spare.len() >= HEALTH_CONNECTIONS {
+        inner.spare.make_room();
+    }
+    let (place, closed) = inner.spare.join();
     let edge = inner.clone();
     let work = async move {
         let service = service_fn(|request: Request<Incoming>| {
@@ -77,7 +50,8 @@ pub(super) fn connect<S: AsyncRead + AsyncWrite + Unpin + 'static>(inner: Rc<Inn
         tokio::select! {
             biased;
             _ = closed => {}
-            () = Box::pin(work) => inner.spare.borrow_mut().leave(number),
+            () = Box::pin(work) => {}
         }
+        drop(place);
     });
 }

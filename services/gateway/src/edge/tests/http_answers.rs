@@ -1,7 +1,7 @@
 //! Health, regions, and the bounds of HTTP.
 //! Whoever is slow here is slow in paused time.
 
-use sterna_stream::limits::HEALTH_CONNECTIONS;
+use sterna_stream::limits::{HEALTH_CONNECTIONS, HTTP_CONNECTIONS};
 use tokio::io::{DuplexStream, duplex};
 
 use super::*;
@@ -172,24 +172,89 @@ fn a_slow_header_is_cut_off() {
     });
 }
 
+fn connect(world: &World<DuplexStream>) -> DuplexStream {
+    let (ours, theirs) = duplex(1024);
+    world.edge.connect(theirs);
+    ours
+}
+
+/// One whose request is being answered: its body is waited for.
+async fn busy(world: &World<DuplexStream>) -> DuplexStream {
+    let ClientFrame::Hello(hello) = hello() else { unreachable!() };
+    let mut socket = connect(world);
+    let head = format!(
+        "POST /v1/streams/chat HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\n\
+         Content-Type: application/json\r\nContent-Length: 5\r\n\r\n",
+        hello.token.reveal()
+    );
+    socket.write_all(head.as_bytes()).await.unwrap();
+    settle().await;
+    socket
+}
+
+/// G9, E29: who connects and asks nothing, or half of something, or something and then nothing more, keeps
+/// nobody out, however many they are: the longest silent makes room.
+#[test]
+fn who_says_nothing_makes_room_for_who_asks() {
+    paused(async {
+        for says in ["", "GET /v1/connect HTTP/1.1\r\nHost: ", "GET /v1/health HTTP/1.1\r\nHost: x\r\n\r\n"] {
+            let world: World<DuplexStream> = World::new(Limits::default());
+            let mut silent = Vec::new();
+            for _ in 0..1_300 {
+                let mut socket = connect(&world);
+                // One that had to make room already is closed.
+                let _ = socket.write_all(says.as_bytes()).await;
+                silent.push(socket);
+                settle().await;
+            }
+            let mut asks = connect(&world);
+            asks.write_all(upgrade(|line| line).as_bytes()).await.unwrap();
+            let mut head = [0; 12];
+            asks.read_exact(&mut head).await.unwrap();
+            assert_eq!(&head, b"HTTP/1.1 101", "{says}");
+            settle().await;
+            assert_eq!(world.edge.0.open.get(), HTTP_CONNECTIONS - 1, "one left for its session");
+            let mut rest = silent.pop().unwrap();
+            rest.write_all(b"x\r\n\r\n").await.expect("the newest of the silent stay");
+            assert_eq!(world.edge.counters().connections_refused, 0);
+        }
+    });
+}
+
+/// G9: one that is being answered makes room for nobody, and one that was answered is the last that does.
+#[test]
+fn who_asked_keeps_the_place() {
+    paused(async {
+        let world: World<DuplexStream> = World::new(Limits { connections: 3, ..Limits::default() });
+        let (mut asked, mut silent, mut answers) = (connect(&world), connect(&world), busy(&world).await);
+        asked.write_all(b"GET /v1/health HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+        settle().await;
+        let _third = connect(&world);
+        assert_eq!(answered(&mut silent).await, "", "the longest silent");
+        let _fourth = connect(&world);
+        assert!(answered(&mut asked).await.starts_with("http/1.1 200 "), "was answered, and is next");
+        answers.write_all(b"12345").await.unwrap();
+        let mut head = [0; 9];
+        answers.read_exact(&mut head).await.unwrap();
+        assert_eq!((&head, world.edge.0.open.get()), (b"HTTP/1.1 ", 3));
+    });
+}
+
 /// G9: connections that speak HTTP are bounded in number and in time.
 #[test]
 fn http_connections_are_few_and_do_not_stay() {
     paused(async {
         let world: World<DuplexStream> = World::new(Limits { connections: 2, ..Limits::default() });
-        let mut kept = Vec::new();
-        for _ in 0..3 {
-            let (ours, theirs) = duplex(1024);
-            world.edge.connect(theirs);
-            kept.push(ours);
-        }
+        let mut kept = [busy(&world).await, busy(&world).await, connect(&world)];
         assert_eq!((world.edge.counters().connections_refused, world.edge.0.open.get()), (1, 2));
         let asked = b"GET /v1/regions HTTP/1.1\r\nHost: x\r\n\r\n";
         kept[2].write_all(asked).await.unwrap();
         let answer = answered(&mut kept[2]).await;
         assert!(answer.starts_with("http/1.1 503") && answer.contains("retry-after: 1"), "{answer}");
         // One asks again and again, faster than the header's time: the connection ends all the same.
-        let started = tokio::time::Instant::now();
+        drop(kept);
+        settle().await;
+        let (started, mut kept) = (tokio::time::Instant::now(), [connect(&world)]);
         while kept[0].write_all(b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n").await.is_ok() {
             let mut answer = [0; 1024];
             let _ = kept[0].read(&mut answer).await.unwrap();
@@ -200,32 +265,29 @@ fn http_connections_are_few_and_do_not_stay() {
     });
 }
 
-/// G9, E29: who says nothing cannot keep a health check from its answer, however many they are: beyond
-/// all other places there are some for it, of which the oldest makes room.
+/// G9, E29: a health check has its answer though all places are taken by those who are being answered, and
+/// however many say nothing: there are some for it alone, of which the oldest makes room.
 #[test]
 fn health_is_answered_though_all_places_are_taken() {
     paused(async {
         let world: World<DuplexStream> = World::new(Limits { connections: 2, ..Limits::default() });
-        let connect = || {
-            let (ours, theirs) = duplex(1024);
-            world.edge.connect(theirs);
-            ours
-        };
-        let mut silent: Vec<DuplexStream> = (0..2 + HEALTH_CONNECTIONS).map(|_| connect()).collect();
+        let _taken = [busy(&world).await, busy(&world).await];
+        let connect = || connect(&world);
+        let mut silent: Vec<DuplexStream> = (0..HEALTH_CONNECTIONS).map(|_| connect()).collect();
         settle().await;
-        assert_eq!((world.edge.0.open.get(), world.edge.0.spare.borrow().len()), (2, HEALTH_CONNECTIONS));
+        assert_eq!((world.edge.0.open.get(), world.edge.0.spare.len()), (2, HEALTH_CONNECTIONS));
         let mut check = connect();
         check.write_all(b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
         let answer = answered(&mut check).await;
         assert!(answer.starts_with("http/1.1 200"), "{answer}");
-        assert_eq!(answered(&mut silent[2]).await, "", "the oldest of them made room");
+        assert_eq!(answered(&mut silent[0]).await, "", "the oldest of them made room");
         let mut nowhere = connect();
         nowhere.write_all(b"GET /health/live HTTP/1.1\r\n\r\n").await.unwrap();
         let answer = answered(&mut nowhere).await;
         assert!(answer.starts_with("http/1.1 400"), "as on any other connection: {answer}");
         settle().await;
-        assert_eq!((world.edge.0.open.get(), world.edge.0.spare.borrow().len()), (2, HEALTH_CONNECTIONS - 1));
-        tokio::time::sleep(HEADER_TIME * 2).await;
-        assert_eq!((world.edge.0.open.get(), world.edge.0.spare.borrow().len()), (0, 0));
+        assert_eq!((world.edge.0.open.get(), world.edge.0.spare.len()), (2, HEALTH_CONNECTIONS - 1));
+        tokio::time::sleep(BODY_TIME + HEADER_TIME * 2).await;
+        assert_eq!((world.edge.0.open.get(), world.edge.0.spare.len()), (0, 0));
     });
 }

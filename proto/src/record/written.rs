@@ -1,4 +1,5 @@
-//! Writes bodies, ingress records and segments straight into their bytes, in the one form that `canonical` reads.
+//! Writes bodies, ingress records and segments straight into their bytes, in the one form that `canonical`
+//! reads.
 //!
 //! Each event is written once as a body and once or more in a segment: through owned messages that costs an
 //! allocation per text. The bytes are those of the messages in `record.proto`, fields in rising order, what

@@ -1,7 +1,8 @@
 //! Names of things: region, origin, stream, user, event. Parsed once at the edge, valid for ever after.
 //!
-//! All are cheap to clone and ordered as their bytes are. Names of which there are few and short ones stand in
-//! the value itself (an event carries three to ten of them, none worth an allocation); the others are shared.
+//! All are cheap to clone and ordered as their bytes are. Names of which there are few and short ones stand
+//! in the value itself (an event carries three to ten of them, none worth an allocation); the others are
+//! shared.
 
 use std::fmt;
 use std::str::FromStr;

@@ -28,20 +28,19 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::appends::{Appends, Outcome};
-use super::stored::{Page, Tables, item};
-use super::takeover::{Taken, newer_term, take};
+use super::stored::{Tables, item};
+use super::takeover::{Taken, take};
 use super::{INGRESS, Order, Shared, ingress};
 use crate::missing::Misses;
 
 mod answers;
 mod pauses;
+mod reads;
 
 /// Batches of records that wait for the machine; the consumer pauses the partition at the bound.
 pub(super) const FEED_BATCHES: usize = 4;
 /// Segments in one append; below the table's bound for one call.
 const APPEND_ITEMS: usize = 64;
-/// Bytes of ingress read again at once.
-const REREAD_BYTES: usize = 1024 * 1024;
 /// Heartbeat and checkpoint (E22).
 const TICK: Duration = Duration::from_secs(1);
 /// One partition of this instance.
@@ -435,17 +434,6 @@ impl<'a> Term<'a> {
         }
     }
 
-    fn read_range(&mut self, stream: StreamId, since: Hlc, last: u64) {
-        let page = self.tables.clone().range(stream.clone(), since, last);
-        let done = page.map(move |page| match page {
-            Ok(Page { segments, rest }) => {
-                Done::Range { stream, since, segments, rest: rest.map(|span| span.upto) }
-            }
-            Err(why) => Done::Broken(why),
-        });
-        self.carry_on(Box::pin(done));
-    }
-
     /// Puts the first checkpoint that waits. A drain does not wait for a table that takes none: the successor
     /// names what is not named.
     fn put_checkpoint(&mut self, again: bool) {
@@ -465,39 +453,6 @@ impl<'a> Term<'a> {
                 tracing::warn!(%error, "a checkpoint is not known to be stored; it is put again");
             }
             Done::Checkpoint(put.is_ok())
-        }));
-    }
-
-    fn read_term(&mut self) {
-        let (shared, partition, own) = (self.driver.shared.clone(), self.driver.partition, self.term);
-        self.carry_on(Box::pin(async move {
-            let newer = newer_term(&shared, partition, own).await.unwrap_or_else(|error| {
-                tracing::warn!(
-                    partition,
-                    error,
-                    "no newer term could be looked for; the next tick does again"
-                );
-                false
-            });
-            Done::Term { newer }
-        }));
-    }
-
-    fn reread(&mut self, from: Offset, upto: Offset) {
-        let shared = self.driver.shared.clone();
-        let (partition, mut tables) = (self.driver.partition, self.tables.clone());
-        self.carry_on(Box::pin(async move {
-            loop {
-                match shared.log.read(&shared.config.ingress, partition, from, REREAD_BYTES).await {
-                    Ok(page) => {
-                        let next = if page.entries.is_empty() { upto } else { page.next.min(upto) };
-                        let below = page.entries.into_iter().filter(|entry| entry.offset < upto);
-                        return Done::Reread(below.filter_map(ingress::record).collect(), next);
-                    }
-                    Err(error) => tracing::warn!(%error, "the ingress could not be read again"),
-                }
-                tables.pause().await;
-            }
         }));
     }
 }

@@ -96,7 +96,8 @@ pub const SEGMENT_EVENT_BYTES: usize = 12;
 
 /// How old an event's id may be at Publish, milliseconds.
 pub const DEDUPE_WINDOW_MS: u64 = 24 * 60 * 60 * 1_000;
-/// How far an event's id may lead the clamped wall at Publish, milliseconds (E5, E14).
+/// How far an event's id, and the time before which a suspension makes tokens void, may lead the clamped wall
+/// at Publish, milliseconds (E5, E14).
 pub const ID_LEAD_MS: u64 = 5 * 60 * 1_000;
 /// How far a stamp may lead the clamped wall, milliseconds (E14).
 pub const CLOCK_BOUND_MS: u64 = 60 * 1_000;

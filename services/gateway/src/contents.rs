@@ -197,8 +197,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Contents<S> {
     pub(crate) fn tidy(&mut self, slot: u32) {
         if let Some(outbox) = self.sessions[slot as usize].tidy()
             && self.spare.len() < SPARE_OUTBOXES
-            && outbox.frames.capacity() <= SPARE_FRAMES
+            && outbox.frames.capacity().max(outbox.joins.capacity()) <= SPARE_FRAMES
         {
+            debug_assert_eq!((outbox.bytes, outbox.own_frames, outbox.own_bytes), (0, 0, 0));
             self.spare.push(outbox);
         }
     }

@@ -32,7 +32,7 @@ pub const TURN_BYTES: usize = limits::FRAME_BYTES;
 pub const WRITES_PER_TURN: usize = 8;
 /// Empty outboxes that a shard keeps for the next acks.
 pub const SPARE_OUTBOXES: usize = 64;
-/// Frames that a kept outbox has room for at most; one that held more is given back.
+/// Frames, or joins, that a kept outbox has room for at most; one that held more is given back.
 pub const SPARE_FRAMES: usize = 16;
 /// Segments above a gap that a ring holds while it pulls what is missing; later ones are dropped and pulled.
 pub const HELD_SEGMENTS: usize = 64;

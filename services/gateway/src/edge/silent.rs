@@ -2,8 +2,9 @@
 //!
 //! What a connection is for is not known before it asked, and whoever never asks costs nothing to open. So
 //! where all places are taken, silence does not keep one: whoever asks soon after connecting is answered
-//! before it is the longest silent, however many others say nothing. A request that is half there is silence,
-//! too; one that is being answered is not.
+//! before it is the longest silent, unless more connect in that time than there are places. A request that is
+//! half there is silence, too; one that the shard works on is not. An answer that its client does not take is
+//! silence again: held for it, a place would be anybody's who asks and does not read.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;

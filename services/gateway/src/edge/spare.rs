@@ -1,6 +1,6 @@
 //! Places for health checks, when all others are taken (G9).
 //!
-//! One beyond [`super::Limits::connections`], all of which are being answered, is taken on all the same, for
+//! One beyond [`super::Limits::connections`], none of which is silent, is taken on all the same, for
 //! one question about health; anything else is told when to come back. When these places are taken, too, the
 //! one that has been there longest makes room. A health check asks at once and so is answered before it is
 //! the oldest.

@@ -270,6 +270,8 @@ impl<'a> Term<'a> {
         self.appends.look();
         self.broken = self.broken.take().or_else(|| self.driver.shared.alarms.of_all());
         self.send_commit().await;
+        // That may have waited.
+        self.wall_ms = self.driver.shared.process.clock().wall_ms();
         let tip = self.machine.lock().unwrap_or_else(PoisonError::into_inner).tip();
         let mark = tip.map(|(_, log_hash)| self.mark(&log_hash));
         self.handle(Input::Tick { mark });
@@ -281,7 +283,7 @@ impl<'a> Term<'a> {
         self.mark = record::encode_mark(v1::Mark {
             origin: shared.config.origin.to_string(),
             partition: self.driver.partition.into(),
-            wall_unix_ms: shared.process.clock().wall_ms(),
+            wall_unix_ms: self.wall_ms,
             log_hash: Bytes::copy_from_slice(&log_hash.0),
             ingress_done: self.commit,
             ..v1::Mark::default()

@@ -97,7 +97,9 @@ fn is_url(text: &str) -> bool {
     // everybody would be answered 404.
     let there = !host.is_empty() && !matches!(url.path(), "" | "/");
     let port = authority.as_str().strip_prefix(host).is_some_and(|port| {
-        port.is_empty() || port.strip_prefix(':').is_some_and(|port| port.parse::<u16>().is_ok_and(|n| n > 0))
+        let is_number = |port: &str| port.bytes().all(|b| b.is_ascii_digit());
+        let is_port = |port: &str| is_number(port) && port.parse::<u16>().is_ok_and(|n| n > 0);
+        port.is_empty() || port.strip_prefix(':').is_some_and(is_port)
     });
     matches!(url.scheme_str(), Some("ws" | "wss")) && there && port && !text.contains('#')
 }
@@ -175,7 +177,12 @@ mod tests {
         let none = ["here", "rt.example.com:80", "http://a/v1/connect", "wss://", "wss:///v1", "ws://a b/c"];
         let more = ["wss://:80/v1", "wss://ana@rt.example.com/v1", "wss://rt.example.com/v1#here"];
         let paths = ["wss://rt.example.com", "wss://rt.example.com/", "wss://rt.example.com/?v1/connect"];
-        let ports = ["wss://a:/v1/connect", "wss://a:0/v1/connect", "wss://a:65536/v1/connect"];
+        let ports = [
+            "wss://a:/v1/connect",
+            "wss://a:0/v1/connect",
+            "wss://a:65536/v1/connect",
+            "wss://a:+80/v1/connect",
+        ];
         for url in none.into_iter().chain(more).chain(paths).chain(ports) {
             refused(&format!("[listen]\nurl = \"{url}\""), &["listen.url: ", "write ws:// or wss://"]);
         }

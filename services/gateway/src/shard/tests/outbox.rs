@@ -8,6 +8,7 @@ use futures_util::FutureExt;
 
 use super::world::connect_with;
 use super::*;
+use crate::limits::{SPARE_FRAMES, SPARE_OUTBOXES};
 use crate::seams::{Ask, Page};
 
 /// G9: a session that does not take its own frames is cut off, not buffered.
@@ -26,6 +27,37 @@ fn the_outbox_is_bounded() {
             assert_eq!((0..9).filter(|_| deliver()).count(), if size == 1 { 5 } else { 1 });
         }
         assert_eq!(shard.counters().slow, 2);
+    });
+}
+
+/// E29: of outboxes that are empty again a few small ones are kept, however many sessions had one.
+#[test]
+fn a_few_empty_outboxes_are_kept() {
+    paused(async {
+        let (shard, _) = shard(Limits::default());
+        let deliver = |id, count| {
+            for _ in 0..count {
+                let mut own = Messages::new(Encoding::Json);
+                own.add(b"x");
+                assert!(shard.deliver(id, own));
+            }
+        };
+        let kept = || shard.with(|contents| contents.spare.len());
+        let mut clients: Vec<_> = (0..SPARE_OUTBOXES + 3).map(|_| connect(&shard, 4_096)).collect();
+        deliver(clients[0].id, SPARE_FRAMES + 1);
+        for _ in 0..=SPARE_FRAMES {
+            assert_eq!(clients[0].text().await, "x");
+        }
+        assert_eq!(kept(), 0, "a large one is given back");
+        for client in &clients {
+            deliver(client.id, 1);
+        }
+        for client in &mut clients {
+            assert_eq!(client.text().await, "x");
+        }
+        assert_eq!(kept(), SPARE_OUTBOXES);
+        deliver(clients[0].id, 1);
+        assert_eq!(kept(), SPARE_OUTBOXES - 1, "and used");
     });
 }
 

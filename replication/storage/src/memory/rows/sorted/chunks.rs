@@ -1,8 +1,9 @@
 //! Many items in order, cut into chunks.
 //!
-//! Segments come with rising keys: what is greater than all is put behind the last item after one comparison,
-//! and nothing that stands moves. Anywhere else a chunk makes room, or is cut in two. Keys lie beside their
-//! items, so that a search follows no pointer per comparison.
+//! Segments come with rising keys, of each origin: what is greater than all is put behind the last item after
+//! one comparison, and what comes behind a full chunk begins another. Anywhere else a chunk makes room, or is
+//! cut in two. Keys lie beside their items, so that a search follows no pointer per comparison. Chunks are
+//! not joined again: what is removed leaves its room until the chunk is empty.
 
 use std::ops::Bound;
 
@@ -66,18 +67,17 @@ impl Chunks {
             }
             Err(at) => at,
         };
-        let full = self.chunks.get(chunk).is_none_or(|rows| rows.len() == CHUNK);
-        if full
-            && chunk + 1 >= self.chunks.len()
-            && self.chunks.get(chunk).is_none_or(|rows| at == rows.len())
-        {
-            self.chunks.push(Vec::new());
-            (chunk, at) = (self.chunks.len() - 1, 0);
-        } else if full {
-            let upper = self.chunks[chunk].split_off(CHUNK / 2);
-            self.chunks.insert(chunk + 1, upper);
-            if at > CHUNK / 2 {
-                (chunk, at) = (chunk + 1, at - CHUNK / 2);
+        if self.is_full(chunk) {
+            if at == self.chunks.get(chunk).map_or(0, Vec::len) && self.is_full(chunk + 1) {
+                chunk = (chunk + 1).min(self.chunks.len());
+                self.chunks.insert(chunk, Vec::new());
+                at = 0;
+            } else {
+                let upper = self.chunks[chunk].split_off(CHUNK / 2);
+                self.chunks.insert(chunk + 1, upper);
+                if at > CHUNK / 2 {
+                    (chunk, at) = (chunk + 1, at - CHUNK / 2);
+                }
             }
         }
         self.chunks[chunk].insert(at, Keyed { key, row });
@@ -106,6 +106,11 @@ impl Chunks {
             Bound::Excluded(sort) => self.place(sort, false),
         };
         Run { chunks: &self.chunks, from, to }
+    }
+
+    /// Whether a chunk takes no more; one that is not there takes nothing.
+    fn is_full(&self, chunk: usize) -> bool {
+        self.chunks.get(chunk).is_none_or(|rows| rows.len() == CHUNK)
     }
 
     /// The chunk that has or would have a key, and where.

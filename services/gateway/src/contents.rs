@@ -273,6 +273,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Contents<S> {
         Some(self.rings[ring_id as usize].heads.clone())
     }
 
+    pub(crate) fn joined_head(&self, stream: &StreamId) -> Option<Cursor> {
+        let ring = self.by_stream.get(stream).map(|&ring_id| &self.rings[ring_id as usize])?;
+        ring.joined.then(|| ring.heads.clone())
+    }
+
     pub(crate) fn learns(&self, stream: &StreamId, head: &Cursor) -> bool {
         let ring = self.by_stream.get(stream).map(|&ring_id| &self.rings[ring_id as usize]);
         ring.is_some_and(|ring| !ring.joined || !ring.heads.covers(head))

@@ -164,6 +164,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Shard<S> {
         self.with(|contents| contents.heads())
     }
 
+    /// How far a stream's ring is, if `state` has answered for it.
+    pub(crate) fn joined_head(&self, stream: &StreamId) -> Option<Cursor> {
+        self.with(|contents| contents.joined_head(stream))
+    }
+
     /// Whether somebody follows `stream`, and `state`'s answer `head` is its first or is beyond the ring's.
     pub(crate) fn learns(&self, stream: &StreamId, head: &Cursor) -> bool {
         self.with(|contents| contents.learns(stream, head))

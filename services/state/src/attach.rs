@@ -21,6 +21,8 @@ use crate::Inner;
 use crate::hub::{Down, Head, Hub, ShardId};
 use crate::recover;
 
+mod compare;
+
 /// Streams whose heads are read at once.
 pub(crate) const HEADS_AT_ONCE: usize = 256;
 /// How often reading heads is tried before the shard is cut off, to attach again.
@@ -114,7 +116,8 @@ impl Shard {
 
     async fn answer(&self, wish: What) -> Result<(), Gone> {
         match wish {
-            What::Follow(streams) => self.follow(streams).await?,
+            What::Follow(streams) => self.follow(&streams).await?,
+            What::Compare(heads) => self.compare(heads).await?,
             What::Unfollow(streams) => {
                 let mut hub = self.role.hub.lock();
                 streams.streams.iter().filter_map(|s| s.parse().ok()).for_each(|s| hub.unfollow(self.id, &s));
@@ -133,8 +136,12 @@ impl Shard {
         Ok(())
     }
 
-    async fn follow(&self, wish: v1::Streams) -> Result<(), Gone> {
+    async fn follow(&self, wish: &v1::Streams) -> Result<(), Gone> {
         let streams: Vec<StreamId> = wish.streams.iter().filter_map(|stream| stream.parse().ok()).collect();
+        self.join(&streams).await
+    }
+
+    async fn join(&self, streams: &[StreamId]) -> Result<(), Gone> {
         for streams in streams.chunks(HEADS_AT_ONCE) {
             let (mut owned, mut unknown) = (Vec::new(), Vec::new());
             for stream in streams {

@@ -192,7 +192,7 @@ impl Hub {
     /// A shard wants a stream. `true`: read the stream's heads, then call [`Hub::joined`]. What is consumed
     /// from now on is counted into the head. `false`: this instance does not own it, which the shard is told.
     pub fn follow(&mut self, id: ShardId, stream: &StreamId) -> bool {
-        if !self.owned.contains(&partition::of(stream, self.partitions)) {
+        if !self.answers_for(stream) {
             let not_owner =
                 v1::Joined { stream: stream.to_string(), not_owner: true, ..v1::Joined::default() };
             self.send(id, What::Joined(not_owner));
@@ -232,6 +232,32 @@ impl Hub {
         };
         self.send(id, What::Joined(joined));
         self.release(stream);
+    }
+
+    /// Whether this instance owns a stream's partition.
+    pub fn answers_for(&self, stream: &StreamId) -> bool {
+        self.owns(partition::of(stream, self.partitions))
+    }
+
+    /// Whether a shard that has a stream up to `theirs` would learn nothing by joining it now, as the table
+    /// holds it up to `table`: it gets pushes, and nobody knows of more (E16).
+    pub fn agrees(&mut self, id: ShardId, stream: &StreamId, theirs: &Cursor, table: &Cursor) -> bool {
+        let Some(followed) = self.streams.get_mut(stream) else { return false };
+        if !followed.live.contains(&id)
+            || ![table, &followed.consumed, &followed.known].into_iter().all(|head| theirs.covers(head))
+        {
+            return false;
+        }
+        if !followed.held.covers(table) {
+            followed.held.merge(table);
+            self.release(stream);
+        }
+        true
+    }
+
+    /// A shard's comparison of heads is answered.
+    pub fn compared(&mut self, id: ShardId) {
+        self.send(id, What::Compared(v1::Compared {}));
     }
 
     /// A shard does not want a stream any more.

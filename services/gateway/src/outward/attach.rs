@@ -107,7 +107,7 @@ async fn attached<S: AsyncRead + AsyncWrite + Unpin + 'static>(
                 let asked = comparison.turn(|| followed(inner));
                 let mut asked = asked.map_err(|_| "it does not answer a comparison of heads")?;
                 asked.retain(|stream| inner.outward.wants(stream));
-                due.extend(follow(&asked));
+                due.extend(compare(inner, asked));
             }
         }
     }
@@ -165,6 +165,26 @@ fn follow(streams: &[StreamId]) -> impl Iterator<Item = attach_up::What> {
     streams.chunks(STREAMS_AT_ONCE).map(|streams| attach_up::What::Follow(names(streams)))
 }
 
+/// Streams that are joined with how far they are here; all others are to be followed, once more.
+fn compare<S: AsyncRead + AsyncWrite + Unpin + 'static>(
+    inner: &Inner<S>,
+    streams: Vec<StreamId>,
+) -> impl Iterator<Item = attach_up::What> + use<S> {
+    let (mut heads, mut open) = (Vec::new(), Vec::new());
+    for stream in streams {
+        match inner.shard.joined_head(&stream) {
+            Some(head) => {
+                heads.push(v1::HeadOf { stream: stream.to_string(), head: convert::cursor_field(&head) });
+            }
+            None => open.push(stream),
+        }
+    }
+    let heads: Vec<attach_up::What> = (heads.chunks(STREAMS_AT_ONCE))
+        .map(|heads| attach_up::What::Compare(v1::Heads { heads: heads.to_vec() }))
+        .collect();
+    heads.into_iter().chain(follow(&open).collect::<Vec<_>>())
+}
+
 fn names(streams: &[StreamId]) -> v1::Streams {
     v1::Streams { streams: streams.iter().map(ToString::to_string).collect() }
 }
@@ -195,7 +215,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Inner<S> {
                 self.members_changed(&changed);
             }
             Some(What::Presence(presence)) => self.present(&presence),
-            Some(What::Joined(_) | What::Resync(_)) | None => {}
+            Some(What::Joined(_) | What::Compared(_) | What::Resync(_)) | None => {}
         }
     }
 }

@@ -30,6 +30,11 @@ fn names(streams: &[StreamId]) -> Vec<String> {
     names
 }
 
+/// Each stream at us:1, as a comparison names them.
+fn heads(streams: &[StreamId]) -> Vec<(String, String)> {
+    names(streams).into_iter().map(|name| (name, "us:1".to_owned())).collect()
+}
+
 async fn followed(world: &mut World) -> Vec<String> {
     let mut streams = world.state.followed().await;
     streams.sort_unstable();
@@ -98,9 +103,9 @@ fn heads_are_compared_on_a_timer_and_a_lost_push_is_pulled() {
         let mut world = World::new().await;
         let (mut ana, streams) = two(&mut world).await;
         for _ in 0..3 {
-            let asked = tokio::time::timeout(Duration::from_secs(31), followed(&mut world)).await;
-            assert_eq!(asked.expect("asked in time"), names(&streams));
-            world.joined(&streams[0], "us:1").await;
+            let asked = tokio::time::timeout(Duration::from_secs(31), world.state.compared()).await;
+            assert_eq!(asked.expect("asked in time"), heads(&streams));
+            world.state.tell(&mut world.pushed, What::Compared(v1::Compared {})).await;
             ana.quiet(1).await;
         }
         world.joined(&streams[1], "us:2").await;
@@ -118,7 +123,7 @@ fn state_that_answers_no_comparison_is_left() {
         let mut world = World::new().await;
         let (mut ana, streams) = two(&mut world).await;
         let watch = async {
-            assert_eq!(followed(&mut world).await, names(&streams));
+            assert_eq!(world.state.compared().await, heads(&streams));
             assert!(world.state.is_left().await);
             world.attached().await;
             assert_eq!(followed(&mut world).await, names(&streams));
@@ -128,6 +133,24 @@ fn state_that_answers_no_comparison_is_left() {
             () = watch => {}
             heard = ana.hear() => panic!("{heard:?}"),
         }
+    });
+}
+
+/// E16: a stream that state never answered for is followed once more instead of being compared, and an answer
+/// to a comparison is no join of it.
+#[test]
+fn what_is_not_joined_is_followed_again_by_the_comparison() {
+    run(async {
+        let mut world = World::new().await;
+        let (mut ana, stream) = (world.person("ana").await, world.stream());
+        ana.subscribe(&stream, "").await;
+        assert_eq!(followed(&mut world).await, [stream.to_string()]);
+        let asked = tokio::time::timeout(Duration::from_secs(31), followed(&mut world)).await;
+        assert_eq!(asked.expect("asked in time"), [stream.to_string()]);
+        world.state.tell(&mut world.pushed, What::Compared(v1::Compared {})).await;
+        ana.quiet(1).await;
+        world.joined(&stream, "").await;
+        assert_eq!(ana.frame().await.name(), "subscribed");
     });
 }
 

@@ -308,6 +308,16 @@ impl Call<v1::AttachUp, v1::AttachDown> {
         }
     }
 
+    /// The streams of the next comparison, each with how far the shard has it, in the order of their names.
+    pub(crate) async fn compared(&mut self) -> Vec<(String, String)> {
+        let what = self.up().await.what;
+        let Some(Up::Compare(heads)) = what else { panic!("a comparison was expected, not {what:?}") };
+        let head = |of: &v1::HeadOf| sterna_proto::convert::cursor(of.head.as_ref()).unwrap().to_string();
+        let mut heads: Vec<_> = heads.heads.iter().map(|of| (of.stream.clone(), head(of))).collect();
+        heads.sort_unstable();
+        heads
+    }
+
     /// The next ephemeral.
     pub(crate) async fn ephemeral(&mut self) -> v1::Ephemeral {
         match self.up().await.what {

@@ -73,6 +73,7 @@ pub(crate) fn words(what: &What) -> String {
         What::Covered(covered) => format!("covered {} of {}", covered.below, covered.partition),
         What::End(ended) => format!("end {} with {}", ended.session, ended.code),
         What::Members(changed) => format!("members {}", changed.users.join(" ")),
+        What::Compared(v1::Compared {}) => "compared".to_owned(),
         What::Presence(presence) => format!("{} online", presence.online),
     }
 }

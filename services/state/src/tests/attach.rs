@@ -30,6 +30,56 @@ async fn a_shard_joins_at_the_tables_head() {
     assert_eq!(shard.told(1).await, ["us-east-1:4"]);
 }
 
+/// How far a shard says that it has the stream.
+fn compare(head: &str) -> Wish {
+    let head = sterna_proto::convert::cursor_field(&head.parse().unwrap());
+    Wish::Compare(v1::Heads { heads: vec![v1::HeadOf { stream: STREAM.into(), head }] })
+}
+
+/// E16: a comparison is answered by what is more than the shard has, and by nothing else; by the table, which
+/// may hold what was consumed by nobody.
+#[tokio::test(start_paused = true)]
+async fn a_comparison_tells_only_of_what_goes_further_here() {
+    let mut world = World::new();
+    let mut chain = Chain::of(US);
+    world.sequenced(&chain.next()).await;
+    let instance = world.start();
+    let mut shard = world.shard(&instance, STREAM).await;
+    assert_eq!(shard.told(1).await, ["joined us-east-1:1"]);
+    for _ in 0..2 {
+        shard.wish(compare("us-east-1:1")).await;
+        assert_eq!(shard.told(1).await, ["compared"]);
+    }
+    world.sequenced(&chain.next()).await;
+    assert_eq!(shard.told(1).await, ["us-east-1:2"]);
+    for behind in ["us-east-1:1", ""] {
+        shard.wish(compare(behind)).await;
+        assert_eq!(shard.told(2).await, ["joined us-east-1:2", "compared"]);
+    }
+    let third = chain.next();
+    world.put(&third, third.bytes.clone()).await;
+    shard.wish(compare("us-east-1:2")).await;
+    assert_eq!(shard.told(2).await, ["joined us-east-1:3", "compared"]);
+    shard.wish(compare("us-east-1:3")).await;
+    assert_eq!(shard.told(1).await, ["compared"]);
+}
+
+/// E16: whoever compares what it does not follow here follows it from then on.
+#[tokio::test(start_paused = true)]
+async fn a_comparison_of_what_is_not_followed_follows_it() {
+    let mut world = World::new();
+    let mut chain = Chain::of(US);
+    world.sequenced(&chain.next()).await;
+    let instance = world.start();
+    let mut shard = world.shard(&instance, STREAM).await;
+    assert_eq!(shard.told(1).await, ["joined us-east-1:1"]);
+    shard.wish(Wish::Unfollow(v1::Streams { streams: vec![STREAM.into()] })).await;
+    shard.wish(compare("us-east-1:1")).await;
+    assert_eq!(shard.told(2).await, ["joined us-east-1:1", "compared"]);
+    world.sequenced(&chain.next()).await;
+    assert_eq!(shard.told(1).await, ["us-east-1:2"]);
+}
+
 /// E15: heads that cannot be read end the stream, never are an empty answer; the shard comes again.
 #[tokio::test(start_paused = true)]
 async fn a_shard_whose_heads_cannot_be_read_is_cut_off() {

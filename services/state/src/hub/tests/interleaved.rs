@@ -264,7 +264,7 @@ impl Shard {
                 }
                 What::Resync(_) => self.follows.clear(),
                 What::Ephemeral(_) | What::Covered(_) => unreachable!(),
-                What::End(_) | What::Members(_) | What::Presence(_) => unreachable!(),
+                What::End(_) | What::Members(_) | What::Presence(_) | What::Compared(_) => unreachable!(),
             }
         }
     }

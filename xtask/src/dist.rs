@@ -76,7 +76,7 @@ pub(crate) fn build(root: &Path, program: &Program) -> Result<PathBuf, String> {
 }
 
 fn compile(root: &Path, name: &str, folder: &str, flag: &str) -> Result<(), String> {
-    Cargo::new(root, &format!("build --profile dist --package {name} --target-dir {folder}"))
+    Cargo::new(root, &format!("build --profile dist --package {name} --features {name}/mimalloc --target-dir {folder}"))
         .rustflag(flag)
         .run_alone()
 }

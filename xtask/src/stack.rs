@@ -22,7 +22,7 @@ const FOLDER: &str = ".stack";
 const SELECTION: &str = concat!(
     "--package sterna-log --package sterna-storage --package sterna-cluster --package sterna ",
     "--features sterna-log/kafka,sterna-storage/dynamodb,sterna-cluster/real-ports,",
-    "sterna/kafka,sterna/dynamodb"
+    "sterna/kafka,sterna/dynamodb,sterna/mimalloc"
 );
 
 /// What `cargo xtask stack` is asked for.
@@ -81,7 +81,7 @@ pub(crate) fn contract(root: &Path) -> (Tally, Result<(), String>) {
 /// only the test of a region on real servers needs.
 pub(crate) fn clippy(root: &Path) -> Cargo {
     let packages = "--package sterna-log --package sterna-storage --package sterna";
-    let features = "sterna-log/kafka,sterna-storage/dynamodb,sterna/kafka,sterna/dynamodb";
+    let features = "sterna-log/kafka,sterna-storage/dynamodb,sterna/kafka,sterna/dynamodb,sterna/mimalloc";
     Cargo::new(root, &format!("clippy --all-targets {packages} --features {features} -- -D warnings"))
 }
 

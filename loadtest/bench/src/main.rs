@@ -33,6 +33,11 @@ mod traffic;
 use clap::{Parser, Subcommand};
 use tokio::runtime::LocalRuntime;
 
+/// As in the program that servers run.
+#[cfg(feature = "mimalloc")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[derive(Parser)]
 struct Command {
     /// `all` if none is named.

@@ -76,9 +76,8 @@ pub(crate) fn build(root: &Path, program: &Program) -> Result<PathBuf, String> {
 }
 
 fn compile(root: &Path, name: &str, folder: &str, flag: &str) -> Result<(), String> {
-    Cargo::new(root, &format!("build --profile dist --package {name} --features {name}/mimalloc --target-dir {folder}"))
-        .rustflag(flag)
-        .run_alone()
+    let what = format!("--package {name} --features {name}/mimalloc");
+    Cargo::new(root, &format!("build --profile dist {what} --target-dir {folder}")).rustflag(flag).run_alone()
 }
 
 /// The program that merges records, of the toolchain that compiles: formats differ between versions.

@@ -5,6 +5,8 @@
 
 #![expect(clippy::disallowed_types, reason = "this is the place that gives them a fixed hasher")]
 
+use std::hash::{BuildHasher, Hash};
+
 use foldhash::fast::FixedState;
 
 pub mod recent;
@@ -14,3 +16,8 @@ pub type Map<K, V> = std::collections::HashMap<K, V, FixedState>;
 
 /// A hash set with a fixed hasher. Make one with `Set::default()`.
 pub type Set<K> = std::collections::HashSet<K, FixedState>;
+
+/// What these maps and sets find `key` by.
+pub fn hash_of(key: &impl Hash) -> u64 {
+    FixedState::default().hash_one(key)
+}

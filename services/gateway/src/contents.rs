@@ -18,6 +18,7 @@ use crate::ring::Ring;
 use crate::seams::{Ask, Encode};
 use crate::session::{Ended, Outbox, Phase, Session, SessionId};
 use crate::shard::Refused;
+use crate::tick::dirty::Dirty;
 use crate::wheel::Wheel;
 use crate::wire::{self, Encoding, Frames, Messages};
 
@@ -87,8 +88,8 @@ pub(crate) struct Contents<S> {
     pub(crate) buffer: Option<Box<[u8]>>,
     origins: Vec<Origin>,
     generation: u32,
-    /// Rings with members behind; each at most once.
-    pub(crate) dirty: VecDeque<u32>,
+    /// Rings with members behind.
+    pub(crate) dirty: Dirty,
     /// Sessions with frames of their own; each at most once.
     pub(crate) pending: VecDeque<SessionId>,
     /// Empty outboxes for the next acks.
@@ -119,7 +120,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Contents<S> {
             buffer: None,
             origins: Vec::new(),
             generation: 0,
-            dirty: VecDeque::new(),
+            dirty: Dirty::default(),
             pending: VecDeque::new(),
             spare: Vec::new(),
             pings,

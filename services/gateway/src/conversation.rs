@@ -63,6 +63,8 @@ struct Open {
 
 /// A sealed grant to publish; void when members of its stream change.
 struct Granted {
+    /// Of the stream's name: nearly always tells it from others, whose names are somewhere else in memory.
+    mark: u64,
     stream: Watched,
     /// Of the changes, when it was decided.
     changes: u64,

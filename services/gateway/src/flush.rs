@@ -17,6 +17,7 @@ use crate::limits::{COPY_BYTES, GATHER_FOLLOWS, WRITE_BUFFERS, WRITE_BYTES};
 use crate::ring::Ring;
 use crate::seams::Encode;
 use crate::session::{Follow, Outbox, Partial, Phase, Session};
+use crate::tick::dirty::Dirty;
 use crate::wire::Encoding;
 
 #[cfg(test)]
@@ -71,7 +72,7 @@ struct Extent {
 pub(crate) fn write<S: AsyncWrite + Unpin>(
     session: &mut Session<S>,
     scope: Scope,
-    rings: &Slab<Ring>,
+    (rings, dirty): (&Slab<Ring>, &Dirty),
     encode: &dyn Encode,
     context: &mut Context<'_>,
 ) -> (Wrote, usize) {
@@ -81,7 +82,7 @@ pub(crate) fn write<S: AsyncWrite + Unpin>(
         let mut all = Gathered::default();
         all.own(partial.as_ref(), outbox.as_deref());
         if *phase == Phase::Open {
-            all.follows(scope, follows, *encoding, rings, encode);
+            all.follows(scope, follows, *encoding, (rings, dirty), encode);
         }
         let polled = match &all.buffers[..] {
             [] => Poll::Ready(Ok(0)),
@@ -142,7 +143,7 @@ impl<'a> Gathered<'a> {
         scope: Scope,
         follows: &[Follow],
         encoding: Encoding,
-        rings: &'a Slab<Ring>,
+        (rings, dirty): (&'a Slab<Ring>, &Dirty),
         encode: &dyn Encode,
     ) {
         let first = if let Scope::Ring(place) = scope { place as usize } else { usize::MAX };
@@ -154,7 +155,8 @@ impl<'a> Gathered<'a> {
         let rest = (0..follows.len()).filter(|&place| others && place != first);
         for place in follows.get(first).map(|_| first).into_iter().chain(rest) {
             let follow = &follows[place];
-            if follow.join.is_none() {
+            // Of a ring that is clean a session lacks nothing, unless it was blocked.
+            if follow.join.is_none() && (scope == Scope::All || dirty.contains(follow.ring)) {
                 self.ring(place as u32, follow.at, &rings[follow.ring as usize], encoding, encode);
             }
         }

@@ -83,6 +83,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Contents<S> {
         }
         if ring.members.is_empty() {
             let ring = self.rings.remove(follow.ring as usize);
+            self.dirty.remove(follow.ring);
             self.by_stream.remove(&ring.stream);
             self.requests.push(Request::Interest(ring.stream, false));
         } else if !ring.is_empty() {

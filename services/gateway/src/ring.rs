@@ -46,8 +46,6 @@ pub(crate) struct Member {
 /// Where the flush stands in this ring.
 #[derive(Debug, Default)]
 pub(crate) struct Pass {
-    /// In the queue of dirty rings.
-    pub(crate) queued: bool,
     /// Something was pushed since the pass began: go round once more.
     pub(crate) again: bool,
     /// Next member.

@@ -15,6 +15,8 @@ use crate::limits::{SLICE_SESSIONS, TURN_SESSIONS};
 use crate::ring::Member;
 use crate::session::{Ended, SessionId};
 
+pub(crate) mod dirty;
+
 impl<S: AsyncRead + AsyncWrite + Unpin> Contents<S> {
     pub(crate) fn is_dirty(&self) -> bool {
         !self.pending.is_empty() || !self.dirty.is_empty()
@@ -39,12 +41,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Contents<S> {
 
     /// Has the ring's members visited, from now or once more.
     pub(crate) fn touch(&mut self, ring_id: u32) {
-        let pass = &mut self.rings[ring_id as usize].pass;
-        if pass.queued {
-            pass.again = true;
-        } else {
-            pass.queued = true;
-            self.dirty.push_back(ring_id);
+        if !self.dirty.insert(ring_id) {
+            self.rings[ring_id as usize].pass.again = true;
         }
     }
 
@@ -61,7 +59,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Contents<S> {
             }
         }
         while left > 0
-            && let Some(ring) = self.dirty.pop_front()
+            && let Some(ring) = self.dirty.next()
         {
             left -= self.turn(ring, left.min(TURN_SESSIONS));
         }
@@ -69,9 +67,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Contents<S> {
 
     /// One turn of a dirty ring; returns how many visits it cost, at least one.
     fn turn(&mut self, ring_id: u32, most: usize) -> usize {
-        let Some(ring) = self.rings.get_mut(ring_id as usize).filter(|ring| ring.pass.queued) else {
-            return 1;
-        };
+        let Some(ring) = self.rings.get_mut(ring_id as usize) else { return 1 };
         if ring.pass.next == 0 {
             ring.pass.low = u64::MAX;
             ring.pass.began = ring.end();
@@ -79,9 +75,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Contents<S> {
         for visits in 1..=most {
             let ring = &mut self.rings[ring_id as usize];
             let Some(&member) = ring.members.get(ring.pass.next as usize) else {
-                if !self.pass_ended(ring_id) {
-                    self.dirty.push_back(ring_id);
-                }
+                self.pass_ended(ring_id);
                 return visits;
             };
             ring.pass.next += 1;
@@ -90,19 +84,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Contents<S> {
                 return visits;
             }
         }
-        self.dirty.push_back(ring_id);
+        self.dirty.again(ring_id);
         most
     }
 
-    /// Everybody was visited: forget what nobody needs. Says whether the ring is clean.
-    fn pass_ended(&mut self, ring_id: u32) -> bool {
+    /// Everybody was visited: forget what nobody needs.
+    fn pass_ended(&mut self, ring_id: u32) {
         let ring = &mut self.rings[ring_id as usize];
         ring.pass.next = 0;
         ring.pass.settled = ring.pass.began;
         let low = ring.pass.low.min(ring.pass.began);
         ring.trim(low);
-        ring.pass.queued = std::mem::take(&mut ring.pass.again);
-        !ring.pass.queued
+        if std::mem::take(&mut ring.pass.again) {
+            self.dirty.again(ring_id);
+        } else {
+            self.dirty.remove(ring_id);
+        }
     }
 
     fn visit_member(&mut self, ring_id: u32, member: Member) {
@@ -157,7 +154,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Contents<S> {
     /// Writes once and draws the conclusions.
     pub(crate) fn write(&mut self, slot: u32, scope: Scope, context: &mut Context<'_>) -> Wrote {
         let session = &mut self.sessions[slot as usize];
-        let (wrote, taken) = flush::write(session, scope, &self.rings, &*self.encode, context);
+        let (wrote, taken) = flush::write(session, scope, (&self.rings, &self.dirty), &*self.encode, context);
         if taken > 0 {
             session.took_s = self.wheel.now_s();
             self.counters.writes += 1;

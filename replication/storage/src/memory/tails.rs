@@ -82,12 +82,8 @@ impl Tails for MemoryTails {
         check_entry(&entry, &self.limits)?;
         let mut state = lock(&self.state);
         let last = entry.last;
-        let appended = match state.tail(stream, origin) {
-            Some(tail) => tail.append(entry, ensured, &self.limits),
-            None => state.start(stream, origin, entry, ensured, self.limits.tails),
-        };
+        let appended = state.append(stream, origin, entry, ensured, &self.limits);
         if appended == Appended::Done {
-            state.touch(stream, origin);
             state.journal.push_back((stream.clone(), origin.clone(), last));
             if state.journal.len() > LOSABLE_WRITES {
                 state.journal.pop_front();
@@ -149,6 +145,27 @@ impl State {
         self.tails.get_mut(stream)?.get_mut(origin)
     }
 
+    fn append(
+        &mut self,
+        stream: &StreamId,
+        origin: &Origin,
+        entry: Entry,
+        ensured: u64,
+        limits: &Limits,
+    ) -> Appended {
+        self.clock += 1;
+        let Some(tail) = self.tails.get_mut(stream).and_then(|tails| tails.get_mut(origin)) else {
+            return self.start(stream, origin, entry, ensured, limits.tails);
+        };
+        let appended = tail.append(entry, ensured, limits);
+        if appended == Appended::Done {
+            let before = std::mem::replace(&mut tail.used, self.clock);
+            let place = self.used.remove(&before).unwrap_or_else(|| (stream.clone(), origin.clone()));
+            self.used.insert(self.clock, place);
+        }
+        appended
+    }
+
     fn start(
         &mut self,
         stream: &StreamId,
@@ -161,8 +178,9 @@ impl State {
             return Appended::Full;
         }
         let bytes = entry.bytes.len();
-        let tail = Tail { entries: VecDeque::from([entry]), bytes, ensured, used: 0 };
+        let tail = Tail { entries: VecDeque::from([entry]), bytes, ensured, used: self.clock };
         self.tails.entry(stream.clone()).or_default().insert(origin.clone(), tail);
+        self.used.insert(self.clock, (stream.clone(), origin.clone()));
         Appended::Done
     }
 
@@ -177,15 +195,6 @@ impl State {
             self.remove(&stream, &origin);
             true
         })
-    }
-
-    fn touch(&mut self, stream: &StreamId, origin: &Origin) {
-        self.clock += 1;
-        let now = self.clock;
-        let Some(tail) = self.tail(stream, origin) else { return };
-        let before = std::mem::replace(&mut tail.used, now);
-        let place = self.used.remove(&before).unwrap_or_else(|| (stream.clone(), origin.clone()));
-        self.used.insert(now, place);
     }
 
     fn remove(&mut self, stream: &StreamId, origin: &Origin) {

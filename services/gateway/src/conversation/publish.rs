@@ -9,6 +9,7 @@ use sterna_protocol::frame::{Ephemeral, Error, Publish};
 use sterna_stream::ids::EventKind;
 use sterna_stream::kind::MEMBER;
 use sterna_stream::limits::RATE_IGNORED_MS;
+use sterna_stream::map::hash_of;
 use sterna_stream::{EventId, Hlc, Reason, Refusal, StreamId, created, fixed};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Duration, Instant};
@@ -148,14 +149,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Inner<S> {
         let until_ms = grant.expires_ms().saturating_sub(GRANT_SLACK_MS);
         let stream = self.outward.changes.watch(stream);
         let changes = stream.count();
-        Granted { stream, changes, kind: kind.clone(), sealed: self.grant_key.seal(grant), until_ms }
+        let mark = hash_of(stream.stream());
+        Granted { mark, stream, changes, kind: kind.clone(), sealed: self.grant_key.seal(grant), until_ms }
     }
 
     /// The sealed grant that the session has for this, while it is good.
     fn sealed(&self, session: SessionId, stream: &StreamId, kind: &EventKind, now_ms: u64) -> Option<Bytes> {
         let conversations = self.conversations.borrow();
         let open = conversations.get(&session)?.open.as_ref()?;
-        let fits = |g: &&Granted| g.stream.stream() == stream && g.kind == *kind && g.until_ms > now_ms;
+        let mark = hash_of(stream);
+        let is_its = |g: &Granted| g.mark == mark && g.stream.stream() == stream && g.kind == *kind;
+        let fits = |g: &&Granted| is_its(g) && g.until_ms > now_ms;
         let granted = open.grants.iter().find(fits)?;
         (granted.changes == granted.stream.count()).then(|| granted.sealed.clone())
     }

@@ -1,6 +1,6 @@
 //! Comparison of heads (E16): a shard says how far it has the streams that it follows, and is told only of
-//! those of which there is more. Nearly always that is none, so a comparison costs next to nothing but the look
-//! into the table, which is never left out (E10).
+//! those of which there is more. Nearly always that is none, so a comparison costs next to nothing but the
+//! look into the table, which is never left out (E10).
 
 use sterna_proto::{convert, v1};
 use sterna_stream::{Cursor, StreamId};
@@ -8,8 +8,8 @@ use sterna_stream::{Cursor, StreamId};
 use super::{Gone, HEADS_AT_ONCE, Shard, heads};
 
 impl Shard {
-    /// Where the shard lacks something, or gets no pushes, it follows anew and joins at the head. What another
-    /// instance owns is that one's to compare.
+    /// Where the shard lacks something, or gets no pushes, it follows anew and joins at the head. What
+    /// another instance owns is that one's to compare.
     pub(super) async fn compare(&self, wish: v1::Heads) -> Result<(), Gone> {
         let mut anew = Vec::new();
         for part in wish.heads.chunks(HEADS_AT_ONCE) {
@@ -20,9 +20,8 @@ impl Shard {
             let table = heads(&self.role, &streams).await.map_err(|()| Gone)?;
             let mut hub = self.role.hub.lock();
             let compared = streams.into_iter().zip(theirs.iter().zip(&table));
-            let lacking = compared.filter(|(stream, (theirs, table))| {
-                !hub.agrees(self.id, stream, theirs, &table.cursor)
-            });
+            let lacking = compared
+                .filter(|(stream, (theirs, table))| !hub.agrees(self.id, stream, theirs, &table.cursor));
             anew.extend(lacking.map(|(stream, _)| stream));
         }
         self.join(&anew).await?;

@@ -190,7 +190,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Edge<S> {
     /// Speaks HTTP on `socket` until it is upgraded or closed.
     pub fn connect(&self, socket: S) {
         let inner = self.0.clone();
-        if inner.open.get() >= inner.config.limits.connections && !inner.silent.make_room() {
+        if inner.is_full() && !inner.silent.make_room() {
             inner.count(|counters| counters.connections_refused += 1);
             return spare::connect(inner, socket);
         }
@@ -215,6 +215,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Edge<S> {
 // === impl Inner ===
 
 impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Inner<S> {
+    /// Whether another connection needs somebody's place.
+    fn is_full(&self) -> bool {
+        self.open.get() >= self.config.limits.connections
+    }
+
     async fn speak(self: &Rc<Self>, socket: S, place: Place) -> Result<(), hyper::Error> {
         let place = Rc::new(place);
         let service = Requests { edge: self.clone(), place, agreed: Rc::default(), seat: Rc::default() };

@@ -46,7 +46,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Edge<S> {
                     accepted = listener.accept() => accepted,
                 };
                 match accepted {
-                    Ok((socket, _)) => edge.connect(wrap(socket)),
+                    Ok((socket, _)) => {
+                        edge.connect(wrap(socket));
+                        // The next one may take the place of one that is silent: what others said meanwhile
+                        // is heard first, or those of one burst would put out each other.
+                        if edge.0.is_full() {
+                            tokio::task::yield_now().await;
+                        }
+                    }
                     Err(error) => {
                         tracing::warn!(%error, "a connection could not be accepted");
                         sleep(ACCEPT_AGAIN).await;

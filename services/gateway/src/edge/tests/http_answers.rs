@@ -240,6 +240,27 @@ fn who_asked_keeps_the_place() {
     });
 }
 
+/// G9: who asked before it was accepted is heard before it has to make room, however many come at once.
+#[test]
+fn a_burst_of_those_who_ask_at_once_puts_nobody_out() {
+    run(async {
+        let (_world, address) = World::listening(Limits { connections: 1, ..Limits::default() });
+        // Nobody is accepted before all have asked: this task does not give up its turn.
+        let ask = || {
+            let mut socket = std::net::TcpStream::connect(address).unwrap();
+            let asked = b"GET /v1/health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+            std::io::Write::write_all(&mut socket, asked).unwrap();
+            socket.set_nonblocking(true).unwrap();
+            TcpStream::from_std(socket).unwrap()
+        };
+        let burst: Vec<TcpStream> = (0..8).map(|_| ask()).collect();
+        for mut socket in burst {
+            let answer = answered(&mut socket).await;
+            assert!(answer.starts_with("http/1.1 200 "), "{answer}");
+        }
+    });
+}
+
 /// G9: connections that speak HTTP are bounded in number and in time.
 #[test]
 fn http_connections_are_few_and_do_not_stay() {

@@ -28,7 +28,7 @@ mod tests;
 pub(crate) enum Scope {
     /// None.
     Own,
-    /// The one in this place, and the others if they are few.
+    /// The one in this place, and the others whose rings are dirty, if they are few.
     Ring(u32),
     /// Every one.
     All,

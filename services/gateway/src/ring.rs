@@ -291,6 +291,9 @@ impl Ring {
             self.entries.reserve_exact(1);
         }
         self.entries.push_back(entry);
+        if self.known.as_ref().is_some_and(|known| self.heads.covers(known)) {
+            self.known = None;
+        }
     }
 
     /// Enters what waited for the hole that was just filled; forgets the gap when nothing is missing any

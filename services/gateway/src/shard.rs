@@ -103,7 +103,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Shard<S> {
         self.with(|contents| contents.set_floor(session, stream, floor));
     }
 
-    /// `state`'s answer to interest, and to every comparison of heads later: its copy goes to `head`,
+    /// `state`'s answer to interest, and to a comparison that found more: its copy goes to `head`,
     /// everything after comes as pushes; the logs are known to go to `known`.
     pub fn joined(&self, stream: &StreamId, head: &Cursor, known: &Cursor) {
         self.with(|contents| contents.joined(stream, head, known));

@@ -67,7 +67,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Contents<S> {
 
     /// One turn of a dirty ring; returns how many visits it cost, at least one.
     fn turn(&mut self, ring_id: u32, most: usize) -> usize {
-        let Some(ring) = self.rings.get_mut(ring_id as usize) else { return 1 };
+        let ring = &mut self.rings[ring_id as usize];
         if ring.pass.next == 0 {
             ring.pass.low = u64::MAX;
             ring.pass.began = ring.end();

@@ -13,7 +13,7 @@ use futures_util::Stream;
 use sterna_process::End;
 use sterna_proto::v1::attach_up::What;
 use sterna_proto::{convert, v1};
-use sterna_stream::{Hlc, Origin, StreamId, mutant, partition};
+use sterna_stream::{Hlc, Origin, StreamId, mutant};
 use tokio::sync::{Notify, mpsc};
 use tonic::Streaming;
 
@@ -107,7 +107,7 @@ impl Shard {
     /// Streams of partitions that others own are watched there.
     fn watch(&self, streams: &v1::Streams) {
         for stream in streams.streams.iter().filter_map(|stream| stream.parse::<StreamId>().ok()) {
-            let owned = self.role.hub.lock().owns(partition::of(&stream, self.role.config.partitions));
+            let owned = self.role.hub.lock().answers_for(&stream);
             if owned {
                 self.role.watch.lock().watch(self.id, &stream);
             }

@@ -240,16 +240,17 @@ impl Hub {
     }
 
     /// Whether a shard that has a stream up to `theirs` would learn nothing by joining it now, as the table
-    /// holds it up to `table`: it gets pushes, and nobody knows of more (E16).
-    pub fn agrees(&mut self, id: ShardId, stream: &StreamId, theirs: &Cursor, table: &Cursor) -> bool {
+    /// holds it up to `table`: it gets pushes, and nobody knows of more (E16). What waited for something
+    /// that the table is seen to hold goes out.
+    pub fn agrees(&mut self, id: ShardId, stream: &StreamId, theirs: &Head, table: &Head) -> bool {
         let Some(followed) = self.streams.get_mut(stream) else { return false };
-        if !followed.live.contains(&id)
-            || ![table, &followed.consumed, &followed.known].into_iter().all(|head| theirs.covers(head))
-        {
+        let more = [&table.cursor, &followed.consumed, &followed.known];
+        let is_all = theirs.newest >= table.newest && more.iter().all(|head| theirs.cursor.covers(head));
+        if !is_all || !followed.live.contains(&id) {
             return false;
         }
-        if !followed.held.covers(table) {
-            followed.held.merge(table);
+        if !followed.held.covers(&table.cursor) {
+            followed.held.merge(&table.cursor);
             self.release(stream);
         }
         true

@@ -31,9 +31,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Contents<S> {
         join.step = Step::Queued;
         let told = std::mem::take(&mut join.tell).then(|| join.sent.clone());
         let ring = &self.rings[ring_id as usize];
-        let known = ring.known.as_deref().unwrap_or(&ring.heads);
+        let mut known = ring.heads.clone();
+        if let Some(beyond) = &ring.known {
+            known.merge(beyond);
+        }
         let mut out = Messages::new(self.sessions[slot as usize].encoding);
-        self.encode.subscribed(&ring.stream, &ring.heads, known, &mut out);
+        self.encode.subscribed(&ring.stream, &ring.heads, &known, &mut out);
         if let Some(to) = told.filter(|to| !to.is_empty()) {
             let gap = Gap { reason: GapReason::Skipped, from: Cursor::new(), to };
             self.encode.gap(&ring.stream, &gap, &mut out);

@@ -1,9 +1,10 @@
 //! The attachment to one state instance: wishes out, joins and pushes in (E15).
 //!
 //! Whenever the stream ends, for whatever reason, it is opened again and all interest is told anew: the
-//! answers carry heads, and a ring that is behind one pulls what it missed. The same is done on a timer, some
-//! streams at a time; an instance that says nothing for a round is given up (E16). What comes in is read
-//! before anything is wished for: wishes never hold it up, however many answers they bring.
+//! answers carry heads, and a ring that is behind one pulls what it missed. On a timer, some streams at a
+//! time, heads are compared, and what is not joined is followed once more; an instance that says nothing for
+//! a round is given up (E16). What comes in is read before anything is wished for: wishes never hold it up,
+//! however many answers they bring.
 
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -174,7 +175,9 @@ fn compare<S: AsyncRead + AsyncWrite + Unpin + 'static>(
     for stream in streams {
         match inner.shard.joined_head(&stream) {
             Some(head) => {
-                heads.push(v1::HeadOf { stream: stream.to_string(), head: convert::cursor_field(&head) });
+                let newest = inner.outward.newest_stamp(&stream).0;
+                let (stream, head) = (stream.to_string(), convert::cursor_field(&head));
+                heads.push(v1::HeadOf { stream, head, newest });
             }
             None => open.push(stream),
         }

@@ -34,6 +34,31 @@ async fn settle() {
     }
 }
 
+/// E18: how far the logs are known to go is never told below what is here, though nobody says it again.
+#[test]
+fn what_was_known_beyond_the_ring_is_forgotten_when_it_is_there() {
+    paused(async {
+        let (shard, _asked) = shard(Limits::default());
+        let a = stream("a");
+        let [mut first, mut second, mut third] = [0; 3].map(|_| connect(&shard, 4_096));
+        live(&shard, &mut first, &a, "us:5").await;
+        shard.joined(&a, &cursor("us:5"), &cursor("eu:2,us:7"));
+        let start = || Start { cursor: cursor("us:5"), tail: None, ..Start::default() };
+        shard.push(segment(&a, "us", 6, 6, 1));
+        shard.follow(second.id, &a, start()).unwrap();
+        assert_eq!(second.text().await, "s us:6 eu:2,us:7");
+        shard.push(segment(&a, "us", 7, 7, 1));
+        shard.push(segment(&a, "us", 8, 8, 1));
+        shard.follow(third.id, &a, start()).unwrap();
+        assert_eq!(third.text().await, "s us:8 eu:2,us:8");
+        shard.push(segment(&a, "eu", 1, 1, 1));
+        shard.push(segment(&a, "eu", 2, 2, 1));
+        let mut fourth = connect(&shard, 4_096);
+        shard.follow(fourth.id, &a, start()).unwrap();
+        assert_eq!(fourth.text().await, "s eu:2,us:8 eu:2,us:8");
+    });
+}
+
 #[test]
 fn an_event_reaches_every_follower_and_nobody_else() {
     paused(async {

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-/// Each ring at most once.
+/// Each ring at most once; a number that another ring has since may have a turn to spare.
 ///
 /// Which ones stands beside the rings, a byte each and close together: a write asks it of every stream that
 /// its session follows, and most of their rings have not been in anybody's hands for long.
@@ -49,7 +49,7 @@ impl Dirty {
         self.turns.push_back(ring);
     }
 
-    /// Everybody on this ring has all of it, or it is gone.
+    /// Everybody on this ring has all of it who is neither blocked nor joining, or it is gone.
     pub(crate) fn remove(&mut self, ring: u32) {
         if let Some(is_in) = self.is_in.get_mut(ring as usize) {
             *is_in = false;

@@ -3,9 +3,10 @@
 //! look into the table, which is never left out (E10).
 
 use sterna_proto::{convert, v1};
-use sterna_stream::{Cursor, StreamId};
+use sterna_stream::{Hlc, StreamId};
 
 use super::{Gone, HEADS_AT_ONCE, Shard, heads};
+use crate::hub::Head;
 
 impl Shard {
     /// Where the shard lacks something, or gets no pushes, it follows anew and joins at the head. What
@@ -20,8 +21,8 @@ impl Shard {
             let table = heads(&self.role, &streams).await.map_err(|()| Gone)?;
             let mut hub = self.role.hub.lock();
             let compared = streams.into_iter().zip(theirs.iter().zip(&table));
-            let lacking = compared
-                .filter(|(stream, (theirs, table))| !hub.agrees(self.id, stream, theirs, &table.cursor));
+            let lacking =
+                compared.filter(|(stream, (theirs, table))| !hub.agrees(self.id, stream, theirs, table));
             anew.extend(lacking.map(|(stream, _)| stream));
         }
         self.join(&anew).await?;
@@ -29,10 +30,11 @@ impl Shard {
         Ok(())
     }
 
-    fn owned(&self, of: &v1::HeadOf) -> Option<(StreamId, Cursor)> {
+    fn owned(&self, of: &v1::HeadOf) -> Option<(StreamId, Head)> {
         let stream: StreamId = of.stream.parse().ok()?;
         let owned = self.role.hub.lock().answers_for(&stream);
         // A head that cannot be read covers nothing.
-        owned.then(|| (stream, convert::cursor(of.head.as_ref()).unwrap_or_default()))
+        let cursor = convert::cursor(of.head.as_ref()).unwrap_or_default();
+        owned.then_some((stream, Head { cursor, newest: Hlc(of.newest) }))
     }
 }

@@ -150,6 +150,43 @@ fn a_segment_that_reaches_the_table_behind_the_reading_of_heads_is_within_the_he
     assert_eq!(reader.words(), ["joined eu-west-1:3"]);
 }
 
+/// E16: whoever compares agrees only if it gets pushes, and has all that is in the table, was consumed or is
+/// heard of, up to the newest stamp (E14, E18).
+#[test]
+fn who_compares_agrees_only_with_all_that_is_known() {
+    let mut hub = owner(8);
+    let mut reader = Reader::attach(&mut hub);
+    let agrees =
+        |hub: &mut Hub, theirs: &str| hub.agrees(reader.id, &id("a"), &head(theirs), &head("us-east-1:5"));
+    assert!(!agrees(&mut hub, "us-east-1:5"), "it gets no pushes");
+    assert!(hub.follow(reader.id, &id("a")));
+    assert!(!agrees(&mut hub, "us-east-1:5"), "nor yet");
+    hub.joined(reader.id, &id("a"), head("us-east-1:5"));
+    assert!(agrees(&mut hub, "us-east-1:5") && !agrees(&mut hub, "us-east-1:4"));
+    push(&mut hub, segment("a", US, 6, ""));
+    assert!(agrees(&mut hub, "us-east-1:6") && !agrees(&mut hub, "us-east-1:5"), "consumed");
+    hub.heard_of(&segment("a", EU, 3, ""));
+    assert!(agrees(&mut hub, "eu-west-1:3,us-east-1:6") && !agrees(&mut hub, "us-east-1:6"), "heard of");
+    let theirs = Head { newest: Hlc(6), ..head("eu-west-1:3,us-east-1:6") };
+    assert!(!hub.agrees(reader.id, &id("a"), &theirs, &head("us-east-1:5")), "a newer stamp is stored");
+    assert_eq!(reader.words(), ["joined us-east-1:5", "us-east-1:6"], "nothing else was said");
+}
+
+/// E24: what waits for events of members goes out when a comparison finds them in the table.
+#[test]
+fn a_comparison_lets_go_what_waited_for_what_the_table_holds() {
+    let mut hub = owner(8);
+    let mut reader = Reader::attach(&mut hub);
+    reader.join(&mut hub, "a", "us-east-1:5");
+    push(&mut hub, segment("a", EU, 1, "us-east-1:7"));
+    assert_eq!(reader.words(), ["joined us-east-1:5"]);
+    let theirs = head("eu-west-1:1,us-east-1:7");
+    assert!(hub.agrees(reader.id, &id("a"), &theirs, &head("us-east-1:5")));
+    assert!(reader.words().is_empty(), "that a shard has it does not put it into the table");
+    assert!(hub.agrees(reader.id, &id("a"), &theirs, &head("us-east-1:7")));
+    assert_eq!(reader.words(), ["recheck eu-west-1:1"]);
+}
+
 /// E15: of heads that are not in the table yet a second shard learns, too.
 #[test]
 fn what_the_table_lacks_is_within_every_later_head() {

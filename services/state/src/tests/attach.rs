@@ -33,7 +33,7 @@ async fn a_shard_joins_at_the_tables_head() {
 /// How far a shard says that it has the stream.
 fn compare(head: &str) -> Wish {
     let head = sterna_proto::convert::cursor_field(&head.parse().unwrap());
-    Wish::Compare(v1::Heads { heads: vec![v1::HeadOf { stream: STREAM.into(), head }] })
+    Wish::Compare(v1::Heads { heads: vec![v1::HeadOf { stream: STREAM.into(), head, newest: u64::MAX }] })
 }
 
 /// E16: a comparison is answered by what is more than the shard has, and by nothing else; by the table, which
@@ -78,6 +78,22 @@ async fn a_comparison_of_what_is_not_followed_follows_it() {
     assert_eq!(shard.told(2).await, ["joined us-east-1:1", "compared"]);
     world.sequenced(&chain.next()).await;
     assert_eq!(shard.told(1).await, ["us-east-1:2"]);
+}
+
+/// E16: streams that another instance owns are that one's to compare; who asks is answered all the same.
+#[tokio::test(start_paused = true)]
+async fn a_comparison_of_what_another_instance_owns_is_answered_alone() {
+    let mut world = World::new();
+    let mut chain = Chain::of(US);
+    world.sequenced(&chain.next()).await;
+    let instance = world.start();
+    let mut shard = world.shard(&instance, STREAM).await;
+    assert_eq!(shard.told(1).await, ["joined us-east-1:1"]);
+    let at = partition::of(&STREAM.parse().unwrap(), world.config.partitions);
+    instance.state.0.hub.lock().disown(at);
+    assert_eq!(shard.told(1).await, [format!("resync [{at}]")]);
+    shard.wish(compare("")).await;
+    assert_eq!(shard.told(1).await, ["compared"]);
 }
 
 /// E15: heads that cannot be read end the stream, never are an empty answer; the shard comes again.

@@ -35,6 +35,8 @@ enum Step {
     Follow(usize, usize),
     ReadHeads(usize),
     Join(usize),
+    /// The shard says how far it has the stream; what is more is told anew.
+    Compare(usize, usize),
     Unfollow(usize, usize),
     /// The shard loses its stream and attaches anew.
     Cut(usize),
@@ -57,6 +59,7 @@ fn step() -> impl Strategy<Value = Step> {
         3 => (shard.clone(), stream.clone()).prop_map(|(shard, stream)| Step::Follow(shard, stream)),
         3 => shard.clone().prop_map(Step::ReadHeads),
         3 => shard.clone().prop_map(Step::Join),
+        2 => (shard.clone(), stream.clone()).prop_map(|(shard, stream)| Step::Compare(shard, stream)),
         1 => (shard.clone(), stream).prop_map(|(shard, stream)| Step::Unfollow(shard, stream)),
         1 => shard.prop_map(Step::Cut),
         1 => Just(Step::LookAgain),
@@ -90,10 +93,21 @@ struct Known {
     settled: Cursor,
 }
 
+/// How far state is with a wish.
+enum Pending {
+    /// To follow.
+    Followed,
+    /// Heads were read for it.
+    Read(Cursor),
+    /// To compare: what the shard has, what the table held.
+    Compared(Cursor, Cursor),
+}
+
 struct Shard {
     reader: Reader,
     follows: BTreeMap<StreamId, Option<Known>>,
-    pending: Option<(usize, Option<Cursor>)>,
+    /// The wish in state's hands, of which stream.
+    pending: Option<(usize, Pending)>,
 }
 
 struct Model {
@@ -128,23 +142,21 @@ impl Model {
             }
             Step::Ensure(stream) => self.ensure(stream),
             Step::Follow(shard, stream) if self.shards[shard].pending.is_none() => {
-                let Shard { reader, follows, pending } = &mut self.shards[shard];
-                assert!(self.hub.follow(reader.id, &id(STREAMS[stream])));
-                follows.insert(id(STREAMS[stream]), None);
-                *pending = Some((stream, None));
+                self.follow(shard, stream);
+                self.shards[shard].follows.insert(id(STREAMS[stream]), None);
             }
             Step::ReadHeads(shard) => {
-                if let Some((stream, None)) = self.shards[shard].pending {
-                    self.shards[shard].pending = Some((stream, Some(self.table(stream))));
+                if let Some((stream, Pending::Followed)) = self.shards[shard].pending {
+                    self.shards[shard].pending = Some((stream, Pending::Read(self.table(stream))));
                 }
             }
-            Step::Join(shard) => {
-                if let Some((stream, Some(head))) = self.shards[shard].pending.clone() {
-                    let (id, head) = (id(STREAMS[stream]), Head { cursor: head, newest: Hlc(1) });
-                    self.hub.joined(self.shards[shard].reader.id, &id, head);
-                    self.shards[shard].pending = None;
+            Step::Compare(shard, stream) if self.shards[shard].pending.is_none() => {
+                if let Some(has) = self.shards[shard].has(&id(STREAMS[stream])) {
+                    let compared = Pending::Compared(has, self.table(stream));
+                    self.shards[shard].pending = Some((stream, compared));
                 }
             }
+            Step::Join(shard) => self.join(shard),
             Step::Unfollow(shard, stream) if self.shards[shard].pending.is_none() => {
                 self.shards[shard].read();
                 self.hub.unfollow(self.shards[shard].reader.id, &id(STREAMS[stream]));
@@ -159,9 +171,31 @@ impl Model {
                 self.hub.disown(0);
                 self.hub.own(0);
             }
-            Step::Repeat { .. } | Step::Follow(..) | Step::Unfollow(..) => {}
+            Step::Repeat { .. } | Step::Follow(..) | Step::Compare(..) | Step::Unfollow(..) => {}
         }
         self.shards.iter_mut().for_each(Shard::read);
+    }
+
+    fn follow(&mut self, shard: usize, stream: usize) {
+        assert!(self.hub.follow(self.shards[shard].reader.id, &id(STREAMS[stream])));
+        self.shards[shard].pending = Some((stream, Pending::Followed));
+    }
+
+    /// State goes on with what it has read for a shard.
+    fn join(&mut self, shard: usize) {
+        let reader = self.shards[shard].reader.id;
+        match self.shards[shard].pending.take() {
+            Some((stream, Pending::Read(head))) => {
+                self.hub.joined(reader, &id(STREAMS[stream]), Head { cursor: head, newest: Hlc(1) });
+            }
+            Some((stream, Pending::Compared(has, table))) => {
+                let [has, table] = [has, table].map(|cursor| Head { cursor, newest: Hlc(1) });
+                if !self.hub.agrees(reader, &id(STREAMS[stream]), &has, &table) {
+                    self.follow(shard, stream);
+                }
+            }
+            followed => self.shards[shard].pending = followed,
+        }
     }
 
     fn chain(&mut self, stream: usize, home: bool) -> &mut Chain {
@@ -246,13 +280,23 @@ impl Shard {
         Self { reader: Reader::attach(hub), follows: BTreeMap::new(), pending: None }
     }
 
+    /// How far it has a stream that it has joined.
+    fn has(&self, stream: &StreamId) -> Option<Cursor> {
+        let known = self.follows.get(stream)?.as_ref()?;
+        let mut has = known.head.clone();
+        for (origin, pushed) in &known.pushed {
+            has.advance(origin, pushed.last().copied().unwrap_or_default());
+        }
+        Some(has)
+    }
+
     fn read(&mut self) {
         for what in self.reader.read().unwrap() {
             match what {
                 What::Joined(joined) => {
                     let head = convert::cursor(joined.head.as_ref()).unwrap();
                     let known = Known { settled: head.clone(), head, pushed: BTreeMap::new() };
-                    *self.follows.get_mut(&joined.stream.parse().unwrap()).unwrap() = Some(known);
+                    self.follows.insert(joined.stream.parse().unwrap(), Some(known));
                 }
                 What::Push(push) => {
                     let segment = Stored::decode(push.record).unwrap().segment;

@@ -6,35 +6,31 @@
 
 use std::rc::Rc;
 
-use bytes::Bytes;
 use futures_util::FutureExt;
-use smallvec::SmallVec;
 use sterna_access::Identity;
 use sterna_process::End;
 use sterna_protocol::frame::{self, ClientFrame, Device, ServerFrame};
-use sterna_stream::ids::EventKind;
 use sterna_stream::limits::UNKNOWN_FRAMES;
 use sterna_stream::{Reason, Refusal, StreamId, UserId};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::encode;
 use crate::gateway::Inner;
-use crate::outward::changes::Watched;
 use crate::reader::Flow;
 use crate::session::SessionId;
 use crate::wire::{Encoding, Message};
 
 mod access;
+mod grants;
 mod greet;
 mod publish;
 pub(crate) mod rate;
 mod subscribe;
 
 pub(crate) use access::DECISION;
+use grants::{Granted, Grants};
 pub(crate) use rate::Rate;
 
-/// Grants that a session keeps for its next publishes; the oldest goes first.
-const GRANTS: usize = 8;
 /// A grant is renewed this long before it ends, milliseconds.
 const GRANT_SLACK_MS: u64 = 5_000;
 
@@ -58,19 +54,7 @@ struct Open {
     ephemerals: Rate,
     /// Streams named by `subscribe`.
     subscriptions: Rate,
-    grants: SmallVec<[Granted; 1]>,
-}
-
-/// A sealed grant to publish; void when members of its stream change.
-struct Granted {
-    /// Of the stream's name: nearly always tells it from others, whose names are somewhere else in memory.
-    mark: u64,
-    stream: Watched,
-    /// Of the changes, when it was decided.
-    changes: u64,
-    kind: EventKind,
-    sealed: Bytes,
-    until_ms: u64,
+    grants: Grants,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Inner<S> {

@@ -9,12 +9,11 @@ use sterna_protocol::frame::{Ephemeral, Error, Publish};
 use sterna_stream::ids::EventKind;
 use sterna_stream::kind::MEMBER;
 use sterna_stream::limits::RATE_IGNORED_MS;
-use sterna_stream::map::hash_of;
 use sterna_stream::{EventId, Hlc, Reason, Refusal, StreamId, created, fixed};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Duration, Instant};
 
-use super::{GRANT_SLACK_MS, GRANTS, Granted};
+use super::{GRANT_SLACK_MS, Granted};
 use crate::encode;
 use crate::gateway::Inner;
 use crate::outward::publish::Unanswered;
@@ -149,29 +148,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Inner<S> {
         let until_ms = grant.expires_ms().saturating_sub(GRANT_SLACK_MS);
         let stream = self.outward.changes.watch(stream);
         let changes = stream.count();
-        let mark = hash_of(stream.stream());
-        Granted { mark, stream, changes, kind: kind.clone(), sealed: self.grant_key.seal(grant), until_ms }
+        Granted { stream, changes, kind: kind.clone(), sealed: self.grant_key.seal(grant), until_ms }
     }
 
     /// The sealed grant that the session has for this, while it is good.
     fn sealed(&self, session: SessionId, stream: &StreamId, kind: &EventKind, now_ms: u64) -> Option<Bytes> {
         let conversations = self.conversations.borrow();
         let open = conversations.get(&session)?.open.as_ref()?;
-        let mark = hash_of(stream);
-        let is_its = |g: &Granted| g.mark == mark && g.stream.stream() == stream && g.kind == *kind;
-        let fits = |g: &&Granted| is_its(g) && g.until_ms > now_ms;
-        let granted = open.grants.iter().find(fits)?;
-        (granted.changes == granted.stream.count()).then(|| granted.sealed.clone())
+        open.grants.get(stream, kind, now_ms)
     }
 
     fn keep(&self, session: SessionId, granted: Granted) {
         let mut conversations = self.conversations.borrow_mut();
         let Some(open) = conversations.get_mut(&session).and_then(|c| c.open.as_mut()) else { return };
-        open.grants.retain(|g| g.stream.stream() != granted.stream.stream() || g.kind != granted.kind);
-        if open.grants.len() >= GRANTS {
-            open.grants.remove(0);
-        }
-        open.grants.push(granted);
+        open.grants.keep(granted);
     }
 
     /// An ephemeral: to whoever follows the stream now. Dropped without an answer if it may not or cannot be

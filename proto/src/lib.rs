@@ -12,8 +12,8 @@ pub mod refusal;
 /// Generated from `sterna/v1/*.proto`; the documentation stands there.
 #[allow(missing_docs, unreachable_pub, clippy::all, clippy::too_many_lines)]
 pub mod v1 {
-    tonic::include_proto!("sterna.v1");
+    include!("generated/sterna.v1.rs");
 }
 
 /// Every role service and record, for reflection and for tests that walk them.
-pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
+pub const DESCRIPTORS: &[u8] = include_bytes!("generated/descriptors.bin");

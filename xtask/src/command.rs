@@ -6,8 +6,8 @@
 use crate::stack::Action;
 
 /// The names of all commands; tidy checks that the documents mention no others.
-pub(crate) const NAMES: [&str; 9] =
-    ["test", "tidy", "python", "sim", "bench", "dist", "mutants", "stack", "help"];
+pub(crate) const NAMES: [&str; 10] =
+    ["test", "tidy", "proto", "python", "sim", "bench", "dist", "mutants", "stack", "help"];
 
 /// Seeds that `sim` runs when the caller names no number.
 pub(crate) const SEEDS: u32 = 200;
@@ -24,6 +24,7 @@ The project's own commands.
                                          its examples, Python, simulation seeds, mutants and real backends
     cargo xtask tidy                     sizes, names, dependency arrows, banned calls, licences, and whether
                                          the documents still tell the truth; takes seconds
+    cargo xtask proto                    writes the code that is generated from proto/ anew; a test says when
     cargo xtask python                   the client in Python: its unit tests, then against three regions
     cargo xtask sim [--seeds N] [--seed S] [--regions R] [--show hash|trace]
                                          N simulated runs (200), one for each seed from S (1) upwards, of R
@@ -49,6 +50,7 @@ pub(crate) enum Command {
         fast: bool,
     },
     Tidy,
+    Proto,
     Python,
     Sim(Seeds),
     Dist,
@@ -88,6 +90,7 @@ impl Command {
             ("test", []) => Ok(Command::Test { fast: false }),
             ("test", ["--fast"]) => Ok(Command::Test { fast: true }),
             ("tidy", []) => Ok(Command::Tidy),
+            ("proto", []) => Ok(Command::Proto),
             ("python", []) => Ok(Command::Python),
             ("mutants", []) => Ok(Command::Mutants),
             ("sim", options) => Command::sim(options),
@@ -171,7 +174,7 @@ mod tests {
 
     #[test]
     fn a_wrong_argument_is_named_together_with_what_is_right() {
-        assert!(parse("tset").unwrap_err().contains("test, tidy, python, sim"));
+        assert!(parse("tset").unwrap_err().contains("test, tidy, proto, python, sim"));
         assert!(parse("test --quick").unwrap_err().contains("--quick"));
         assert!(parse("sim --seeds").unwrap_err().contains("needs a value"));
         assert!(parse("sim --show all").unwrap_err().contains("hash or trace"));

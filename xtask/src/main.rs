@@ -20,6 +20,7 @@ mod tidy;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use child::Cargo;
 use command::Command;
 
 fn main() -> ExitCode {
@@ -32,6 +33,7 @@ fn main() -> ExitCode {
         }
         Ok(Command::Test { fast }) => return check::run(&root, fast),
         Ok(Command::Tidy) => tidy::run(&root),
+        Ok(Command::Proto) => Cargo::new(&root, "run --quiet --package sterna-generate").run_alone(),
         Ok(Command::Python) => python::run(&root).1,
         Ok(Command::Sim(seeds)) => simulation::seeds(&root, &seeds).run_alone(),
         Ok(Command::Mutants) => simulation::mutants(&root).run_alone(),

@@ -22,7 +22,7 @@ pub(crate) use self::server_frame::Frame as ServerBody;
     reason = "generated; the schema is where it is described"
 )]
 mod generated {
-    include!(concat!(env!("OUT_DIR"), "/sterna.v1.client.rs"));
+    include!("generated/sterna.v1.client.rs");
 }
 
 // === client frames ===

@@ -1,4 +1,4 @@
-//! Dependency arrows: who may ask for whom among our crates, and what may never be linked into some of them.
+//! Dependency arrows: who may ask for whom among our crates, and what some of them do without.
 //!
 //! The arrows are docs/design.md's section 9, written out in `xtask/tidy.toml`. They count for tests too: a
 //! test that needs more than its crate may see belongs in the crate above, but for the few that
@@ -40,14 +40,14 @@ pub(super) fn check(all: &Packages, policy: &Policy) -> Vec<Finding> {
     findings
 }
 
-/// What is linked into `package` against what may not be.
+/// What is compiled for `package` against what may not be.
 pub(super) fn check_tree(package: &str, linked: &BTreeSet<String>, policy: &Policy) -> Vec<Finding> {
     let patterns = policy.absent.get(package).map(Vec::as_slice).unwrap_or_default();
     let banned = linked.iter().filter(|name| patterns.iter().any(|pattern| fits(pattern, name)));
     let finding = |name: &String| {
         let message = format!(
-            "`{name}` is linked into `{package}`, which must do without it; \
-             `cargo tree --package {package} --edges normal --invert {name}` shows by whom"
+            "`{name}` is compiled for `{package}`, which must do without it; \
+             `cargo tree --package {package} --edges normal,build --invert {name}` shows by whom"
         );
         Finding::new("xtask/tidy.toml", 0, "absent", message)
     };

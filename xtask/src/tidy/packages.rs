@@ -73,9 +73,9 @@ impl Package {
     }
 }
 
-/// Names of everything that is linked into `package`, built with its default features.
+/// Names of everything that is compiled for `package` with its default features, and for its compiling.
 pub(super) fn tree_of(root: &Path, package: &str) -> Result<BTreeSet<String>, String> {
-    let call = format!("tree --package {package} --edges normal --prefix none --format {{p}}");
+    let call = format!("tree --package {package} --edges normal,build --prefix none --format {{p}}");
     let text = Cargo::new(root, &call).var("CARGO_TERM_COLOR", "never").output()?;
     Ok(text.lines().filter_map(|line| line.split(' ').next()).map(str::to_owned).collect())
 }

@@ -14,6 +14,8 @@ const LEFT_OUT: [&str; 3] = ["target", "node_modules", "fuzz-corpus"];
 const HIDDEN: [&str; 2] = [".ci", ".cargo"];
 /// Endings of files whose text is read.
 const TEXT: [&str; 5] = [".rs", ".md", ".proto", ".toml", ".yml"];
+/// What programs write is known by its path, and not read.
+const GENERATED: &str = "generated/";
 /// Files that are read for their name.
 const TEXT_NAMES: [&str; 2] = ["justfile", "run"];
 
@@ -49,7 +51,9 @@ impl Tree {
                     self.walk(&entry.path(), &format!("{path}/"))?;
                 }
             } else {
-                let read = TEXT.iter().any(|end| name.ends_with(end)) || TEXT_NAMES.contains(&name.as_str());
+                let is_text =
+                    TEXT.iter().any(|end| name.ends_with(end)) || TEXT_NAMES.contains(&name.as_str());
+                let read = is_text && !prefix.ends_with(GENERATED);
                 let text = if read { Some(fs::read_to_string(entry.path())?) } else { None };
                 self.files.insert(path, text);
             }

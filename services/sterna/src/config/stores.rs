@@ -87,7 +87,7 @@ fn has_clients() -> Result<(), Error> {
     };
     let problem = format!(
         "this build lacks clients for it: \
-         `cargo build --profile dist --features {missing}` makes one with them"
+         `cargo build --profile dist --features {missing},mimalloc` makes one with them"
     );
     Err(Error::Value { field: "stores.kind", problem })
 }

@@ -14,8 +14,8 @@ const LEFT_OUT: [&str; 3] = ["target", "node_modules", "fuzz-corpus"];
 const HIDDEN: [&str; 2] = [".ci", ".cargo"];
 /// Endings of files whose text is read.
 const TEXT: [&str; 5] = [".rs", ".md", ".proto", ".toml", ".yml"];
-/// What programs write is known by its path, and not read.
-const GENERATED: &str = "generated/";
+/// What programs write: known by its path, and not read. No other folder, whatever its name.
+const GENERATED: [&str; 2] = ["proto/src/generated/", "clients/protocol/src/generated/"];
 /// Files that are read for their name.
 const TEXT_NAMES: [&str; 2] = ["justfile", "run"];
 
@@ -53,7 +53,7 @@ impl Tree {
             } else {
                 let is_text =
                     TEXT.iter().any(|end| name.ends_with(end)) || TEXT_NAMES.contains(&name.as_str());
-                let read = is_text && !prefix.ends_with(GENERATED);
+                let read = is_text && !GENERATED.contains(&prefix);
                 let text = if read { Some(fs::read_to_string(entry.path())?) } else { None };
                 self.files.insert(path, text);
             }

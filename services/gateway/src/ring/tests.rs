@@ -38,6 +38,17 @@ fn entries_tile_whatever_order_pushes_come_in() {
     });
 }
 
+/// E18: what is known beyond the ring is kept for as long as it is beyond.
+#[test]
+fn what_is_known_beyond_the_ring_is_let_go_when_it_is_here() {
+    let mut ring = Ring::new(stream("a"));
+    ring.join(&Cursor::new(), &"eu:1,us:2".parse().unwrap());
+    for (origin, seq, is_kept) in [("us", 1, true), ("us", 2, true), ("eu", 1, false)] {
+        ring.offer(segment(&stream("a"), origin, seq, seq, 1), &small(4));
+        assert_eq!(ring.known.is_some(), is_kept, "{origin}:{seq}");
+    }
+}
+
 /// Whoever is current gets an entry at once: a ring that holds one has no place for more.
 #[test]
 fn an_entry_alone_takes_one_place() {

@@ -36,7 +36,7 @@ async fn settle() {
 
 /// E18: how far the logs are known to go is never told below what is here, though nobody says it again.
 #[test]
-fn what_was_known_beyond_the_ring_is_forgotten_when_it_is_there() {
+fn how_far_the_logs_go_is_never_told_below_what_is_here() {
     paused(async {
         let (shard, _asked) = shard(Limits::default());
         let a = stream("a");

@@ -96,6 +96,28 @@ fn a_resync_follows_the_streams_of_its_partitions_again() {
     });
 }
 
+/// E14, E16: with each head goes the newest stamp of its stream that came by: state tells newer ones.
+#[test]
+fn a_comparison_says_the_newest_stamps() {
+    run(async {
+        let mut world = World::new().await;
+        let (_ana, streams) = two(&mut world).await;
+        let stamps = async |world: &mut World| {
+            let heads = world.state.comparison().await;
+            heads.iter().map(|of| of.newest).collect::<Vec<_>>()
+        };
+        let before = stamps(&mut world).await;
+        let at = names(&streams).iter().position(|name| *name == streams[1].as_str()).unwrap();
+        let (newest, head) =
+            (before[at] + 70, Some((&"us:1".parse::<sterna_stream::Cursor>().unwrap()).into()));
+        let joined = v1::Joined { stream: streams[1].to_string(), head, newest, ..v1::Joined::default() };
+        world.state.tell(&mut world.pushed, What::Joined(joined)).await;
+        let mut expected = before;
+        expected[at] = newest;
+        assert_eq!(stamps(&mut world).await, expected);
+    });
+}
+
 /// E16: heads are compared on a timer, so that a push that was lost without a trace is pulled.
 #[test]
 fn heads_are_compared_on_a_timer_and_a_lost_push_is_pulled() {

@@ -308,14 +308,18 @@ impl Call<v1::AttachUp, v1::AttachDown> {
         }
     }
 
-    /// The streams of the next comparison, each with how far the shard has it, in the order of their names.
-    pub(crate) async fn compared(&mut self) -> Vec<(String, String)> {
+    /// The next comparison, in the order of the streams' names.
+    pub(crate) async fn comparison(&mut self) -> Vec<v1::HeadOf> {
         let what = self.up().await.what;
-        let Some(Up::Compare(heads)) = what else { panic!("a comparison was expected, not {what:?}") };
+        let Some(Up::Compare(mut compared)) = what else { panic!("a comparison was expected, not {what:?}") };
+        compared.heads.sort_unstable_by(|one, other| one.stream.cmp(&other.stream));
+        compared.heads
+    }
+
+    /// The streams of the next comparison, each with how far the shard has it.
+    pub(crate) async fn compared(&mut self) -> Vec<(String, String)> {
         let head = |of: &v1::HeadOf| sterna_proto::convert::cursor(of.head.as_ref()).unwrap().to_string();
-        let mut heads: Vec<_> = heads.heads.iter().map(|of| (of.stream.clone(), head(of))).collect();
-        heads.sort_unstable();
-        heads
+        self.comparison().await.iter().map(|of| (of.stream.clone(), head(of))).collect()
     }
 
     /// The next ephemeral.

@@ -30,6 +30,17 @@ async fn a_shard_joins_at_the_tables_head() {
     assert_eq!(shard.told(1).await, ["us-east-1:4"]);
 }
 
+/// A shard that has joined a stream of one event.
+async fn joined() -> (World, Chain, Instance, Shard) {
+    let mut world = World::new();
+    let mut chain = Chain::of(US);
+    world.sequenced(&chain.next()).await;
+    let instance = world.start();
+    let mut shard = world.shard(&instance, STREAM).await;
+    assert_eq!(shard.told(1).await, ["joined us-east-1:1"]);
+    (world, chain, instance, shard)
+}
+
 /// How far a shard says that it has the stream.
 fn compare(head: &str) -> Wish {
     let head = sterna_proto::convert::cursor_field(&head.parse().unwrap());
@@ -40,12 +51,7 @@ fn compare(head: &str) -> Wish {
 /// may hold what was consumed by nobody.
 #[tokio::test(start_paused = true)]
 async fn a_comparison_tells_only_of_what_goes_further_here() {
-    let mut world = World::new();
-    let mut chain = Chain::of(US);
-    world.sequenced(&chain.next()).await;
-    let instance = world.start();
-    let mut shard = world.shard(&instance, STREAM).await;
-    assert_eq!(shard.told(1).await, ["joined us-east-1:1"]);
+    let (world, mut chain, _instance, mut shard) = joined().await;
     for _ in 0..2 {
         shard.wish(compare("us-east-1:1")).await;
         assert_eq!(shard.told(1).await, ["compared"]);
@@ -67,12 +73,7 @@ async fn a_comparison_tells_only_of_what_goes_further_here() {
 /// E16: whoever compares what it does not follow here follows it from then on.
 #[tokio::test(start_paused = true)]
 async fn a_comparison_of_what_is_not_followed_follows_it() {
-    let mut world = World::new();
-    let mut chain = Chain::of(US);
-    world.sequenced(&chain.next()).await;
-    let instance = world.start();
-    let mut shard = world.shard(&instance, STREAM).await;
-    assert_eq!(shard.told(1).await, ["joined us-east-1:1"]);
+    let (world, mut chain, _instance, mut shard) = joined().await;
     shard.wish(Wish::Unfollow(v1::Streams { streams: vec![STREAM.into()] })).await;
     shard.wish(compare("us-east-1:1")).await;
     assert_eq!(shard.told(2).await, ["joined us-east-1:1", "compared"]);
@@ -83,12 +84,7 @@ async fn a_comparison_of_what_is_not_followed_follows_it() {
 /// E16: streams that another instance owns are that one's to compare; who asks is answered all the same.
 #[tokio::test(start_paused = true)]
 async fn a_comparison_of_what_another_instance_owns_is_answered_alone() {
-    let mut world = World::new();
-    let mut chain = Chain::of(US);
-    world.sequenced(&chain.next()).await;
-    let instance = world.start();
-    let mut shard = world.shard(&instance, STREAM).await;
-    assert_eq!(shard.told(1).await, ["joined us-east-1:1"]);
+    let (world, _chain, instance, mut shard) = joined().await;
     let at = partition::of(&STREAM.parse().unwrap(), world.config.partitions);
     instance.state.0.hub.lock().disown(at);
     assert_eq!(shard.told(1).await, [format!("resync [{at}]")]);

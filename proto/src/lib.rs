@@ -1,11 +1,13 @@
 //! Role services and stored records: generated code, and total conversions to the core's types.
 //!
 //! [`v1`] is what protox and tonic make of `sterna/v1/*.proto`. [`record`] turns records into bytes and
-//! back, [`checkpoint`] checkpoints; [`refusal`] carries a refusal through gRPC. Clients' frames are not
-//! here: `clients/protocol` owns them.
+//! back, [`checkpoint`] checkpoints, [`grant`] reads grants; [`refusal`] carries a refusal through gRPC.
+//! Clients' frames are not here: `clients/protocol` owns them.
 
 pub mod checkpoint;
 pub mod convert;
+mod fields;
+pub mod grant;
 pub mod record;
 pub mod refusal;
 

@@ -1871,6 +1871,9 @@ pub struct HeadOf {
     /// The newest stamp of the stream that it knows of (E14).
     #[prost(fixed64, tag = "3")]
     pub newest: u64,
+    /// The table was looked into for it lately: what the instance consumed and was told of will do this time.
+    #[prost(bool, tag = "4")]
+    pub looked_lately: bool,
 }
 /// What a shard is told, numbered densely: a hole is a fault and ends the stream.
 #[derive(Clone, PartialEq, ::prost::Message)]

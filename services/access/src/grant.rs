@@ -8,6 +8,7 @@ use bytes::Bytes;
 use hmac::{Hmac, Mac};
 use prost::Message;
 use sha2::Sha256;
+use sterna_proto::grant::Parts;
 use sterna_proto::{convert, v1};
 use sterna_stream::limits::GRANT_MS;
 use sterna_stream::{Policy, Reason, Refusal, StreamId, UserId, fixed};
@@ -138,27 +139,31 @@ impl GrantKey {
     /// `forbidden`; a caller that holds good grants never sees it.
     pub fn open(&self, sealed: &Bytes, now_ms: u64) -> Result<Grant, Refusal> {
         let forged = || Reason::Forbidden.because("the grant is not this region's");
-        let outer = v1::SealedGrant::decode(sealed.clone()).map_err(|_| forged())?;
-        self.0.clone().chain_update(&outer.grant).verify_slice(&outer.mac).map_err(|_| forged())?;
-        let grant = parse(v1::Grant::decode(outer.grant).map_err(|_| forged())?).ok_or_else(forged)?;
+        let inner = sterna_proto::grant::unsealed(sealed, |grant, mac| self.read(grant, mac));
+        let grant = inner.flatten().ok_or_else(forged)?;
         if grant.expires_ms <= now_ms {
             return Err(Reason::Forbidden.because("the grant has ended"));
         }
         Ok(grant)
     }
+
+    fn read(&self, grant: &[u8], mac: &[u8]) -> Option<Grant> {
+        self.0.clone().chain_update(grant).verify_slice(mac).ok()?;
+        sterna_proto::grant::parts(grant, parse).flatten()
+    }
 }
 
-fn parse(message: v1::Grant) -> Option<Grant> {
-    let permission = v1::Permission::try_from(message.permission).ok()?;
+fn parse(parts: Parts<'_>) -> Option<Grant> {
+    let permission = v1::Permission::try_from(parts.permission).ok()?;
     let grant = Grant {
-        id: message.id,
-        subject: message.subject.parse().ok()?,
+        id: parts.id.to_owned(),
+        subject: parts.subject.parse().ok()?,
         permission: permission.try_into().ok()?,
-        resource: message.resource.parse().ok()?,
-        policy: convert::policy(message.policy.as_ref()).ok()?,
-        expires_ms: message.expires_unix_ms,
+        resource: parts.resource.parse().ok()?,
+        policy: parts.policy,
+        expires_ms: parts.expires_unix_ms,
     };
-    (grant.tenant() == message.tenant).then_some(grant)
+    (grant.tenant() == parts.tenant).then_some(grant)
 }
 
 impl From<Permission> for v1::Permission {

@@ -21,9 +21,9 @@ use tonic::{Status, Streaming};
 use crate::admit::{Rules, admit};
 use crate::{Inner, ingress};
 
-use grants::Grants;
+use contents::Contents;
 
-mod grants;
+mod contents;
 
 /// Commands of one call that the ingress has not acknowledged; beyond it no more are read.
 const UNACKED_COMMANDS: usize = 1_024;
@@ -33,7 +33,7 @@ pub(crate) struct Publishing {
     role: Arc<Inner>,
     commands: Streaming<v1::PublishUp>,
     pending: FuturesUnordered<BoxFuture<'static, v1::PublishDown>>,
-    grants: Grants,
+    contents: Contents,
     ended: bool,
 }
 
@@ -50,24 +50,24 @@ struct Answering {
 
 impl Publishing {
     pub(crate) fn new(role: Arc<Inner>, commands: Streaming<v1::PublishUp>) -> Self {
-        Self { role, commands, pending: FuturesUnordered::new(), grants: Grants::new(), ended: false }
+        Self { role, commands, pending: FuturesUnordered::new(), contents: Contents::new(), ended: false }
     }
 
     /// Has the ingress take a command in, if it may be.
     fn take(&mut self, up: v1::PublishUp) -> Result<(Produced, Answering), Refusal> {
         let now_ms = self.role.process.clock().wall_ms();
         let config = &self.role.config;
-        let opened = self.grants.open(&self.role.grant_key, config, &up.grant, now_ms)?;
-        let rules = Rules { config, kinds: &self.role.kinds, content: &opened.content, now_ms };
-        let admitted = admit(&rules, &opened.grant, &up)?;
-        let stream = opened.grant.resource();
+        // Each is opened anew: that costs less than finding it among all that the shard's sessions hold.
+        let grant = self.role.grant_key.open(&up.grant, now_ms)?;
+        let content = self.contents.of(config, grant.tenant());
+        let admitted = admit(&Rules { config, kinds: &self.role.kinds, content, now_ms }, &grant, &up)?;
+        let stream = grant.resource();
         let partition = partition::of(stream, config.partitions);
         self.role.load.admit(partition)?;
         if self.role.machines.overloaded(partition, stream) {
             return Err(Reason::Overloaded.because("this stream takes no more for the moment"));
         }
-        let value =
-            ingress::encode(&opened.grant, &admitted.body, admitted.seen, admitted.member, &up.request_id);
+        let value = ingress::encode(&grant, &admitted.body, admitted.seen, admitted.member, &up.request_id);
         if value.len() > limits::FRAME_BYTES {
             return Err(Reason::PayloadTooLarge.because("the event with its envelope is larger than 64 KiB"));
         }

@@ -184,6 +184,9 @@ impl Shard {
 }
 
 pub(crate) async fn heads(role: &Inner, streams: &[StreamId]) -> Result<Vec<Head>, ()> {
+    if streams.is_empty() {
+        return Ok(Vec::new());
+    }
     Ok(heads_and_ends(role, streams, &[]).await?.0)
 }
 

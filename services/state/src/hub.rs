@@ -240,8 +240,8 @@ impl Hub {
     }
 
     /// Whether a shard that has a stream up to `theirs` would learn nothing by joining it now, as the table
-    /// holds it up to `table`: it gets pushes, and nobody knows of more (E16). What waited for something
-    /// that the table is seen to hold goes out.
+    /// is seen to hold it up to `table`: it gets pushes, and nobody knows of more (E16). What waited for
+    /// something that the table is seen to hold goes out.
     pub fn agrees(&mut self, id: ShardId, stream: &StreamId, theirs: &Head, table: &Head) -> bool {
         let Some(followed) = self.streams.get_mut(stream) else { return false };
         let more = [&table.cursor, &followed.consumed, &followed.known];

@@ -35,6 +35,19 @@ impl<K: Eq + Hash, V> Recent<K, V> {
         self.recent.get_mut(key)
     }
 
+    /// What is known of `key`, which is so used; if nothing is, what `make` says.
+    pub fn get_or_insert_with<Q>(&mut self, key: &Q, make: impl FnOnce() -> V) -> &mut V
+    where
+        K: Borrow<Q> + for<'a> From<&'a Q>,
+        Q: Eq + Hash + ?Sized,
+    {
+        if !self.recent.contains_key(key) {
+            let value = self.older.remove(key).unwrap_or_else(make);
+            self.insert(key.into(), value);
+        }
+        self.recent.get_mut(key).expect("it was there or was inserted")
+    }
+
     /// `value` is what is known of `key` from now on, which is so used.
     pub fn insert(&mut self, key: K, value: V) {
         if self.recent.len() >= self.half && !self.recent.contains_key(&key) {

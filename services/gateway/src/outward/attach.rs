@@ -108,7 +108,7 @@ async fn attached<S: AsyncRead + AsyncWrite + Unpin + 'static>(
                 let asked = comparison.turn(|| followed(inner));
                 let mut asked = asked.map_err(|_| "it does not answer a comparison of heads")?;
                 asked.retain(|stream| inner.outward.wants(stream));
-                due.extend(compare(inner, asked));
+                due.extend(compare(inner, &comparison, asked));
             }
         }
     }
@@ -169,6 +169,7 @@ fn follow(streams: &[StreamId]) -> impl Iterator<Item = attach_up::What> {
 /// Streams that are joined with how far they are here; all others are to be followed, once more.
 fn compare<S: AsyncRead + AsyncWrite + Unpin + 'static>(
     inner: &Inner<S>,
+    comparison: &Comparison,
     streams: Vec<StreamId>,
 ) -> impl Iterator<Item = attach_up::What> + use<S> {
     let (mut heads, mut open) = (Vec::new(), Vec::new());
@@ -176,8 +177,9 @@ fn compare<S: AsyncRead + AsyncWrite + Unpin + 'static>(
         match inner.shard.joined_head(&stream) {
             Some(head) => {
                 let newest = inner.outward.newest_stamp(&stream).0;
+                let looked_lately = !comparison.looks(&stream);
                 let (stream, head) = (stream.to_string(), convert::cursor_field(&head));
-                heads.push(v1::HeadOf { stream, head, newest });
+                heads.push(v1::HeadOf { stream, head, newest, looked_lately });
             }
             None => open.push(stream),
         }

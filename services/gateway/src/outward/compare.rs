@@ -1,16 +1,21 @@
 //! When a shard asks state for which heads (E16): all streams once per round, some of them every second, so
-//! that neither the shard nor state ever has a flood of questions and answers to deal with.
+//! that neither the shard nor state ever has a flood of questions and answers to deal with. For how many of
+//! them state looks into the table, too, is bounded: beyond, these looks take turns from round to round.
 //!
 //! Pure. An instance that said nothing for a whole round in which it was asked is to be given up.
 
 use std::collections::VecDeque;
 
 use sterna_stream::StreamId;
+use sterna_stream::map::hash_of;
 
 use super::STREAMS_AT_ONCE;
 
 /// Most streams asked for in one second; more than a round has seconds for make it longer.
 pub(super) const AT_ONCE_MAX: usize = 4_000;
+/// Most looks into the table asked for in one second, on average of a round: 15,000 streams have one in each
+/// round of thirty seconds.
+const LOOKS_PER_S: usize = 500;
 
 /// The comparison of heads with one state instance, from attachment to attachment.
 #[derive(Debug)]
@@ -21,6 +26,10 @@ pub(super) struct Comparison {
     share: usize,
     /// Turns of one round.
     round: u32,
+    /// Rounds begun.
+    rounds: u64,
+    /// In how many rounds the table is looked into once for each stream.
+    look_rounds: u64,
     /// Turns until the next round begins.
     turns: u32,
     asked: bool,
@@ -34,7 +43,16 @@ pub(super) struct Silent;
 impl Comparison {
     /// The first round begins after so many turns; each takes `round`.
     pub(super) fn after(turns: u32, round: u32) -> Self {
-        Self { left: VecDeque::new(), share: 0, round, turns, asked: false, heard: true }
+        Self {
+            left: VecDeque::new(),
+            share: 0,
+            round,
+            rounds: 0,
+            look_rounds: 1,
+            turns,
+            asked: false,
+            heard: true,
+        }
     }
 
     /// The instance said something.
@@ -51,10 +69,17 @@ impl Comparison {
             }
             self.left = followed().into();
             self.share = self.left.len().div_ceil(self.round as usize).clamp(STREAMS_AT_ONCE, AT_ONCE_MAX);
+            self.rounds += 1;
+            self.look_rounds = self.left.len().div_ceil(LOOKS_PER_S * self.round as usize).max(1) as u64;
             (self.turns, self.asked, self.heard) = (self.round, !self.left.is_empty(), false);
         }
         let share = self.share.min(self.left.len());
         Ok(self.left.drain(..share).collect())
+    }
+
+    /// Whether the table is to be looked into in this round for a stream that is asked for.
+    pub(super) fn looks(&self, stream: &StreamId) -> bool {
+        hash_of(stream) % self.look_rounds == self.rounds % self.look_rounds
     }
 }
 
@@ -68,13 +93,16 @@ mod tests {
         (0..count).map(|n| format!("acme/chat/s{n}").parse().expect("a stream's name")).collect()
     }
 
+    /// A turn while these streams are followed.
+    fn turn(comparison: &mut Comparison, followed: &[StreamId]) -> Vec<StreamId> {
+        comparison.heard();
+        comparison.turn(|| followed.to_vec()).expect("it was heard")
+    }
+
     /// The sizes of so many turns, while `count` streams are followed.
     fn sizes(comparison: &mut Comparison, count: usize, turns: usize) -> Vec<usize> {
-        let mut turn = || {
-            comparison.heard();
-            comparison.turn(|| streams(count)).expect("it was heard").len()
-        };
-        (0..turns).map(|_| turn()).collect()
+        let all = streams(count);
+        (0..turns).map(|_| turn(comparison, &all).len()).collect()
     }
 
     /// E16: each stream is asked for once in a round, at most so many at once.
@@ -97,6 +125,26 @@ mod tests {
         let sizes = sizes(&mut comparison, 130_000, 34);
         assert_eq!(sizes[..32], [AT_ONCE_MAX; 32]);
         assert_eq!(sizes[32..], [2_000, AT_ONCE_MAX]);
+    }
+
+    /// E16: up to a bound, the table is looked into for each stream in every round; beyond, once in so many
+    /// rounds, about equally many in each.
+    #[test]
+    fn looks_into_the_table_take_turns_beyond_a_bound() {
+        let bound = LOOKS_PER_S * TURNS as usize;
+        for (count, rounds) in [(1, 1), (bound, 1), (bound + 1, 2), (7 * bound - 1, 7)] {
+            let (mut comparison, all) = (Comparison::after(1, TURNS), streams(count));
+            let mut looks = vec![0; count];
+            for _ in 0..rounds {
+                let before: usize = looks.iter().sum();
+                assert!(!turn(&mut comparison, &all).is_empty());
+                all.iter().zip(&mut looks).for_each(|(s, looks)| *looks += usize::from(comparison.looks(s)));
+                let share = looks.iter().sum::<usize>() - before;
+                assert!(share <= bound + bound / 20, "{count}: {share} looks in one round");
+                (1..TURNS).for_each(|_| drop(turn(&mut comparison, &all)));
+            }
+            assert!(looks.iter().all(|looks| *looks == 1), "{count}: once in {rounds} rounds");
+        }
     }
 
     /// E16: an instance that was asked and says nothing for a round is given up; one that was not asked is

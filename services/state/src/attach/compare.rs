@@ -1,6 +1,6 @@
 //! Comparison of heads (E16): a shard says how far it has the streams that it follows, and is told only of
 //! those of which there is more. Nearly always that is none, so a comparison costs next to nothing but the
-//! look into the table, which is never left out (E10).
+//! look into the table, which a shard of very many streams leaves out in some of its rounds.
 
 use sterna_proto::{convert, v1};
 use sterna_stream::{Hlc, StreamId};
@@ -8,33 +8,48 @@ use sterna_stream::{Hlc, StreamId};
 use super::{Gone, HEADS_AT_ONCE, Shard, heads};
 use crate::hub::Head;
 
+/// What a shard says of a stream that this instance owns.
+struct Compared {
+    stream: StreamId,
+    theirs: Head,
+    /// The table is to be looked into.
+    look: bool,
+}
+
+impl Compared {
+    fn looked(&self) -> Option<StreamId> {
+        self.look.then(|| self.stream.clone())
+    }
+}
+
 impl Shard {
     /// Where the shard lacks something, or gets no pushes, it follows anew and joins at the head. What
     /// another instance owns is that one's to compare.
     pub(super) async fn compare(&self, wish: v1::Heads) -> Result<(), Gone> {
         let mut anew = Vec::new();
         for part in wish.heads.chunks(HEADS_AT_ONCE) {
-            let (streams, theirs): (Vec<_>, Vec<_>) = part.iter().filter_map(|of| self.owned(of)).unzip();
-            if streams.is_empty() {
-                continue;
-            }
-            let table = heads(&self.role, &streams).await.map_err(|()| Gone)?;
+            let owned: Vec<Compared> = part.iter().filter_map(|of| self.owned(of)).collect();
+            let looked: Vec<StreamId> = owned.iter().filter_map(Compared::looked).collect();
+            let mut table = heads(&self.role, &looked).await.map_err(|()| Gone)?.into_iter();
             let mut hub = self.role.hub.lock();
-            let compared = streams.into_iter().zip(theirs.iter().zip(&table));
-            let lacking =
-                compared.filter(|(stream, (theirs, table))| !hub.agrees(self.id, stream, theirs, table));
-            anew.extend(lacking.map(|(stream, _)| stream));
+            for Compared { stream, theirs, look } in owned {
+                let table = if look { table.next().ok_or(Gone)? } else { Head::default() };
+                if !hub.agrees(self.id, &stream, &theirs, &table) {
+                    anew.push(stream);
+                }
+            }
         }
         self.join(&anew).await?;
         self.room().await?.compared(self.id);
         Ok(())
     }
 
-    fn owned(&self, of: &v1::HeadOf) -> Option<(StreamId, Head)> {
+    fn owned(&self, of: &v1::HeadOf) -> Option<Compared> {
         let stream: StreamId = of.stream.parse().ok()?;
         let owned = self.role.hub.lock().answers_for(&stream);
         // A head that cannot be read covers nothing.
         let cursor = convert::cursor(of.head.as_ref()).unwrap_or_default();
-        owned.then_some((stream, Head { cursor, newest: Hlc(of.newest) }))
+        let theirs = Head { cursor, newest: Hlc(of.newest) };
+        owned.then_some(Compared { stream, theirs, look: !of.looked_lately })
     }
 }

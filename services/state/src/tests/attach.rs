@@ -43,8 +43,16 @@ async fn joined() -> (World, Chain, Instance, Shard) {
 
 /// How far a shard says that it has the stream.
 fn compare(head: &str) -> Wish {
-    let head = sterna_proto::convert::cursor_field(&head.parse().unwrap());
-    Wish::Compare(v1::Heads { heads: vec![v1::HeadOf { stream: STREAM.into(), head, newest: u64::MAX }] })
+    compare_each(&[(STREAM, head, false)])
+}
+
+/// The same of several streams, each with whether the table was looked into lately.
+fn compare_each(heads: &[(&str, &str, bool)]) -> Wish {
+    let head = |&(stream, head, looked_lately): &(&str, &str, bool)| {
+        let head = sterna_proto::convert::cursor_field(&head.parse().unwrap());
+        v1::HeadOf { stream: stream.into(), head, newest: u64::MAX, looked_lately }
+    };
+    Wish::Compare(v1::Heads { heads: heads.iter().map(head).collect() })
 }
 
 /// E16: a comparison is answered by what is more than the shard has, and by nothing else; by the table, which
@@ -68,6 +76,31 @@ async fn a_comparison_tells_only_of_what_goes_further_here() {
     assert_eq!(shard.told(2).await, ["joined us-east-1:3", "compared"]);
     shard.wish(compare("us-east-1:3")).await;
     assert_eq!(shard.told(1).await, ["compared"]);
+}
+
+/// E16: where the table was looked into lately, what was consumed decides, and the looks of the others are
+/// theirs alone.
+#[tokio::test(start_paused = true)]
+async fn a_comparison_without_a_look_into_the_table_tells_of_what_was_consumed() {
+    let (world, mut chain, instance, mut shard) = joined().await;
+    const QUIET: &str = "acme/chat/quiet";
+    shard.wish(Wish::Follow(v1::Streams { streams: vec![QUIET.into()] })).await;
+    assert_eq!(shard.told(1).await, ["joined "]);
+    world.sequenced(&chain.next()).await;
+    assert_eq!(shard.told(1).await, ["us-east-1:2"]);
+    shard.wish(compare_each(&[(STREAM, "us-east-1:1", true), (QUIET, "", false)])).await;
+    assert_eq!(shard.told(2).await, ["joined us-east-1:2", "compared"]);
+    let third = chain.next();
+    world.put(&third, third.bytes.clone()).await;
+    world.faults.set_down(true);
+    shard.wish(compare_each(&[(STREAM, "us-east-1:2", true), (QUIET, "", true)])).await;
+    assert_eq!(shard.told(1).await, ["compared"], "the table is not asked");
+    world.faults.set_down(false);
+    shard.wish(compare_each(&[(QUIET, "", true), (STREAM, "us-east-1:2", false), (QUIET, "", false)])).await;
+    assert_eq!(shard.told(2).await, ["joined us-east-1:3", "compared"]);
+    instance.state.0.hub.lock().unfollow(1, &QUIET.parse().unwrap());
+    shard.wish(compare_each(&[(QUIET, "", true)])).await;
+    assert_eq!(shard.told(2).await, ["joined ", "compared"], "it gets no pushes");
 }
 
 /// E16: whoever compares what it does not follow here follows it from then on.

@@ -2,9 +2,9 @@
 //!
 //! Whenever the stream ends, for whatever reason, it is opened again and all interest is told anew: the
 //! answers carry heads, and a ring that is behind one pulls what it missed. On a timer, some streams at a
-//! time, heads are compared, and what is not joined is followed once more; an instance that says nothing for
-//! a round is given up (E16). What comes in is read before anything is wished for: wishes never hold it up,
-//! however many answers they bring.
+//! time, heads are compared, and what is not joined is followed once more; an instance that answers nothing
+//! for a round is given up (E16). What comes in is read before anything is wished for: wishes never hold it
+//! up, however many answers they bring.
 
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -86,7 +86,9 @@ async fn attached<S: AsyncRead + AsyncWrite + Unpin + 'static>(
                     return Err(format!("push {} came where {expected} was due", down.n));
                 }
                 expected += 1;
-                comparison.heard();
+                if matches!(down.what, Some(What::Joined(_) | What::Compared(_))) {
+                    comparison.heard();
+                }
                 if let Some(What::Resync(resync)) = &down.what {
                     due.extend(follow(&concerned(inner, resync)));
                     due.extend(watch(&inner.watched()));

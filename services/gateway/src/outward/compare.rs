@@ -2,7 +2,7 @@
 //! that neither the shard nor state ever has a flood of questions and answers to deal with. For how many of
 //! them state looks into the table, too, is bounded: beyond, these looks take turns from round to round.
 //!
-//! Pure. An instance that said nothing for a whole round in which it was asked is to be given up.
+//! Pure. An instance that answered nothing for a whole round in which it was asked is to be given up.
 
 use std::collections::VecDeque;
 
@@ -36,7 +36,7 @@ pub(super) struct Comparison {
     heard: bool,
 }
 
-/// The instance did not say a word since the last round began, although it was asked.
+/// The instance answered nothing since the last round began, although it was asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Silent;
 
@@ -55,7 +55,7 @@ impl Comparison {
         }
     }
 
-    /// The instance said something.
+    /// The instance answered something.
     pub(super) fn heard(&mut self) {
         self.heard = true;
     }

@@ -283,7 +283,11 @@ impl<U: News, D> Call<U, D> {
 
     /// Whether the shard has given the stream up.
     pub(crate) async fn is_left(&mut self) -> bool {
-        timeout(PATIENCE, self.downs.closed()).await.is_ok()
+        self.is_left_within(PATIENCE).await
+    }
+
+    pub(crate) async fn is_left_within(&mut self, time: Duration) -> bool {
+        timeout(time, self.downs.closed()).await.is_ok()
     }
 
     /// Whether the shard says nothing for so long, but for news of sessions.

@@ -48,7 +48,7 @@ pub(crate) fn plan(n: usize) -> Plan {
     plan.terms.publishes_per_s = 1_000_000;
     plan.terms.max_in_flight = 1_000_000;
     plan.limits.ping_s = 3_600;
-    // A shard is told the heads of all its streams at once, each half a minute: `growth` has very many.
+    // A shard follows very many streams at once in `growth`, and each is answered.
     plan.push_queue = 1 << 20;
     plan
 }

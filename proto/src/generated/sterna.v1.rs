@@ -1871,7 +1871,8 @@ pub struct HeadOf {
     /// The newest stamp of the stream that it knows of (E14).
     #[prost(fixed64, tag = "3")]
     pub newest: u64,
-    /// The table was looked into for it lately: what the instance consumed and was told of will do this time.
+    /// The table is left out this time, because other rounds look into it: what the instance consumed and was told of will
+    /// do.
     #[prost(bool, tag = "4")]
     pub looked_lately: bool,
 }

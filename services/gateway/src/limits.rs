@@ -76,7 +76,7 @@ pub struct Limits {
     /// Seconds without a byte taken, after which a session in backlog mode is closed with 4001.
     pub stall_s: u32,
     /// Seconds in which the heads of all streams are compared with state once (E16); an instance that was
-    /// asked and says nothing for so long is given up. At least 2.
+    /// asked and answers nothing for so long is given up. At least 2.
     pub compare_s: u32,
 }
 

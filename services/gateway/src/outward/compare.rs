@@ -26,10 +26,10 @@ pub(super) struct Comparison {
     share: usize,
     /// Turns of one round.
     round: u32,
-    /// Rounds begun.
-    rounds: u64,
-    /// In how many rounds the table is looked into once for each stream.
+    /// In how many rounds the table is looked into once for each stream, and which of them this is. Both are
+    /// set anew when these have passed, so that a stream waits for its look for two such cycles at most.
     look_rounds: u64,
+    look: u64,
     /// Turns until the next round begins.
     turns: u32,
     asked: bool,
@@ -47,8 +47,8 @@ impl Comparison {
             left: VecDeque::new(),
             share: 0,
             round,
-            rounds: 0,
             look_rounds: 1,
+            look: 0,
             turns,
             asked: false,
             heard: true,
@@ -69,8 +69,11 @@ impl Comparison {
             }
             self.left = followed().into();
             self.share = self.left.len().div_ceil(self.round as usize).clamp(STREAMS_AT_ONCE, AT_ONCE_MAX);
-            self.rounds += 1;
-            self.look_rounds = self.left.len().div_ceil(LOOKS_PER_S * self.round as usize).max(1) as u64;
+            self.look += 1;
+            if self.look >= self.look_rounds {
+                self.look = 0;
+                self.look_rounds = self.left.len().div_ceil(LOOKS_PER_S * self.round as usize).max(1) as u64;
+            }
             (self.turns, self.asked, self.heard) = (self.round, !self.left.is_empty(), false);
         }
         let share = self.share.min(self.left.len());
@@ -79,7 +82,7 @@ impl Comparison {
 
     /// Whether the table is to be looked into in this round for a stream that is asked for.
     pub(super) fn looks(&self, stream: &StreamId) -> bool {
-        hash_of(stream) % self.look_rounds == self.rounds % self.look_rounds
+        hash_of(stream) % self.look_rounds == self.look
     }
 }
 
@@ -144,6 +147,22 @@ mod tests {
                 (1..TURNS).for_each(|_| drop(turn(&mut comparison, &all)));
             }
             assert!(looks.iter().all(|looks| *looks == 1), "{count}: once in {rounds} rounds");
+        }
+    }
+
+    /// E16: each stream has its look within two cycles, however their number changes from round to round.
+    #[test]
+    fn no_stream_waits_for_its_look_because_others_come_and_go() {
+        let bound = LOOKS_PER_S * TURNS as usize;
+        let (mut comparison, all) = (Comparison::after(1, TURNS), streams(3 * bound));
+        let mut waits = vec![0; 2 * bound];
+        for round in 0..24 {
+            let followed = &all[..[2 * bound, 2 * bound + 1, 3 * bound][round % 3]];
+            (0..TURNS).for_each(|_| drop(turn(&mut comparison, followed)));
+            for (stream, waits) in followed.iter().zip(&mut waits) {
+                *waits = if comparison.looks(stream) { 0 } else { *waits + 1 };
+                assert!(*waits < 6, "round {round}: {stream}");
+            }
         }
     }
 

@@ -138,7 +138,8 @@ fn heads_are_compared_on_a_timer_and_a_lost_push_is_pulled() {
     });
 }
 
-/// E16: state that does not answer a comparison is left, and attached to again, whatever else it says.
+/// E16: state that answers neither a comparison nor a follow is left, and attached to again, whatever else it
+/// says.
 #[test]
 fn state_that_answers_no_comparison_is_left() {
     run(async {

@@ -242,7 +242,7 @@ async fn a_hot_stream_is_overloaded_and_others_are_not() {
 }
 
 /// E32: a grant that has ended, was changed, or is another region's allows nothing; one that ends while the
-/// call goes on is no longer remembered. The call itself goes on.
+/// call goes on allows nothing from then on. The call itself goes on.
 #[tokio::test(start_paused = true)]
 async fn a_grant_that_is_not_good_is_refused() {
     let mut world = World::new(config());
@@ -268,7 +268,7 @@ async fn a_grant_that_is_not_good_is_refused() {
     let command = v1::PublishUp { grant: good(NOW + 10_000), ..world.command(&stream) };
     assert_eq!(call.ask(command.clone()).await, "accepted");
     tokio::time::sleep(Duration::from_millis(1)).await;
-    assert_eq!(call.ask(command).await, "forbidden", "it ended while it was remembered");
+    assert_eq!(call.ask(command).await, "forbidden", "it has ended");
     assert_eq!(world.in_ingress(0).await.len(), 2);
 }
 

@@ -9,15 +9,15 @@ use super::{Gone, HEADS_AT_ONCE, Shard, heads};
 use crate::hub::Head;
 
 /// What a shard says of a stream that this instance owns.
-struct Compared {
+struct Asked {
     stream: StreamId,
     theirs: Head,
     /// The table is to be looked into.
     look: bool,
 }
 
-impl Compared {
-    fn looked(&self) -> Option<StreamId> {
+impl Asked {
+    fn to_look_into(&self) -> Option<StreamId> {
         self.look.then(|| self.stream.clone())
     }
 }
@@ -28,11 +28,11 @@ impl Shard {
     pub(super) async fn compare(&self, wish: v1::Heads) -> Result<(), Gone> {
         let mut anew = Vec::new();
         for part in wish.heads.chunks(HEADS_AT_ONCE) {
-            let owned: Vec<Compared> = part.iter().filter_map(|of| self.owned(of)).collect();
-            let looked: Vec<StreamId> = owned.iter().filter_map(Compared::looked).collect();
-            let mut table = heads(&self.role, &looked).await.map_err(|()| Gone)?.into_iter();
+            let owned: Vec<Asked> = part.iter().filter_map(|of| self.owned(of)).collect();
+            let to_look_into: Vec<StreamId> = owned.iter().filter_map(Asked::to_look_into).collect();
+            let mut table = heads(&self.role, &to_look_into).await.map_err(|()| Gone)?.into_iter();
             let mut hub = self.role.hub.lock();
-            for Compared { stream, theirs, look } in owned {
+            for Asked { stream, theirs, look } in owned {
                 let table = if look { table.next().ok_or(Gone)? } else { Head::default() };
                 if !hub.agrees(self.id, &stream, &theirs, &table) {
                     anew.push(stream);
@@ -44,12 +44,12 @@ impl Shard {
         Ok(())
     }
 
-    fn owned(&self, of: &v1::HeadOf) -> Option<Compared> {
+    fn owned(&self, of: &v1::HeadOf) -> Option<Asked> {
         let stream: StreamId = of.stream.parse().ok()?;
         let owned = self.role.hub.lock().answers_for(&stream);
         // A head that cannot be read covers nothing.
         let cursor = convert::cursor(of.head.as_ref()).unwrap_or_default();
         let theirs = Head { cursor, newest: Hlc(of.newest) };
-        owned.then_some(Compared { stream, theirs, look: !of.looked_lately })
+        owned.then_some(Asked { stream, theirs, look: !of.looked_lately })
     }
 }

@@ -230,4 +230,19 @@ mod tests {
         assert!(GrantKey::new(b"other").open(&sealed, NOW).is_err());
         assert!(key.open(&Bytes::new(), NOW).is_err());
     }
+
+    /// E32: neither a part of a seal's code nor a longer one stands for it.
+    #[test]
+    fn a_code_of_another_length_opens_nothing() {
+        let key = GrantKey::new(b"region key");
+        let whole = v1::SealedGrant::decode(key.seal(&grant())).unwrap();
+        let with = |mac: &[u8]| v1::SealedGrant { mac: Bytes::copy_from_slice(mac), ..whole.clone() };
+        let opens = |mac: &[u8]| key.open(&with(mac).encode_to_vec().into(), NOW).is_ok();
+        assert!(opens(&whole.mac));
+        for len in 0..whole.mac.len() {
+            assert!(!opens(&whole.mac[..len]), "{len} bytes");
+        }
+        assert!(!opens(&[&whole.mac[..], &[0]].concat()));
+        assert!(!opens(&whole.mac.repeat(2)));
+    }
 }

@@ -28,6 +28,7 @@ pub(crate) mod changes;
 mod compare;
 pub(crate) mod publish;
 pub mod sessions;
+mod silence;
 
 /// Streams named in one message to state.
 const STREAMS_AT_ONCE: usize = 200;

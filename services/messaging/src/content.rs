@@ -13,8 +13,7 @@ use sterna_stream::ids::EventKind;
 /// Shortest secret, bytes.
 pub const SECRET_BYTES_MIN: usize = 16;
 
-/// What makes content hashes; cheap to clone.
-#[derive(Clone)]
+/// What makes content hashes.
 pub struct ContentKey(Hmac<Sha256>);
 
 impl ContentKey {

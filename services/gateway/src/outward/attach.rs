@@ -3,7 +3,7 @@
 //! Whenever the stream ends, for whatever reason, it is opened again and all interest is told anew: the
 //! answers carry heads, and a ring that is behind one pulls what it missed. On a timer, some streams at a
 //! time, heads are compared, and what is not joined is followed once more; an instance that answers nothing
-//! for a round, neither a follow nor a comparison, is given up (E16). What comes in is read before anything
+//! for a round, neither a follow nor a comparison, or takes no more wishes, is given up (E16). What comes in is read before anything
 //! is wished for: wishes never hold it up, however many answers they bring.
 
 use std::collections::VecDeque;
@@ -21,8 +21,9 @@ use tokio::sync::mpsc;
 use tokio::time::{Duration, Instant, Interval, MissedTickBehavior};
 use tokio_stream::wrappers::ReceiverStream;
 
-use super::compare::Comparison;
+use super::compare::{Comparison, Question};
 use super::sessions::in_runs;
+use super::silence::Silence;
 use super::{Changed, STREAMS_AT_ONCE, pause};
 use crate::gateway::Inner;
 use crate::registered::ROWS;
@@ -77,6 +78,7 @@ async fn attached<S: AsyncRead + AsyncWrite + Unpin + 'static>(
     inner.outward.changes.all_passed();
     inner.list_all_again();
     let (mut expected, mut reads) = (1, 0);
+    let mut silence = Silence::of(comparison.round);
     loop {
         tokio::select! {
             biased;
@@ -87,7 +89,7 @@ async fn attached<S: AsyncRead + AsyncWrite + Unpin + 'static>(
                 }
                 expected += 1;
                 if matches!(down.what, Some(What::Joined(_) | What::Compared(_))) {
-                    comparison.heard();
+                    silence.answered();
                 }
                 if let Some(What::Resync(resync)) = &down.what {
                     due.extend(follow(&concerned(inner, resync)));
@@ -97,22 +99,36 @@ async fn attached<S: AsyncRead + AsyncWrite + Unpin + 'static>(
                 }
                 reads += 1;
                 if reads % READS == 0 && !due.is_empty() && let Ok(place) = wishes.try_reserve() {
-                    place.send(v1::AttachUp { what: due.pop_front() });
+                    send_first(&mut due, place, &mut silence);
                 }
             }
             place = wishes.reserve(), if !due.is_empty() => {
-                place.map_err(|_| "the stream is closed")?.send(v1::AttachUp { what: due.pop_front() });
+                send_first(&mut due, place.map_err(|_| "the stream is closed")?, &mut silence);
             }
             () = inner.outward.wishes[at].wake.notified(), if due.is_empty() => {
                 due.extend(told(inner.outward.wishes[at].changed.take()));
             }
-            _ = turns.tick(), if due.is_empty() => {
-                let asked = comparison.turn(|| followed(inner));
-                let mut asked = asked.map_err(|_| "it does not answer a comparison of heads")?;
-                asked.retain(|stream| inner.outward.wants(stream));
-                due.extend(compare(inner, &comparison, asked));
+            _ = turns.tick() => {
+                silence.turn(!due.is_empty()).map_err(|silent| silent.to_string())?;
+                if due.is_empty() {
+                    let mut asked = comparison.turn(|| followed(inner));
+                    asked.retain(|asked| inner.outward.wants(&asked.stream));
+                    due.extend(compare(inner, asked));
+                }
             }
         }
+    }
+}
+
+/// Sends the first wish that waits.
+fn send_first(
+    due: &mut VecDeque<attach_up::What>,
+    place: mpsc::Permit<'_, v1::AttachUp>,
+    silence: &mut Silence,
+) {
+    if let Some(wish) = due.pop_front() {
+        silence.taken(&wish);
+        place.send(v1::AttachUp { what: Some(wish) });
     }
 }
 
@@ -171,17 +187,15 @@ fn follow(streams: &[StreamId]) -> impl Iterator<Item = attach_up::What> {
 /// Streams that are joined with how far they are here; all others are to be followed, once more.
 fn compare<S: AsyncRead + AsyncWrite + Unpin + 'static>(
     inner: &Inner<S>,
-    comparison: &Comparison,
-    streams: Vec<StreamId>,
+    asked: Vec<Question>,
 ) -> impl Iterator<Item = attach_up::What> + use<S> {
     let (mut heads, mut open) = (Vec::new(), Vec::new());
-    for stream in streams {
+    for Question { stream, look } in asked {
         match inner.shard.joined_head(&stream) {
             Some(head) => {
                 let newest = inner.outward.newest_stamp(&stream).0;
-                let looked_lately = !comparison.looks(&stream);
                 let (stream, head) = (stream.to_string(), convert::cursor_field(&head));
-                heads.push(v1::HeadOf { stream, head, newest, looked_lately });
+                heads.push(v1::HeadOf { stream, head, newest, looked_lately: !look });
             }
             None => open.push(stream),
         }

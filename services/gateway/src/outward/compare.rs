@@ -2,7 +2,7 @@
 //! that neither the shard nor state ever has a flood of questions and answers to deal with. For how many of
 //! them state looks into the table, too, is bounded: beyond, these looks take turns from round to round.
 //!
-//! Pure. An instance that answered nothing for a whole round in which it was asked is to be given up.
+//! Pure.
 
 use std::collections::VecDeque;
 
@@ -25,48 +25,33 @@ pub(super) struct Comparison {
     /// Streams asked for in one turn of this round.
     share: usize,
     /// Turns of one round.
-    round: u32,
+    pub(super) round: u32,
     /// In how many rounds the table is looked into once for each stream, and which of them this is. Both are
     /// set anew when these have passed, so that a stream waits for its look for two such cycles at most.
     look_rounds: u64,
     look: u64,
     /// Turns until the next round begins.
     turns: u32,
-    asked: bool,
-    heard: bool,
 }
 
-/// The instance answered nothing since the last round began, although it was asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Silent;
+/// A stream to ask for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Question {
+    pub(super) stream: StreamId,
+    /// The table is to be looked into.
+    pub(super) look: bool,
+}
 
 impl Comparison {
     /// The first round begins after so many turns; each takes `round`.
     pub(super) fn after(turns: u32, round: u32) -> Self {
-        Self {
-            left: VecDeque::new(),
-            share: 0,
-            round,
-            look_rounds: 1,
-            look: 0,
-            turns,
-            asked: false,
-            heard: true,
-        }
+        Self { left: VecDeque::new(), share: 0, round, look_rounds: 1, look: 0, turns }
     }
 
-    /// The instance answered something.
-    pub(super) fn heard(&mut self) {
-        self.heard = true;
-    }
-
-    /// A second passes: the streams to ask for now, of all that are `followed`.
-    pub(super) fn turn(&mut self, followed: impl FnOnce() -> Vec<StreamId>) -> Result<Vec<StreamId>, Silent> {
+    /// A second passes: what to ask for now, of all streams that are `followed`.
+    pub(super) fn turn(&mut self, followed: impl FnOnce() -> Vec<StreamId>) -> Vec<Question> {
         self.turns = self.turns.saturating_sub(1);
         if self.turns == 0 && self.left.is_empty() {
-            if self.asked && !self.heard {
-                return Err(Silent);
-            }
             self.left = followed().into();
             self.share = self.left.len().div_ceil(self.round as usize).clamp(STREAMS_AT_ONCE, AT_ONCE_MAX);
             self.look += 1;
@@ -74,20 +59,19 @@ impl Comparison {
                 self.look = 0;
                 self.look_rounds = self.left.len().div_ceil(LOOKS_PER_S * self.round as usize).max(1) as u64;
             }
-            (self.turns, self.asked, self.heard) = (self.round, !self.left.is_empty(), false);
+            self.turns = self.round;
         }
         let share = self.share.min(self.left.len());
-        Ok(self.left.drain(..share).collect())
-    }
-
-    /// Whether the table is to be looked into in this round for a stream that is asked for.
-    pub(super) fn looks(&self, stream: &StreamId) -> bool {
-        hash_of(stream) % self.look_rounds == self.look
+        let (rounds, this) = (self.look_rounds, self.look);
+        let question = |stream| Question { look: hash_of(&stream) % rounds == this, stream };
+        self.left.drain(..share).map(question).collect()
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use sterna_stream::map::Map;
+
     use super::*;
 
     const TURNS: u32 = 30;
@@ -96,16 +80,15 @@ mod tests {
         (0..count).map(|n| format!("acme/chat/s{n}").parse().expect("a stream's name")).collect()
     }
 
-    /// A turn while these streams are followed.
-    fn turn(comparison: &mut Comparison, followed: &[StreamId]) -> Vec<StreamId> {
-        comparison.heard();
-        comparison.turn(|| followed.to_vec()).expect("it was heard")
+    /// Everything that is asked in one round while these streams are followed.
+    fn round(comparison: &mut Comparison, followed: &[StreamId]) -> Vec<Question> {
+        (0..TURNS).flat_map(|_| comparison.turn(|| followed.to_vec())).collect()
     }
 
     /// The sizes of so many turns, while `count` streams are followed.
     fn sizes(comparison: &mut Comparison, count: usize, turns: usize) -> Vec<usize> {
         let all = streams(count);
-        (0..turns).map(|_| turn(comparison, &all).len()).collect()
+        (0..turns).map(|_| comparison.turn(|| all.clone()).len()).collect()
     }
 
     /// E16: each stream is asked for once in a round, at most so many at once.
@@ -117,7 +100,8 @@ mod tests {
             assert_eq!(sizes.iter().sum::<usize>(), count);
             let most = count.div_ceil(TURNS as usize).max(STREAMS_AT_ONCE);
             assert!(sizes.iter().all(|size| *size <= most), "{count}: {sizes:?}");
-            assert_eq!(comparison.turn(|| streams(3)), Ok(streams(3)), "the next round begins");
+            let next = comparison.turn(|| streams(3));
+            assert!(next.into_iter().map(|asked| asked.stream).eq(streams(3)), "the next round begins");
         }
     }
 
@@ -137,16 +121,16 @@ mod tests {
         let bound = LOOKS_PER_S * TURNS as usize;
         for (count, rounds) in [(1, 1), (bound, 1), (bound + 1, 2), (7 * bound - 1, 7)] {
             let (mut comparison, all) = (Comparison::after(1, TURNS), streams(count));
-            let mut looks = vec![0; count];
+            let mut looks: Map<StreamId, u32> = Map::default();
             for _ in 0..rounds {
-                let before: usize = looks.iter().sum();
-                assert!(!turn(&mut comparison, &all).is_empty());
-                all.iter().zip(&mut looks).for_each(|(s, looks)| *looks += usize::from(comparison.looks(s)));
-                let share = looks.iter().sum::<usize>() - before;
-                assert!(share <= bound + bound / 20, "{count}: {share} looks in one round");
-                (1..TURNS).for_each(|_| drop(turn(&mut comparison, &all)));
+                let asked = round(&mut comparison, &all);
+                assert_eq!(asked.len(), count);
+                let looked: Vec<Question> = asked.into_iter().filter(|asked| asked.look).collect();
+                assert!(looked.len() <= bound + bound / 20, "{count}: {} looks in one round", looked.len());
+                looked.into_iter().for_each(|asked| *looks.entry(asked.stream).or_default() += 1);
             }
-            assert!(looks.iter().all(|looks| *looks == 1), "{count}: once in {rounds} rounds");
+            let once = looks.values().filter(|looks| **looks == 1).count();
+            assert_eq!((once, looks.len()), (count, count), "each once in {rounds} rounds");
         }
     }
 
@@ -155,31 +139,14 @@ mod tests {
     fn no_stream_waits_for_its_look_because_others_come_and_go() {
         let bound = LOOKS_PER_S * TURNS as usize;
         let (mut comparison, all) = (Comparison::after(1, TURNS), streams(3 * bound));
-        let mut waits = vec![0; 2 * bound];
-        for round in 0..24 {
-            let followed = &all[..[2 * bound, 2 * bound + 1, 3 * bound][round % 3]];
-            (0..TURNS).for_each(|_| drop(turn(&mut comparison, followed)));
-            for (stream, waits) in followed.iter().zip(&mut waits) {
-                *waits = if comparison.looks(stream) { 0 } else { *waits + 1 };
-                assert!(*waits < 6, "round {round}: {stream}");
+        let mut waits: Map<StreamId, u32> = all[..2 * bound].iter().map(|s| (s.clone(), 0)).collect();
+        for n in 0..24 {
+            let followed = &all[..[2 * bound, 2 * bound + 1, 3 * bound][n % 3]];
+            for Question { stream, look } in round(&mut comparison, followed) {
+                let Some(waits) = waits.get_mut(&stream) else { continue };
+                *waits = if look { 0 } else { *waits + 1 };
+                assert!(*waits < 6, "round {n}: {stream}");
             }
         }
-    }
-
-    /// E16: an instance that was asked and says nothing for a round is given up; one that was not asked is
-    /// not.
-    #[test]
-    fn silence_is_noticed_only_after_a_question() {
-        let mut comparison = Comparison::after(2, TURNS);
-        for _ in 0..3 * TURNS {
-            assert_eq!(comparison.turn(Vec::new), Ok(Vec::new()));
-        }
-        let mut comparison = Comparison::after(2, TURNS);
-        assert_eq!(comparison.turn(|| streams(1)), Ok(Vec::new()));
-        assert_eq!(comparison.turn(|| streams(1)), Ok(streams(1)));
-        for _ in 1..TURNS {
-            assert_eq!(comparison.turn(|| streams(1)), Ok(Vec::new()));
-        }
-        assert_eq!(comparison.turn(|| streams(1)), Err(Silent));
     }
 }

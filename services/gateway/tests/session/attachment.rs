@@ -2,10 +2,11 @@
 
 use sterna_proto::v1;
 use sterna_proto::v1::attach_down::What;
+use sterna_stream::limits::{EPHEMERAL_BYTES, EPHEMERAL_PER_S};
 use sterna_stream::{StreamId, partition};
 use tokio::time::Duration;
 
-use crate::person::subscribe;
+use crate::person::{subscribe, typing};
 use crate::world::{Setup, World, run};
 use crate::{place, segment};
 
@@ -104,6 +105,7 @@ fn a_comparison_says_the_newest_stamps() {
         let (_ana, streams) = two(&mut world).await;
         let stamps = async |world: &mut World| {
             let heads = world.state.comparison().await;
+            assert!(heads.iter().all(|of| !of.looked_lately), "so few streams have a look in each round");
             heads.iter().map(|of| of.newest).collect::<Vec<_>>()
         };
         let before = stamps(&mut world).await;
@@ -162,6 +164,33 @@ fn state_that_answers_no_comparison_is_left() {
             () = watch => {}
             heard = ana.hear() => panic!("{heard:?}"),
         }
+    });
+}
+
+/// E16: so is state that takes no more wishes, and with them no comparison, although it pushes.
+#[test]
+fn state_that_takes_no_wishes_is_left() {
+    run(async {
+        let mut world = World::new().await;
+        let (mut ana, streams) = two(&mut world).await;
+        let (mut bo, mut seq) = (world.person("bo").await, 1);
+        bo.subscribe(&streams[0], "us:1").await;
+        assert_eq!(bo.frame().await.name(), "subscribed");
+        while !world.state.is_left_within(Duration::from_secs(1)).await {
+            // More than its queue holds before the first comparison, all of it nothing that it would answer.
+            for _ in 0..EPHEMERAL_PER_S {
+                for who in [&mut ana, &mut bo] {
+                    who.send(&[typing(&streams[0], None, EPHEMERAL_BYTES)]).await;
+                }
+            }
+            seq += 1;
+            assert!(seq < 60, "it is left within two rounds");
+            world.push(&segment(&streams[0], seq, seq)).await;
+            assert_eq!((ana.seqs().await, bo.seqs().await), (vec![seq], vec![seq]));
+        }
+        assert!(seq > 30, "it has a round to take one");
+        world.attached().await;
+        assert_eq!(followed(&mut world).await, names(&streams));
     });
 }
 

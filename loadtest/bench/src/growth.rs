@@ -59,6 +59,8 @@ struct Summary {
     /// Median over the pairs.
     ratio: f64,
     ratios: Vec<f64>,
+    /// Of each pair, the few and the many.
+    cpu_us: Vec<(f64, f64)>,
     machine_load: String,
 }
 
@@ -157,6 +159,7 @@ fn report(what: &'static str, few: u64, many: u64, pairs: &[(f64, f64)]) -> Outc
         cpu_us_many: median(pairs.iter().map(|(_, other)| *other).collect()),
         ratio: median(ratios.clone()),
         ratios,
+        cpu_us: pairs.to_vec(),
         machine_load: machine_load(),
     };
     println!("{}", serde_json::to_string(&summary)?);

@@ -3,8 +3,8 @@
 //! Whenever the stream ends, for whatever reason, it is opened again and all interest is told anew: the
 //! answers carry heads, and a ring that is behind one pulls what it missed. On a timer, some streams at a
 //! time, heads are compared, and what is not joined is followed once more; an instance that answers nothing
-//! for a round, neither a follow nor a comparison, or takes no more wishes, is given up (E16). What comes in is read before anything
-//! is wished for: wishes never hold it up, however many answers they bring.
+//! for a round, neither a follow nor a comparison, or takes no more wishes, is given up (E16). What comes in
+//! is read before anything is wished for: wishes never hold it up, however many answers they bring.
 
 use std::collections::VecDeque;
 use std::rc::Rc;
